@@ -1,0 +1,10 @@
+"""dsr_nss: unsupervised domain adaptation for nighttime semantic segmentation.
+
+Importing the package registers its modules in mmseg's registries.
+"""
+
+from dsr_nss import _quiet  # noqa: F401  isort: skip  (first: it silences mmseg's import)
+from dsr_nss import datasets, engine, evaluation, models, visualization
+from dsr_nss.version import __version__
+
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'visualization']

