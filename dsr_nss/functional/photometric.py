@@ -1,0 +1,98 @@
+"""Colour jitter and blur on the device, one strength an image.
+
+Definitions are those of torchvision: brightness scales towards black, contrast towards the mean
+grey of the image, saturation towards the grey image, hue turns the colour circle. Written for
+batches with a factor an image, which torchvision's functions do not take.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_GREY = (0.2989, 0.587, 0.114)
+
+
+def _per_image(factor: Tensor, image: Tensor) -> Tensor:
+    return factor.to(image).view(-1, 1, 1, 1)
+
+
+def grey(image: Tensor) -> Tensor:
+    """Luma of RGB: `(B, 3, H, W)` -> `(B, 1, H, W)`."""
+    weight = image.new_tensor(_GREY).view(1, 3, 1, 1)
+    return (image * weight).sum(dim=1, keepdim=True)
+
+
+def adjust_brightness(image: Tensor, factor: Tensor) -> Tensor:
+    """Scale by `factor`. Image `(B, 3, H, W)` in [0, 1]; factor `(B,)` >= 0; result in [0, 1]."""
+    return (image * _per_image(factor, image)).clamp(0, 1)
+
+
+def adjust_contrast(image: Tensor, factor: Tensor) -> Tensor:
+    """Scale the distance to the mean grey. Shapes and ranges as in :func:`adjust_brightness`."""
+    mean = grey(image).mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(mean.expand_as(image), image, _per_image(factor, image)).clamp(0, 1)
+
+
+def adjust_saturation(image: Tensor, factor: Tensor) -> Tensor:
+    """Scale the distance to the grey image. Shapes and ranges as in :func:`adjust_brightness`."""
+    return torch.lerp(grey(image).expand_as(image), image, _per_image(factor, image)).clamp(0, 1)
+
+
+def adjust_hue(image: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue by `shift` of a full circle.
+
+    Args:
+        image: `(B, 3, H, W)` in [0, 1].
+        shift: `(B,)` in [-0.5, 0.5].
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
+    largest, which = image.max(dim=1)
+    chroma = largest - image.amin(dim=1)
+    red, green, blue = image.unbind(dim=1)
+    divisor = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
+    sextant = torch.where(
+        which == 0,
+        (green - blue) / divisor,
+        torch.where(which == 1, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    hue = (sextant + 6 * shift.to(image).view(-1, 1, 1)) % 6
+    # HSV -> RGB in closed form: channel n has value V - C * max(0, min(k, 4 - k, 1)), k = (n + h) % 6
+    offset = image.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
+    k = (offset + hue[:, None]) % 6
+    return largest[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+def gaussian_kernel(sigma: Tensor, radius: int) -> Tensor:
+    """Normalised Gaussian taps.
+
+    Args:
+        sigma: `(B,)` in pixels, > 0.
+        radius: Taps reach from `-radius` to `radius`.
+
+    Returns:
+        `(B, 2 * radius + 1)`.
+    """
+    x = torch.arange(-radius, radius + 1, dtype=sigma.dtype, device=sigma.device)
+    taps = torch.exp(-0.5 * (x[None] / sigma[:, None]) ** 2)
+    return taps / taps.sum(dim=1, keepdim=True)
+
+
+def gaussian_blur(image: Tensor, sigma: Tensor, radius: int = 5) -> Tensor:
+    """Separable Gaussian blur with one sigma an image, reflecting borders.
+
+    A radius of 5 holds all but 2e-6 of a kernel with sigma <= 1.15.
+
+    Args:
+        image: `(B, C, H, W)`, H and W larger than `radius`.
+        sigma: `(B,)` in pixels, > 0.
+        radius: Reach of the kernel.
+    """
+    batch, channels, height, width = image.shape
+    taps = gaussian_kernel(sigma.to(image), radius).repeat_interleave(channels, dim=0)
+    x = F.pad(image, (radius, radius, radius, radius), mode='reflect')
+    x = x.reshape(1, batch * channels, height + 2 * radius, width + 2 * radius)
+    x = F.conv2d(x, taps[:, None, None, :], groups=batch * channels)
+    x = F.conv2d(x, taps[:, None, :, None], groups=batch * channels)
+    return x.view(batch, channels, height, width)

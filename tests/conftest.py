@@ -1,0 +1,33 @@
+"""Fixtures of all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def repo_root() -> Path:
+    """The checkout, for tests that start command lines."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> Path:
+    """Reference data that lies beside the checkout; tests that use it skip without it."""
+    path = Path(os.environ.get('DSR_NSS_SHARED', ROOT.parent / 'shared'))
+    if not path.is_dir():
+        pytest.skip(f'reference data not found: {path}')
+    return path
+
+
+@pytest.fixture(scope='session', autouse=True)
+def mmseg_scope() -> None:
+    """What every config does: names are looked up in mmseg's registries."""
+    from mmseg.utils import register_all_modules
+
+    import dsr_nss  # noqa: F401
+
+    register_all_modules(init_default_scope=True)
