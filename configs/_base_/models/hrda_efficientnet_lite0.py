@@ -1,0 +1,25 @@
+# A narrow HRDA for CPUs: EfficientNet-Lite0 with ImageNet weights from a Python package, a DAFormer
+# head of 64 channels, and four detail windows without overlap instead of nine.
+student = dict(
+    type='HRDAEncoderDecoder',
+    backbone=dict(type='EfficientNetLite0'),
+    decode_head=dict(
+        type='HRDAHead',
+        head=dict(
+            type='DAFormerHead',
+            in_channels=[24, 40, 112, 320],
+            channels=64,
+            embed_channels=64,
+            num_classes=19,
+        ),
+        scale_attention=dict(
+            type='DAFormerHead',
+            fusion='conv1x1',
+            in_channels=[24, 40, 112, 320],
+            channels=32,
+            embed_channels=32,
+            num_classes=19,
+        ),
+        detail_stride=1.0,
+    ),
+)

@@ -1,0 +1,17 @@
+"""Networks, the parts of the method, and the training step that assembles them."""
+
+from dsr_nss.models import backbones, decode_heads, dsr, fpa, losses, refine, segmentors
+from dsr_nss.models.preprocessor import AdaptationPreprocessor
+from dsr_nss.models.teacher import EMATeacher
+
+__all__ = [
+    'AdaptationPreprocessor',
+    'EMATeacher',
+    'backbones',
+    'decode_heads',
+    'dsr',
+    'fpa',
+    'losses',
+    'refine',
+    'segmentors',
+]

@@ -1,0 +1,223 @@
+"""Mix Transformer encoders B0 to B5 (SegFormer).
+
+mmseg's `MixVisionTransformer` is not used: it asks its attention for the attention weights, so they
+are materialised and the fused kernels never run, and its parameter names differ from the published
+files'.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from mmcv.cnn.bricks.drop import DropPath
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from dsr_nss.checkpoints.mit import load_mit
+
+HEADS = (1, 2, 5, 8)
+REDUCTIONS = (8, 4, 2, 1)
+MLP_RATIO = 4
+#: The published networks use this epsilon around the blocks and torch's 1e-5 in the patch
+#: embeddings and after the spatial reduction; released weights expect the mixture.
+BLOCK_EPS = 1e-6
+
+
+class Architecture(NamedTuple):
+    """Widths and depths of the four stages."""
+
+    channels: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    'b0': Architecture((32, 64, 160, 256), (2, 2, 2, 2)),
+    'b1': Architecture((64, 128, 320, 512), (2, 2, 2, 2)),
+    'b2': Architecture((64, 128, 320, 512), (3, 4, 6, 3)),
+    'b3': Architecture((64, 128, 320, 512), (3, 4, 18, 3)),
+    'b4': Architecture((64, 128, 320, 512), (3, 8, 27, 3)),
+    'b5': Architecture((64, 128, 320, 512), (3, 6, 40, 3)),
+}
+
+
+def to_tokens(feature_map: Tensor) -> Tensor:
+    """`(B, C, h, w)` -> `(B, h * w, C)`."""
+    return feature_map.flatten(2).transpose(1, 2)
+
+
+def to_map(tokens: Tensor, size: tuple[int, int]) -> Tensor:
+    """`(B, h * w, C)` -> `(B, C, h, w)`, a view in channels-last memory order."""
+    return tokens.transpose(1, 2).unflatten(2, size)
+
+
+class PatchEmbedding(nn.Module):
+    """Overlapping patches: a strided convolution and a layer norm; map -> tokens, size."""
+
+    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, channels, kernel_size, stride, kernel_size // 2)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        x = self.proj(x)
+        return self.norm(to_tokens(x)), (x.shape[2], x.shape[3])
+
+
+class EfficientAttention(nn.Module):
+    """Self-attention whose keys and values come from a map reduced by `reduction` a side."""
+
+    def __init__(self, channels: int, heads: int, reduction: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.reduction = reduction
+        self.q = nn.Linear(channels, channels)
+        self.kv = nn.Linear(channels, 2 * channels)
+        self.proj = nn.Linear(channels, channels)
+        if reduction > 1:
+            self.sr = nn.Conv2d(channels, channels, reduction, reduction)
+            self.norm = nn.LayerNorm(channels)
+
+    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        query = self.q(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        if self.reduction > 1:
+            tokens = self.norm(to_tokens(self.sr(to_map(tokens, size))))
+        key, value = self.kv(tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+class DepthwiseConv(nn.Module):
+    """A 3x3 depth-wise convolution on tokens; it is what tells the tokens where they are."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+
+    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        return to_tokens(self.dwconv(to_map(tokens, size)))
+
+
+class MixFeedForward(nn.Module):
+    """Linear, depth-wise convolution, GELU, linear."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, MLP_RATIO * channels)
+        self.dwconv = DepthwiseConv(MLP_RATIO * channels)
+        self.fc2 = nn.Linear(MLP_RATIO * channels, channels)
+
+    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.fc2(F.gelu(self.dwconv(self.fc1(tokens), size)))
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each after a norm, with a residual and stochastic depth."""
+
+    def __init__(self, channels: int, heads: int, reduction: int, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels, eps=BLOCK_EPS)
+        self.attn = EfficientAttention(channels, heads, reduction)
+        self.norm2 = nn.LayerNorm(channels, eps=BLOCK_EPS)
+        self.mlp = MixFeedForward(channels)
+        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
+
+    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), size))
+        return tokens + self.drop_path(self.mlp(self.norm2(tokens), size))
+
+
+@MODELS.register_module()
+class MiT(BaseModule):
+    """Mix Transformer encoder with the parameter names of the published weight files.
+
+    Source: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with
+    Transformers", 2021.
+
+    Args:
+        arch: One of 'b0' to 'b5'.
+        drop_path_rate: Stochastic depth of the last block; it rises linearly from 0 at the first.
+        init_cfg: None for random weights, or `dict(type='Pretrained', checkpoint=PATH)` for a file
+            in one of the published layouts (see `dsr_nss.checkpoints.mit`).
+
+    Raises:
+        ValueError: Unknown `arch`, or an `init_cfg` of another type.
+    """
+
+    def __init__(
+        self, arch: str = 'b0', drop_path_rate: float = 0.1, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        if arch not in ARCHITECTURES:
+            raise ValueError(f'unknown MiT arch {arch!r}; available: {", ".join(ARCHITECTURES)}')
+        if init_cfg is not None and init_cfg.get('type') != 'Pretrained':
+            raise ValueError(
+                'MiT: init_cfg must be None or dict(type="Pretrained", checkpoint=PATH), '
+                f'got {init_cfg}'
+            )
+        self.arch = arch
+        self.channels, depths = ARCHITECTURES[arch]
+        rates = (drop_path_rate * i / (sum(depths) - 1) for i in range(sum(depths)))
+        in_channels = 3
+        for stage, (channels, depth) in enumerate(zip(self.channels, depths, strict=True)):
+            kernel_size, stride = (7, 4) if stage == 0 else (3, 2)
+            embedding = PatchEmbedding(in_channels, channels, kernel_size, stride)
+            blocks = nn.ModuleList(
+                Block(channels, HEADS[stage], REDUCTIONS[stage], next(rates)) for _ in range(depth)
+            )
+            setattr(self, f'patch_embed{stage + 1}', embedding)
+            setattr(self, f'block{stage + 1}', blocks)
+            setattr(self, f'norm{stage + 1}', nn.LayerNorm(channels, eps=BLOCK_EPS))
+            in_channels = channels
+
+    def init_weights(self) -> None:
+        """Random weights as published, or those of the file that `init_cfg` names."""
+        if self.init_cfg is not None:
+            load_mit(self, self.init_cfg['checkpoint'])
+        else:
+            for module in self.modules():
+                _initialise(module)
+        self.is_init = True
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Encode.
+
+        Args:
+            image: `(B, 3, H, W)`, normalised; any size of at least 29 pixels a side.
+
+        Returns:
+            Maps at strides 4, 8, 16 and 32, each `(B, C_i, ceil(H / stride), ceil(W / stride))`.
+
+        Raises:
+            ValueError: An image too small for the spatial reduction of the first stage.
+        """
+        if min(image.shape[2:]) < 29:
+            raise ValueError(
+                f'MiT: an input of {image.shape[2]}x{image.shape[3]} pixels is too small, a side '
+                'needs at least 29 (HRDA halves its input: 57); use larger crops or windows'
+            )
+        maps = []
+        x = image
+        for stage in range(1, 5):
+            tokens, size = getattr(self, f'patch_embed{stage}')(x)
+            for block in getattr(self, f'block{stage}'):
+                tokens = block(tokens, size)
+            x = to_map(getattr(self, f'norm{stage}')(tokens), size)
+            maps.append(x)
+        return tuple(maps)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        height, width = module.kernel_size
+        fan_out = height * width * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

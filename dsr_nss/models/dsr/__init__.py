@@ -1,0 +1,7 @@
+"""Dynamic- and small-object refinement: mixup, long-tail bank, photometric augmentation."""
+
+from dsr_nss.models.dsr.memory_bank import LongTailMemoryBank
+from dsr_nss.models.dsr.mixup import DSRMixup, Mixed
+from dsr_nss.models.dsr.photometric import PhotometricAugmentation
+
+__all__ = ['DSRMixup', 'LongTailMemoryBank', 'Mixed', 'PhotometricAugmentation']

@@ -1,0 +1,65 @@
+"""From the data loader's batch to normalised tensors on the device."""
+
+from typing import Any
+
+import torch
+from mmseg.models import SegDataPreProcessor
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from dsr_nss.structures import AdaptationBatch
+
+#: ImageNet statistics of RGB in 0..255: what every encoder here was or would be pretrained with.
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+def to_pixels(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Undo the normalisation: `(B, 3, H, W)` normalised -> RGB in [0, 1]."""
+    return ((image * std + mean) / 255).clamp(0, 1)
+
+
+def from_pixels(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """`(B, 3, H, W)` RGB in [0, 1] -> normalised."""
+    return (pixels * 255 - mean) / std
+
+
+@MODELS.register_module()
+class AdaptationPreprocessor(SegDataPreProcessor):
+    """mmseg's preprocessor for testing; for training, source + target items to an `AdaptationBatch`.
+
+    Training images are RGB uint8 and are normalised on the device, so that bytes, not floats, cross
+    the bus. Test images come from mmseg's pipeline in BGR, hence `bgr_to_rgb`.
+    """
+
+    def __init__(
+        self, mean=IMAGENET_MEAN, std=IMAGENET_STD, bgr_to_rgb: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(mean=mean, std=std, bgr_to_rgb=bgr_to_rgb, **kwargs)
+
+    def forward(self, data: dict, training: bool = False) -> Any:
+        """Training: collated item dict -> `AdaptationBatch`; otherwise as mmseg's."""
+        if 'source_image' not in data:
+            return super().forward(data, training)
+        night = data.get('night_image')
+        return AdaptationBatch(
+            source_image=self._normalise(data['source_image']),
+            source_label=self._move(data['source_label']).long(),
+            night_image=None if night is None else self._normalise(night),
+            reference_image=None if night is None else self._normalise(data['reference_image']),
+            has_reference=None if night is None else self._move(data['has_reference']),
+            files=[
+                {
+                    'source': data['source_file'][i],
+                    'night': '' if night is None else data['night_file'][i],
+                    'reference': '' if night is None else data['reference_file'][i],
+                }
+                for i in range(len(data['source_file']))
+            ],
+        )
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        return (self._move(image).to(torch.float32) - self.mean) / self.std

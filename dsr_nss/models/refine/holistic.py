@@ -1,0 +1,80 @@
+"""Holistic refinement: the teacher's night prediction, corrected by the aligned day prediction."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from dsr_nss.classes import class_ids
+from dsr_nss.functional.refinement import refine
+from dsr_nss.functional.warp import warp
+
+
+@MODELS.register_module()
+class HolisticRefinement(BaseModule):
+    """Aligns the day reference, warps its prediction into the night view and refines (Refign).
+
+    Args:
+        aligner: Config of the aligner: `Identity`, `Homography` or any module with their interface.
+        class_names: Names of all classes; the position is the id.
+        static_classes: Names of the large static classes, for which the day is trusted whatever the
+            match.
+        gamma: Exponent of the trust factor.
+    """
+
+    def __init__(
+        self,
+        *,
+        aligner: dict,
+        class_names: Sequence[str],
+        static_classes: Sequence[str],
+        gamma: float = 0.25,
+    ) -> None:
+        super().__init__()
+        self.aligner = MODELS.build(aligner).requires_grad_(False).eval()
+        self.static_ids = class_ids(static_classes, class_names)
+        self.gamma = gamma
+
+    def train(self, mode: bool = True) -> 'HolisticRefinement':
+        """Stay in eval mode: the aligner is frozen."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(
+        self,
+        logits_night: Tensor,
+        predict: Callable[[Tensor], Tensor],
+        night_pixels: Tensor,
+        day_image: Tensor,
+        day_pixels: Tensor,
+        has_reference: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Refined scores.
+
+        Args:
+            logits_night: `(B, C, H, W)` teacher logits of the night image.
+            predict: The teacher: normalised image -> logits of the same size.
+            night_pixels: `(B, 3, H, W)` RGB in [0, 1].
+            day_image: `(B, 3, H, W)` normalised day reference.
+            day_pixels: `(B, 3, H, W)` the same as RGB in [0, 1].
+            has_reference: `(B,)` bool; False keeps the night prediction.
+
+        Returns:
+            `(B, C, H, W)` scores that need not sum to one, and the share of samples with a reference
+            that could not be aligned, 0-dimensional.
+        """
+        alignment = self.aligner(night_pixels, day_pixels)
+        logits_day, valid = warp(predict(day_image), alignment.flow)
+        usable = has_reference & alignment.aligned
+        refined = refine(
+            logits_night,
+            logits_day,
+            alignment.confidence,
+            valid & usable.view(-1, 1, 1),
+            self.static_ids,
+            self.gamma,
+        )
+        unaligned = (has_reference & ~alignment.aligned).sum() / has_reference.sum().clamp(min=1)
+        return refined, unaligned

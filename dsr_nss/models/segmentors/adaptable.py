@@ -1,0 +1,126 @@
+"""A segmentor that can be adapted: mmseg's, plus what the adaptation asks of its student."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from mmengine.config import ConfigDict
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from dsr_nss.functional.cross_entropy import weighted_cross_entropy
+from dsr_nss.functional.windows import (
+    at_least_float32,
+    average_windows,
+    sliding_boxes,
+    stack_windows,
+)
+from dsr_nss.structures import StudentOutput
+
+TEST_FIELDS = ('mode', 'crop_size', 'stride', 'max_windows')
+
+
+@MODELS.register_module()
+class AdaptableEncoderDecoder(EncoderDecoder):
+    """mmseg's `EncoderDecoder` with pixel-weighted loss, features, and batched sliding windows.
+
+    A trained one is a plain mmseg segmentor: same parameters, same `loss`, `predict`, `inference`.
+
+    Args:
+        test_cfg: `mode` 'whole' or 'slide'; with 'slide' also `crop_size` (height, width) and
+            `stride` (vertical, horizontal); `max_windows`: the most images that pass through the
+            network at once at inference (memory), None for all windows together.
+        **kwargs: Of `EncoderDecoder`.
+
+    Raises:
+        ValueError: Unknown or contradictory fields of `test_cfg`.
+    """
+
+    def __init__(self, *, test_cfg: dict | None = None, **kwargs: Any) -> None:
+        super().__init__(test_cfg=check_test_cfg(test_cfg), **kwargs)
+
+    # ---- training -------------------------------------------------------------------------------
+
+    def forward_train(self, image: Tensor) -> StudentOutput:
+        """Logits and features of `(B, 3, H, W)` normalised images, for a training loss."""
+        features = tuple(self.extract_feat(image))
+        return StudentOutput(logits=self.decode_head(features), features=features)
+
+    def segmentation_loss(
+        self, output: StudentOutput, label: Tensor, pixel_weight: Tensor | None = None
+    ) -> Tensor:
+        """Pixel-weighted cross-entropy; see `dsr_nss.functional.cross_entropy`.
+
+        Args:
+            output: Of `forward_train`.
+            label: `(B, H, W)` int64, train ids or 255.
+            pixel_weight: `(B, H, W)`, or None for 1 everywhere.
+
+        Returns:
+            0-dimensional.
+        """
+        return self._cross_entropy(output.logits, label, pixel_weight)
+
+    def context_image(self, image: Tensor) -> Tensor:
+        """What the encoder sees of the whole image: here the image itself."""
+        return image
+
+    def context_features(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Encoder maps, fine to coarse, that prototypes and feature distances are computed on."""
+        return tuple(self.extract_feat(self.context_image(image)))
+
+    def _cross_entropy(self, logits: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
+        logits = self._resize(logits, label.shape[-2:])
+        return weighted_cross_entropy(logits, label, weight, self.decode_head.ignore_index)
+
+    # ---- inference ------------------------------------------------------------------------------
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
+        """Logits `(B, K, H, W)`, float32 at least, at the size of the input; metas are not read."""
+        return self._resize(self._forward(inputs), inputs.shape[2:])
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
+        """Mean of the logits of sliding windows, several windows a call of the network.
+
+        mmseg's own runs one window a call and pads a map of the image's size for each. An image
+        that fits into one window gives exactly what `whole_inference` gives.
+        """
+        boxes = sliding_boxes(inputs.shape[2:], self.test_cfg.crop_size, self.test_cfg.stride)
+        limit = self.test_cfg.get('max_windows') or len(boxes) * len(inputs)
+        chunk = max(limit // len(inputs), 1)
+        windows: list[Tensor] = []
+        for start in range(0, len(boxes), chunk):
+            part = boxes[start : start + chunk]
+            windows += self.encode_decode(stack_windows(inputs, part)).chunk(len(part))
+        return average_windows(windows, boxes)
+
+    def _resize(self, logits: Tensor, size: Any) -> Tensor:
+        logits = at_least_float32(logits)
+        return F.interpolate(logits, size, mode='bilinear', align_corners=self.align_corners)
+
+
+def check_test_cfg(test_cfg: dict | None) -> ConfigDict:
+    """Complete and check `test_cfg`; see `AdaptableEncoderDecoder`."""
+    checked = ConfigDict(test_cfg or {})
+    checked.setdefault('mode', 'whole')
+    unknown = sorted(set(checked) - set(TEST_FIELDS))
+    if unknown:
+        raise ValueError(f'test_cfg: unknown fields {unknown}; available: {TEST_FIELDS}')
+    if checked.mode not in ('whole', 'slide'):
+        raise ValueError(f"test_cfg.mode must be 'whole' or 'slide', got {checked.mode!r}")
+    if checked.mode == 'slide':
+        for field in ('crop_size', 'stride'):
+            pair = checked.get(field)
+            if pair is None or len(pair) != 2 or min(pair) < 1:
+                raise ValueError(
+                    f"test_cfg.{field} must be two positive numbers for mode='slide', got {pair!r}"
+                )
+        if any(step > size for step, size in zip(checked.stride, checked.crop_size, strict=True)):
+            raise ValueError(
+                f'test_cfg.stride {checked.stride} is larger than crop_size {checked.crop_size}: '
+                'pixels between the windows would get no prediction'
+            )
+    limit = checked.get('max_windows')
+    if limit is not None and limit < 1:
+        raise ValueError(f'test_cfg.max_windows must be at least 1 or None, got {limit}')
+    return checked

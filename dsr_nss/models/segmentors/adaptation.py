@@ -1,0 +1,125 @@
+"""What all training methods share: a student that is an ordinary segmentor, and one training step."""
+
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from dsr_nss.models.preprocessor import from_pixels, to_pixels
+from dsr_nss.structures import AdaptationBatch
+
+
+class Adaptation(BaseSegmentor):
+    """Holds a student; a method says in :meth:`loss` how it is trained.
+
+    The student is a complete segmentor with its own preprocessor, so its part of the state dict
+    (`student.*`) is a plain segmentor checkpoint. For testing, the adaptation behaves as its student.
+
+    Args:
+        student: Config of the segmentor.
+        data_preprocessor: Config of an `AdaptationPreprocessor`, shared with the student.
+        pretrained: Unused; mmseg's `init_model` sets it (to None) on every model config.
+        train_cfg: Unused; as `pretrained`.
+    """
+
+    def __init__(
+        self,
+        *,
+        student: dict,
+        data_preprocessor: dict,
+        pretrained: None = None,
+        train_cfg: None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.student: nn.Module = MODELS.build({**student, 'data_preprocessor': data_preprocessor})
+        #: Set before a step to have it keep its intermediate pictures in `panel`.
+        self.want_panel = False
+        self.panel: dict[str, Tensor] | None = None
+
+    # --- the training step -------------------------------------------------------------------
+
+    def loss(self, inputs: AdaptationBatch, data_samples: None = None) -> dict[str, Tensor]:
+        """Losses of one batch by name; the step minimises their sum."""
+        raise TypeError(f'{type(self).__name__} does not define a loss')
+
+    def after_step(self) -> None:
+        """Called after the optimiser step."""
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One optimiser step.
+
+        Args:
+            data: Collated items of a `SourceTargetDataset`.
+            optim_wrapper: mmengine's wrapper: autocast, scaling, clipping, the optimiser.
+
+        Returns:
+            Every loss and every logged number by name.
+        """
+        with optim_wrapper.optim_context(self):
+            batch = self.data_preprocessor(data, training=True)
+            losses = self(batch, mode='loss')
+        total, log_vars = self.parse_losses(losses)
+        optim_wrapper.update_params(total)
+        self.after_step()
+        return log_vars
+
+    def to_pixels(self, image: Tensor) -> Tensor:
+        """Normalised `(B, 3, H, W)` -> RGB in [0, 1]."""
+        return to_pixels(image, self.data_preprocessor.mean, self.data_preprocessor.std)
+
+    def to_normalised(self, pixels: Tensor) -> Tensor:
+        """RGB in [0, 1] `(B, 3, H, W)` -> normalised."""
+        return from_pixels(pixels, self.data_preprocessor.mean, self.data_preprocessor.std)
+
+    def _keep_panel(self, **pictures: Tensor) -> None:
+        self.panel = {k: v.detach() for k, v in pictures.items()} if self.want_panel else None
+
+    # --- as a segmentor: the student ----------------------------------------------------------
+
+    def evaluated_model(self, which: str = 'student') -> nn.Module:
+        """The plain segmentor that is evaluated.
+
+        Args:
+            which: `'student'`, or `'teacher'` for methods that have one.
+
+        Raises:
+            ValueError: The method has no such model.
+        """
+        if which == 'student':
+            return self.student
+        if which == 'teacher' and hasattr(self, 'teacher'):
+            return self.teacher.model
+        raise ValueError(f'{type(self).__name__} has no model {which!r}')
+
+    @property
+    def decode_head(self) -> nn.Module:
+        """The student's head; mmseg's tools read its number of classes."""
+        return self.student.decode_head
+
+    @property
+    def align_corners(self) -> bool:
+        """How logits are resized."""
+        return self.student.align_corners
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        """Encoder maps of the student."""
+        return self.student.extract_feat(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: Any) -> Tensor:
+        """Logits `(B, K, H, W)` of the student at input size."""
+        return self.student.encode_decode(inputs, batch_data_samples)
+
+    def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of the student by whole-image or sliding-window inference, as its `test_cfg` says."""
+        return self.student.inference(inputs, batch_img_metas)
+
+    def predict(self, inputs: Tensor, data_samples: Any = None) -> Any:
+        """Predictions of the student as `SegDataSample`s."""
+        with torch.no_grad():
+            return self.student.predict(inputs, data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: Any = None) -> Any:
+        return self.student._forward(inputs, data_samples)

@@ -1,0 +1,191 @@
+"""DSR-NSS: one training step, as in figure 2 of the paper (arXiv 2310.04747)."""
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from dsr_nss.functional.pseudo_label import confident_share, pseudo_label
+from dsr_nss.models.batch_norm import frozen_running_statistics
+from dsr_nss.models.dsr import Mixed
+from dsr_nss.models.segmentors.adaptation import Adaptation
+from dsr_nss.structures import AdaptationBatch, StudentOutput
+
+
+@MODELS.register_module()
+class DSRNSS(Adaptation):
+    """Adapts a student from labelled day to unlabelled night.
+
+    `L = L_sup + alpha L_mix + beta L_proto` [15]. Every part is a registered module that the config
+    names; a part that is None is left out, which is how the ablations and base methods are written.
+
+    Args:
+        teacher: Config of the `EMATeacher`.
+        mixup: Config of the `DSRMixup`.
+        augmentation: Config of the photometric augmentation of the mixed image, or None.
+        refinement: Config of the `HolisticRefinement` by the day reference, or None.
+        bank: Config of the `LongTailMemoryBank`, or None.
+        alignment: Config of the `FPALoss`, or None.
+        feature_distance: Config of the base methods' `FeatureDistance`, or None.
+        alpha: Weight of the mixed loss.
+        beta: Weight of the prototype loss.
+        confidence_threshold: A target pixel is confident from this probability on; the share of
+            confident pixels is the weight `q` of all target pixels (DACS).
+        adapt_to_reference: Probability that a step takes the day reference itself as the target.
+        **kwargs: `student` and `data_preprocessor`, see `Adaptation`.
+    """
+
+    def __init__(
+        self,
+        *,
+        teacher: dict,
+        mixup: dict,
+        augmentation: dict | None = None,
+        refinement: dict | None = None,
+        bank: dict | None = None,
+        alignment: dict | None = None,
+        feature_distance: dict | None = None,
+        alpha: float = 1.0,
+        beta: float = 0.1,
+        confidence_threshold: float = 0.968,
+        adapt_to_reference: float = 0.0,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.teacher = MODELS.build({**teacher, 'student': self.student})
+        self.mixup = MODELS.build(mixup)
+        self.augmentation = _build(augmentation)
+        self.refinement = _build(refinement)
+        self.bank = _build(bank)
+        self.alignment = _build(alignment)
+        self.feature_distance = _build(feature_distance, encoder=self.student.backbone)
+        self.alpha = alpha
+        self.beta = beta
+        self.confidence_threshold = confidence_threshold
+        self.adapt_to_reference = adapt_to_reference
+
+    # --- the step ------------------------------------------------------------------------------
+
+    def loss(self, inputs: AdaptationBatch, data_samples: None = None) -> dict[str, Tensor]:
+        """Losses of one step, weighted as they are summed, and the numbers worth watching."""
+        step = self.teacher.steps + 1
+        if step == 1:
+            self._copy_start()
+        batch = self._choose_target(inputs)
+
+        source = self.student.forward_train(batch.source_image)
+        losses = {'loss_source': self.student.segmentation_loss(source, batch.source_label)}
+
+        night_label, weight, logged = self._pseudo_label(batch)
+        mixed = self._mix(batch, night_label, weight, step)
+
+        output = self.student.forward_train(mixed.image)
+        mixed_loss = self.student.segmentation_loss(output, mixed.label, mixed.weight)
+        losses['loss_mixed'] = self.alpha * mixed_loss
+
+        if self.alignment is not None and self.alignment.active(step):
+            losses['loss_proto'], logged['fpa_share'] = self._align(
+                source, output, batch, mixed.label, night_label
+            )
+        if self.feature_distance is not None:
+            losses['loss_feature_distance'] = self.feature_distance(
+                source.features[-1],
+                self.student.context_image(batch.source_image),
+                batch.source_label,
+            )
+        self._keep_panel(
+            **_pictures(batch), mask=mixed.mask, mixed_image=mixed.image,
+            mixed_label=mixed.label, pseudo_label=night_label,
+        )  # fmt: skip
+        return losses | {'pseudo_weight': weight} | logged
+
+    def _copy_start(self) -> None:
+        """The frozen copies take the student's start weights, wherever those were loaded from."""
+        self.teacher.copy_from(self.student)
+        if self.feature_distance is not None:
+            self.feature_distance.copy_from(self.student.backbone)
+
+    def after_step(self) -> None:
+        """The teacher follows the student."""
+        self.teacher.follow(self.student)
+
+    # --- its parts -----------------------------------------------------------------------------
+
+    def _choose_target(self, batch: AdaptationBatch) -> AdaptationBatch:
+        """With probability `adapt_to_reference`, the day reference becomes the target."""
+        if torch.rand(()).item() >= self.adapt_to_reference:
+            return batch
+        has = batch.has_reference
+        return AdaptationBatch(
+            source_image=batch.source_image,
+            source_label=batch.source_label,
+            night_image=torch.where(has.view(-1, 1, 1, 1), batch.reference_image, batch.night_image),
+            reference_image=None,
+            has_reference=None,
+            files=batch.files,
+        )
+
+    @torch.no_grad()
+    def _pseudo_label(self, batch: AdaptationBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The teacher's label of the night image, refined by the day, and its weight `q`."""
+        logits = self.teacher(batch.night_image)
+        logged = {}
+        if self.refinement is None or batch.reference_image is None:
+            scores = logits.softmax(dim=1)
+        else:
+            scores, logged['unaligned_share'] = self.refinement(
+                logits,
+                self.teacher,
+                self.to_pixels(batch.night_image),
+                batch.reference_image,
+                self.to_pixels(batch.reference_image),
+                batch.has_reference,
+            )
+        label, confidence = pseudo_label(scores)
+        return label, confident_share(confidence, self.confidence_threshold), logged
+
+    @torch.no_grad()
+    def _mix(self, batch: AdaptationBatch, night_label: Tensor, weight: Tensor, step: int) -> Mixed:
+        """Source objects, now and then bank objects, into the night image; then augmentation."""
+        mixed = self.mixup(
+            batch.source_image, batch.source_label, batch.night_image, night_label, weight
+        )
+        if self.bank is not None:
+            if self.bank.due(step):
+                mixed = self.bank.paste(mixed, self.to_normalised)
+            self.bank.push(self.to_pixels(batch.source_image), batch.source_label)
+        if self.augmentation is not None:
+            mixed.image = self.augmentation(mixed.image, self.to_pixels, self.to_normalised)
+        return mixed
+
+    def _align(
+        self,
+        source: StudentOutput,
+        mixed: StudentOutput,
+        batch: AdaptationBatch,
+        mixed_label: Tensor,
+        night_label: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """`beta L_proto`: source <-> mixed and source <-> night."""
+        with (
+            torch.set_grad_enabled(self.alignment.night_gradient),
+            frozen_running_statistics(self.student),
+        ):
+            night_features = self.student.context_features(batch.night_image)
+        loss, share = self.alignment(
+            (source.features, batch.source_label),
+            (mixed.features, mixed_label),
+            (night_features, night_label),
+        )
+        return self.beta * loss, share
+
+
+def _build(config: dict | None, **kwargs) -> nn.Module | None:
+    return None if config is None else MODELS.build({**config, **kwargs})
+
+
+def _pictures(batch: AdaptationBatch) -> dict[str, Tensor]:
+    return {
+        name: getattr(batch, name)
+        for name in ('source_image', 'source_label', 'night_image', 'reference_image')
+        if getattr(batch, name) is not None
+    }

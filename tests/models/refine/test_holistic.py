@@ -1,0 +1,40 @@
+"""The refinement module: who keeps the night prediction."""
+
+import torch
+
+from dsr_nss.classes import CLASSES, GROUPS
+from dsr_nss.models.refine import HolisticRefinement
+
+
+def make(aligner: dict) -> HolisticRefinement:
+    return HolisticRefinement(
+        aligner=aligner, class_names=CLASSES, static_classes=GROUPS['large_static']
+    )
+
+
+def run(module: HolisticRefinement, has_reference: list[bool]):
+    torch.manual_seed(0)
+    logits, day_logits = torch.randn(2, 2, 19, 12, 16)
+    pixels = torch.full((2, 3, 12, 16), 0.5)
+    refined, unaligned = module(
+        logits, lambda image: day_logits, pixels, pixels, pixels, torch.tensor(has_reference)
+    )
+    return logits.softmax(dim=1), refined, unaligned
+
+
+def test_sample_without_reference_keeps_the_night_prediction():
+    night, refined, unaligned = run(make(dict(type='Identity')), [True, False])
+    assert torch.equal(refined[1], night[1])
+    assert (refined[0] - night[0]).abs().max() > 0.05
+    assert unaligned == 0
+
+
+def test_sample_that_cannot_be_aligned_keeps_it_too_and_is_counted():
+    night, refined, unaligned = run(make(dict(type='Homography')), [True, False])
+    assert torch.equal(refined, night)
+    assert unaligned == 1.0
+
+
+def test_no_reference_at_all_is_not_a_division_by_zero():
+    night, refined, unaligned = run(make(dict(type='Identity')), [False, False])
+    assert torch.equal(refined, night) and unaligned == 0

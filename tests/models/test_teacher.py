@@ -1,0 +1,104 @@
+"""The EMA teacher as a module."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from dsr_nss.models.teacher import EMATeacher
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.9)
+
+    def forward(self, x):
+        return self.drop(self.norm(self.conv(x)))
+
+    def encode_decode(self, image, metas):
+        return self(image)
+
+
+def step_student(student: nn.Module) -> None:
+    with torch.no_grad():
+        for p in student.parameters():
+            p.add_(torch.randn_like(p))
+    student.train()(torch.randn(2, 3, 5, 5))  # moves the running statistics
+
+
+def test_weights_and_float_buffers_follow_the_hand_written_average():
+    torch.manual_seed(0)
+    student = Net()
+    teacher = EMATeacher(student=student, momentum=0.6)
+    average = {k: v.double().numpy().copy() for k, v in student.state_dict().items()}
+    for t in range(1, 6):
+        step_student(student)
+        teacher.follow(student)
+        momentum = min(1 - 1 / (t + 1), 0.6)
+        for k, v in student.state_dict().items():
+            if v.is_floating_point():
+                average[k] = momentum * average[k] + (1 - momentum) * v.double().numpy()
+            else:
+                average[k] = v.numpy().copy()
+    for k, v in teacher.model.state_dict().items():
+        torch.testing.assert_close(v.double(), torch.as_tensor(average[k]).double(), rtol=1e-5, atol=1e-6)
+    assert teacher.steps == 5 and int(teacher.step) == 5
+
+
+def test_update_keeps_storage_and_takes_no_gradient():
+    student = Net()
+    teacher = EMATeacher(student=student)
+    pointers = [p.data_ptr() for p in teacher.model.parameters()]
+    step_student(student)
+    teacher.follow(student)
+    assert [p.data_ptr() for p in teacher.model.parameters()] == pointers
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert not teacher(torch.randn(1, 3, 4, 4, requires_grad=True)).requires_grad
+
+
+def test_stays_in_eval_mode():
+    teacher = EMATeacher(student=Net())
+    nn.Sequential(teacher).train()
+    assert not any(m.training for m in teacher.modules())
+
+
+def test_batch_statistics_are_used_without_touching_running_ones():
+    torch.manual_seed(0)
+    student = Net()
+    teacher = EMATeacher(student=student, teacher_bn='batch')
+    teacher.train()
+    image = torch.randn(2, 3, 8, 8) * 5 + 3
+    before = copy.deepcopy(teacher.state_dict())
+    output = teacher(image)
+    assert output.mean(dim=(0, 2, 3)).abs().max() < 1e-5
+    after = teacher.state_dict()
+    for key in ('model.norm.running_mean', 'model.norm.running_var'):
+        assert torch.equal(before[key], after[key])
+    teacher.eval()
+    assert teacher(image).mean(dim=(0, 2, 3)).abs().max() > 1e-2
+
+
+def test_state_dict_restores_the_step_counter():
+    student = Net()
+    teacher = EMATeacher(student=student)
+    for _ in range(3):
+        step_student(student)
+        teacher.follow(student)
+    twin = EMATeacher(student=Net())
+    twin.load_state_dict(teacher.state_dict())
+    assert twin.steps == 3
+    step_student(student)
+    teacher.follow(student)
+    twin.follow(student)
+    for a, b in zip(teacher.state_dict().values(), twin.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('field', [dict(momentum=1.5), dict(teacher_bn='eval')])
+def test_bad_fields_are_named(field):
+    with pytest.raises(ValueError, match=next(iter(field))):
+        EMATeacher(student=Net(), **field)
