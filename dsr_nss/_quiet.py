@@ -15,3 +15,6 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import mmseg.evaluation
     import mmseg.models
     import mmseg.visualization  # noqa: F401
+
+# mmseg repeats it for every head; the losses here state how ignored pixels count
+warnings.filterwarnings('ignore', message='Default ``avg_non_ignore``')

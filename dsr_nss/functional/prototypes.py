@@ -130,6 +130,7 @@ def alignment_loss(
     mass = shares.sum()
     nonzero = torch.where(mass > 0, mass, torch.ones_like(mass))
     per_class = torch.where(shares > 0, similarity.log_softmax(dim=1) * shares, shares * 0)
-    loss = -per_class.sum() / nonzero
-    participation = mass / torch.where(labelled > 0, labelled, torch.ones_like(labelled))
+    # without any common class the literal reading would be the constant log C: count it as nothing
+    loss = -per_class.sum() / nonzero * overlap.any()
+    participation = overlap.any() * mass / torch.where(labelled > 0, labelled, torch.ones_like(labelled))
     return loss, participation.detach()

@@ -1,7 +1,10 @@
-"""The written-down memory bank, by hand: what the bank of the models is held against."""
+"""The memory bank [5]: the written-down one by hand, and the registered one against it."""
 
 import numpy as np
+import pytest
+import torch
 
+from dsr_nss.models.dsr import LongTailMemoryBank, Mixed
 from tests.reference.memory_bank import MemoryBank
 
 
@@ -58,3 +61,41 @@ def test_the_current_batch_is_pushed_after_pasting():
     assert not images.any(), '6 is no multiple of 5'
     images, _, _ = bank.step(10, _mixed(), source)
     assert (images == 9).all()
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_registered_bank_matches_reference(seed):
+    # 23 steps of two images each, some without a long-tail pixel: the bank fills, turns over and
+    # is pasted four times. Values are multiples of 1/255, which the uint8 store keeps.
+    rng = np.random.default_rng(seed)
+    names, tail = tuple('abcdef'), (2, 5)
+    bank = LongTailMemoryBank(
+        class_names=names, long_tail_classes=[names[c] for c in tail], size=(4, 5), capacity=3
+    )
+    expected_bank = MemoryBank(tail, capacity=3)
+    pasted = 0
+    for step in range(1, 24):
+        label = rng.choice([0, 1, 3, 4, 255], size=(2, 4, 5))
+        tail_pixel = rng.uniform(size=label.shape) < rng.choice([0, 0.4], size=(2, 1, 1))
+        label[tail_pixel] = rng.choice(tail, size=int(tail_pixel.sum()))
+        image = rng.integers(0, 256, size=(2, 3, 4, 5)) / 255
+        mixed_image = rng.normal(size=(2, 3, 4, 5))
+        mixed_label, weight = rng.integers(0, 6, size=(2, 4, 5)), np.full((2, 4, 5), 0.25)
+
+        mixed = Mixed(
+            image=torch.tensor(mixed_image),
+            label=torch.tensor(mixed_label),
+            weight=torch.tensor(weight),
+            mask=torch.zeros(2, 1, 4, 5, dtype=torch.bool),
+        )
+        if bank.due(step):
+            mixed = bank.paste(mixed, lambda pixels: pixels)
+        bank.push(torch.tensor(image), torch.tensor(label))
+        expected = expected_bank.step(step, (mixed_image, mixed_label, weight), (image, label))
+
+        np.testing.assert_allclose(mixed.image.numpy(), expected[0], rtol=1e-10, atol=1e-12)
+        np.testing.assert_array_equal(mixed.label.numpy(), expected[1])
+        np.testing.assert_array_equal(mixed.weight.numpy(), expected[2])
+        np.testing.assert_array_equal(mixed.mask[:, 0].numpy(), expected[2] == 1)
+        pasted += int(mixed.mask.any())
+    assert pasted == 4

@@ -111,7 +111,7 @@ def check_test_cfg(test_cfg: dict | None) -> ConfigDict:
     if checked.mode == 'slide':
         for field in ('crop_size', 'stride'):
             pair = checked.get(field)
-            if pair is None or len(pair) != 2 or min(pair) < 1:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2 or min(pair) < 1:
                 raise ValueError(
                     f"test_cfg.{field} must be two positive numbers for mode='slide', got {pair!r}"
                 )

@@ -77,6 +77,9 @@ class Adaptation(BaseSegmentor):
     def _keep_panel(self, **pictures: Tensor) -> None:
         self.panel = {k: v.detach() for k, v in pictures.items()} if self.want_panel else None
 
+    def _dump_init_info(self) -> None:
+        """Not a line of the log for every parameter, as mmengine would write."""
+
     # --- as a segmentor: the student ----------------------------------------------------------
 
     def evaluated_model(self, which: str = 'student') -> nn.Module:

@@ -1,0 +1,128 @@
+"""Published MiT weights: the SegFormer authors' files and mmseg's conversions of them.
+
+Three layouts are told apart by their names:
+
+- an encoder trained on ImageNet: the names of `MiT`, and a classifier `head.*`;
+- a segmentation network, such as SegFormer trained on Cityscapes: the encoder under `backbone.`;
+- mmseg: `layers.<stage>.<part>...`, with or without `backbone.`, the projections of query, key and
+  value in one matrix and the feed-forward layers as 1x1 convolutions.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
+from dsr_nss.checkpoints.safe_load import CheckpointError
+
+OWN_MARK = 'patch_embed1.proj.weight'
+MMSEG_MARK = 'layers.0.0.projection.weight'
+
+HINT = (
+    'Get it from the SegFormer authors (mit_b0.pth ... mit_b5.pth, or a SegFormer checkpoint '
+    'trained on Cityscapes) or from mmseg (its converted mit_b*.pth) and place it there, or start '
+    'from random weights with `--cfg-options model.student.backbone.init_cfg=None`'
+)
+
+
+def load_mit(encoder: nn.Module, path: str | Path) -> None:
+    """Load a published file into a `MiT`.
+
+    Args:
+        encoder: The `dsr_nss.models.backbones.MiT` of the same arch.
+        path: A local file in one of the layouts above.
+
+    Raises:
+        FileNotFoundError: No such file; the message says where to get it and how to do without.
+        CheckpointError: Not a MiT file, or one of another arch.
+    """
+    state_dict = read_state_dict(path, HINT)
+    try:
+        converted = convert_mit(state_dict)
+    except CheckpointError as error:
+        raise CheckpointError(f'{path}: {error}') from error
+    load_strictly(encoder, converted, path)
+
+
+def convert_mit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder of a published state dict, under the names of `MiT`.
+
+    Args:
+        state_dict: Any of the layouts above.
+
+    Returns:
+        The entries of the encoder alone; its classifier and everything beside it are left out.
+
+    Raises:
+        CheckpointError: No MiT encoder among the names, or several.
+    """
+    own, mmseg = _prefixes(state_dict, OWN_MARK), _prefixes(state_dict, MMSEG_MARK)
+    if len(own) + len(mmseg) != 1:
+        found = ', '.join(repr(prefix) for prefix in own + mmseg) or 'none'
+        raise CheckpointError(
+            f'expected one MiT encoder, with an entry that ends with {OWN_MARK!r} or '
+            f'{MMSEG_MARK!r}; found under the prefixes: {found}'
+        )
+    prefix = (own + mmseg)[0]
+    encoder = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state_dict.items()
+        if name.startswith(prefix)
+    }
+    encoder = {name: tensor for name, tensor in encoder.items() if not name.startswith('head.')}
+    return encoder if own else _convert_mmseg(encoder)
+
+
+def _prefixes(state_dict: Mapping[str, Tensor], mark: str) -> list[str]:
+    return [
+        name.removesuffix(mark) for name in state_dict if name == mark or name.endswith('.' + mark)
+    ]
+
+
+#: Names inside a block that only change their name.
+BLOCK_NAMES = {
+    'attn.attn.out_proj': 'attn.proj',
+    'attn.sr': 'attn.sr',
+    'attn.norm': 'attn.norm',
+    'norm1': 'norm1',
+    'norm2': 'norm2',
+    'ffn.layers.0': 'mlp.fc1',
+    'ffn.layers.1': 'mlp.dwconv.dwconv',
+    'ffn.layers.4': 'mlp.fc2',
+}
+
+
+def _convert_mmseg(encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    converted: dict[str, Tensor] = {}
+    for name, tensor in encoder.items():
+        match = re.fullmatch(r'layers\.(\d)\.([012])\.(.+)', name)
+        if match is None:
+            raise CheckpointError(f'unknown name {name!r} in an mmseg MiT')
+        stage, part, rest = int(match[1]) + 1, match[2], match[3]
+        if part == '0':
+            converted[f'patch_embed{stage}.{rest.replace("projection", "proj")}'] = tensor
+        elif part == '2':
+            converted[f'norm{stage}.{rest}'] = tensor
+        else:
+            index, inner = rest.split('.', 1)
+            converted.update(_convert_mmseg_block(f'block{stage}.{index}', inner, tensor))
+    return converted
+
+
+def _convert_mmseg_block(block: str, name: str, tensor: Tensor) -> dict[str, Tensor]:
+    if name.startswith('attn.attn.in_proj_'):
+        kind = name.removeprefix('attn.attn.in_proj_')
+        channels = len(tensor) // 3
+        return {
+            f'{block}.attn.q.{kind}': tensor[:channels],
+            f'{block}.attn.kv.{kind}': tensor[channels:],
+        }
+    module, _, kind = name.rpartition('.')
+    if module not in BLOCK_NAMES:
+        raise CheckpointError(f'unknown name {name!r} in a block of an mmseg MiT')
+    target = BLOCK_NAMES[module]
+    if target in ('mlp.fc1', 'mlp.fc2') and kind == 'weight':
+        tensor = tensor.flatten(1)
+    return {f'{block}.{target}.{kind}': tensor}
