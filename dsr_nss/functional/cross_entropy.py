@@ -7,7 +7,7 @@ from torch import Tensor
 def weighted_cross_entropy(
     logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
 ) -> Tensor:
-    """Mean over *all* pixels of `weight * cross-entropy`; an ignored pixel counts as zero in the mean.
+    """Mean over *all* pixels of `weight * cross-entropy`; an ignored pixel counts as zero.
 
     Args:
         logits: `(B, K, H, W)`; computed in at least float32.

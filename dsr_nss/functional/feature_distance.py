@@ -9,7 +9,11 @@ from dsr_nss.functional.prototypes import label_shares
 
 
 def dominant_class_mask(
-    label: Tensor, size: tuple[int, int], class_ids: Sequence[int], num_classes: int, min_ratio: float
+    label: Tensor,
+    size: tuple[int, int],
+    class_ids: Sequence[int],
+    num_classes: int,
+    min_ratio: float,
 ) -> Tensor:
     """Cells in which one of `class_ids` covers at least `min_ratio` of the pixels.
 

@@ -28,7 +28,9 @@ def label_shares(label: Tensor, size: tuple[int, int], num_classes: int) -> Tens
 def _exact_shares(index: Tensor, size: tuple[int, int], num_classes: int) -> Tensor:
     """Shares by counting, for cells of whole pixels: no `(B, C, H, W)` one-hot map in memory."""
     (batch, height, width), (h, w) = index.shape, size
-    cells = index.view(batch, h, height // h, w, width // w).transpose(2, 3).reshape(batch, h * w, -1)
+    cells = (
+        index.view(batch, h, height // h, w, width // w).transpose(2, 3).reshape(batch, h * w, -1)
+    )
     counts = torch.zeros(batch, h * w, num_classes + 1, device=index.device)
     counts.scatter_add_(2, cells, torch.ones_like(cells, dtype=counts.dtype))
     shares = counts[..., :num_classes] / cells.shape[-1]
@@ -94,8 +96,8 @@ def alignment_loss(
     """Cross-entropy of the features of one domain against the prototypes of the other [9] to [13].
 
     `S^c = cos(f, rho^c) / tau * W^c`; the loss of a cell is the cross-entropy of `softmax(S)` with
-    the label shares of the cell; the result is the mean over the cells, weighted by those shares, so
-    that its scale does not depend on the resolution.
+    the label shares of the cell; the result is the mean over the cells, weighted by those shares,
+    so that its scale does not depend on the resolution.
 
     Args:
         features: `(B, D, h, w)`; computed in at least float32.
@@ -108,8 +110,8 @@ def alignment_loss(
             of the loss; `'zero'`: it is kept with `S = 0`, as [10] reads literally.
 
     Returns:
-        The loss, 0-dimensional (a finite zero that keeps the graph when nothing takes part), and the
-        share of the labelled area that took part, 0-dimensional in [0, 1].
+        The loss, 0-dimensional (a finite zero that keeps the graph when nothing takes part), and
+        the share of the labelled area that took part, 0-dimensional in [0, 1].
 
     Raises:
         ValueError: Unknown `absent`.
@@ -132,5 +134,7 @@ def alignment_loss(
     per_class = torch.where(shares > 0, similarity.log_softmax(dim=1) * shares, shares * 0)
     # without any common class the literal reading would be the constant log C: count it as nothing
     loss = -per_class.sum() / nonzero * overlap.any()
-    participation = overlap.any() * mass / torch.where(labelled > 0, labelled, torch.ones_like(labelled))
+    participation = (
+        overlap.any() * mass / torch.where(labelled > 0, labelled, torch.ones_like(labelled))
+    )
     return loss, participation.detach()

@@ -1,4 +1,4 @@
-"""Holistic refinement of the night prediction by the aligned day prediction (the paper's [49], Refign)."""
+"""Holistic refinement of the night prediction by the aligned day prediction (Refign)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from dsr_nss.functional.entropy import normalized_entropy
 
 
 def trust_factor(prob: Tensor, gamma: float) -> Tensor:
-    """`s = (mean over pixels of H(p)/log C) ^ gamma`: an unsure night prediction trusts the day more.
+    """`s = (mean over pixels of H(p)/log C) ^ gamma`: an unsure night trusts the day more.
 
     Args:
         prob: `(B, C, H, W)` night probabilities.
@@ -59,8 +59,8 @@ def refine(
         gamma: Exponent of :func:`trust_factor`.
 
     Returns:
-        `(B, C, H, W)` scores. `eps` differs between channels, so they do not sum to one; arg-max and
-        confidence are taken from them as they are (as Refign does).
+        `(B, C, H, W)` scores. `eps` differs between channels, so they need not sum to one; arg-max
+        and confidence are taken from them as they are (as Refign does).
     """
     prob_night, prob_day = logits_night.softmax(dim=1), logits_day.softmax(dim=1)
     trust = trust_factor(prob_night, gamma).view(-1, 1, 1, 1)

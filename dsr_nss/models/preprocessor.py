@@ -26,7 +26,7 @@ def from_pixels(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class AdaptationPreprocessor(SegDataPreProcessor):
-    """mmseg's preprocessor for testing; for training, source + target items to an `AdaptationBatch`.
+    """mmseg's preprocessor for testing; in training it makes an `AdaptationBatch`.
 
     Training images are RGB uint8 and are normalised on the device, so that bytes, not floats, cross
     the bus. Test images come from mmseg's pipeline in BGR, hence `bgr_to_rgb`.

@@ -63,7 +63,9 @@ class EMATeacher(BaseModule):
                     module.momentum = 0.0  # batch statistics are used, running ones left alone
         return self
 
-    def _pairs(self, student: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    def _pairs(
+        self, student: nn.Module
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
         mine = [*self.model.parameters(), *self.model.buffers()]
         theirs = [*student.parameters(), *student.buffers()]
         floating = [t.is_floating_point() for t in mine]

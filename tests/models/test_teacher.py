@@ -45,7 +45,9 @@ def test_weights_and_float_buffers_follow_the_hand_written_average():
             else:
                 average[k] = v.numpy().copy()
     for k, v in teacher.model.state_dict().items():
-        torch.testing.assert_close(v.double(), torch.as_tensor(average[k]).double(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            v.double(), torch.as_tensor(average[k]).double(), rtol=1e-5, atol=1e-6
+        )
     assert teacher.steps == 5 and int(teacher.step) == 5
 
 

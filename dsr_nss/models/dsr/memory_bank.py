@@ -15,8 +15,8 @@ from dsr_nss.models.dsr.mixup import Mixed
 class LongTailMemoryBank(BaseModule):
     """FIFO store of source images with long-tail objects, pasted onto mixed images now and then.
 
-    Image, mask and label are aligned buffers of the state dict with a fixed size, so memory does not
-    grow and a resumed run continues with the same bank. Nothing here waits for the device: an image
+    Image, mask and label are aligned buffers of the state dict with a fixed size, so memory does
+    not grow and a resumed run continues with the same bank. Nothing here waits for the device: an image
     without a long-tail pixel is written to a spare slot that is never read.
 
     Args:
@@ -99,7 +99,9 @@ class LongTailMemoryBank(BaseModule):
         Returns:
             Image `(3, H, W)` uint8, label `(H, W)` uint8 and mask `(H, W)` bool.
         """
-        order = (self.pushed + torch.arange(self.capacity, device=self.pushed.device)) % self.capacity
+        order = (
+            self.pushed + torch.arange(self.capacity, device=self.pushed.device)
+        ) % self.capacity
         masks = self.masks[order]  # oldest to newest; never-filled slots have empty masks
         rank = torch.arange(1, self.capacity + 1, device=masks.device, dtype=torch.int32)
         newest = (masks * rank.view(-1, 1, 1)).amax(dim=0)

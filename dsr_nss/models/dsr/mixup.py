@@ -34,8 +34,8 @@ class DSRMixup(BaseModule):
     """`X_m = M_c X_s + (1 - M_c) X_n` with `M_c = M_r or M_m`.
 
     `M_r` holds a random half of the classes of the source label, `M_m` every present class of
-    `always_classes`. With `always_classes=()` this is ClassMix; with `random_half=False` as well the
-    mask is empty and the mixed image is the night image.
+    `always_classes`. With `always_classes=()` this is ClassMix; with `random_half=False` as well
+    the mask is empty and the mixed image is the night image.
 
     Args:
         class_names: Names of all classes; the position is the id.

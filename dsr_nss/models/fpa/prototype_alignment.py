@@ -1,4 +1,4 @@
-"""Feature prototype alignment between source and mixed, and source and night (equations 8 to 13)."""
+"""Feature prototype alignment: source with mixed, and source with night (equations 8 to 13)."""
 
 from collections.abc import Sequence
 

@@ -100,7 +100,7 @@ class Homography(BaseModule):
         """
         # the night is dark: local equalisation gives the detector something to see
         equalise = cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8))
-        sift = cv2.SIFT_create()
+        sift = cv2.SIFT.create()
         points_n, features_n = sift.detectAndCompute(equalise.apply(night), None)
         points_d, features_d = sift.detectAndCompute(equalise.apply(day), None)
         if features_n is None or features_d is None or min(len(points_n), len(points_d)) < 4:
@@ -132,7 +132,7 @@ def homography_flow(matrix: np.ndarray, height: int, width: int) -> np.ndarray:
         width: Of the image.
 
     Returns:
-        `(2, H, W)` float32 in pixels, x first. Points behind the camera get a flow out of the image.
+        `(2, H, W)` float32 in pixels, x first. Points behind the camera flow out of the image.
     """
     grid = pixel_grid(height, width, torch.zeros((), dtype=torch.float64))[0].numpy()
     points = np.concatenate((grid, np.ones((1, height, width)))).reshape(3, -1)

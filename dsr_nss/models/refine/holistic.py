@@ -62,8 +62,8 @@ class HolisticRefinement(BaseModule):
             has_reference: `(B,)` bool; False keeps the night prediction.
 
         Returns:
-            `(B, C, H, W)` scores that need not sum to one, and the share of samples with a reference
-            that could not be aligned, 0-dimensional.
+            `(B, C, H, W)` scores that need not sum to one, and the share of samples with a
+            reference that could not be aligned, 0-dimensional.
         """
         alignment = self.aligner(night_pixels, day_pixels)
         logits_day, valid = warp(predict(day_image), alignment.flow)

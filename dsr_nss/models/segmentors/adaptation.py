@@ -1,4 +1,4 @@
-"""What all training methods share: a student that is an ordinary segmentor, and one training step."""
+"""What all training methods share: a student that is an ordinary segmentor, and one step."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class Adaptation(BaseSegmentor):
     """Holds a student; a method says in :meth:`loss` how it is trained.
 
     The student is a complete segmentor with its own preprocessor, so its part of the state dict
-    (`student.*`) is a plain segmentor checkpoint. For testing, the adaptation behaves as its student.
+    (`student.*`) is a plain segmentor checkpoint. For testing, the adaptation is its student.
 
     Args:
         student: Config of the segmentor.
@@ -116,7 +116,7 @@ class Adaptation(BaseSegmentor):
         return self.student.encode_decode(inputs, batch_data_samples)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits of the student by whole-image or sliding-window inference, as its `test_cfg` says."""
+        """Logits of the student, whole-image or sliding-window as its `test_cfg` says."""
         return self.student.inference(inputs, batch_img_metas)
 
     def predict(self, inputs: Tensor, data_samples: Any = None) -> Any:

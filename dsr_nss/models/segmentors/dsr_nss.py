@@ -1,8 +1,11 @@
 """DSR-NSS: one training step, as in figure 2 of the paper (arXiv 2310.04747)."""
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsr_nss.functional.pseudo_label import confident_share, pseudo_label
 from dsr_nss.models.batch_norm import frozen_running_statistics
@@ -114,15 +117,10 @@ class DSRNSS(Adaptation):
         """With probability `adapt_to_reference`, the day reference becomes the target."""
         if torch.rand(()).item() >= self.adapt_to_reference:
             return batch
-        has = batch.has_reference
-        return AdaptationBatch(
-            source_image=batch.source_image,
-            source_label=batch.source_label,
-            night_image=torch.where(has.view(-1, 1, 1, 1), batch.reference_image, batch.night_image),
-            reference_image=None,
-            has_reference=None,
-            files=batch.files,
-        )
+        assert batch.has_reference is not None
+        has = batch.has_reference.view(-1, 1, 1, 1)
+        target = torch.where(has, batch.reference_image, batch.night_image)
+        return replace(batch, night_image=target, reference_image=None, has_reference=None)
 
     @torch.no_grad()
     def _pseudo_label(self, batch: AdaptationBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -179,7 +177,7 @@ class DSRNSS(Adaptation):
         return self.beta * loss, share
 
 
-def _build(config: dict | None, **kwargs) -> nn.Module | None:
+def _build(config: dict | None, **kwargs) -> Any:
     return None if config is None else MODELS.build({**config, **kwargs})
 
 

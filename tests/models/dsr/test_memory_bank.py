@@ -24,7 +24,9 @@ def random_batch(generator: torch.Generator, batch: int = 2, tail: bool = True):
     if tail:
         for i in range(batch):
             y, x = torch.randint(0, 4, (2,), generator=generator).tolist()
-            label[i, y : y + 2, x : x + 2] = LONG_TAIL[int(torch.randint(0, 6, (), generator=generator))]
+            label[i, y : y + 2, x : x + 2] = LONG_TAIL[
+                int(torch.randint(0, 6, (), generator=generator))
+            ]
     return image, label
 
 

@@ -21,9 +21,11 @@ def test_probabilities_hold_per_image():
     torch.manual_seed(0)
     image = torch.rand(400, 3, 12, 12) * 0.8 + 0.1
     jitter = changed(image, augment(image, blur_probability=0.0)).float().mean()
-    blur = changed(
-        image, augment(image, jitter_probability=0.0, blur_sigma=(0.8, 1.15))
-    ).float().mean()
+    blur = (
+        changed(image, augment(image, jitter_probability=0.0, blur_sigma=(0.8, 1.15)))
+        .float()
+        .mean()
+    )
     assert abs(jitter - 0.8) < 0.06  # three standard errors
     assert abs(blur - 0.5) < 0.075
 

@@ -23,9 +23,7 @@ def losses_of(model, items, seed: int = 1) -> dict[str, torch.Tensor]:
 def gradients(model, loss) -> dict[str, torch.Tensor]:
     model.zero_grad()
     loss.backward(retain_graph=True)
-    return {
-        name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
-    }
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def touched(grads: dict[str, torch.Tensor]) -> set[str]:
@@ -67,10 +65,17 @@ def test_same_seed_same_losses_to_the_last_bit():
         log = []
         for step in range(4):
             torch.manual_seed(step)
-            log.append({k: float(v.detach()) for k, v in model.train_step(make_items(step), wrapper).items()})
+            log.append(
+                {
+                    k: float(v.detach())
+                    for k, v in model.train_step(make_items(step), wrapper).items()
+                }
+            )
         runs.append((log, model.state_dict()))
     assert runs[0][0] == runs[1][0]
-    assert all(torch.equal(a, b) for a, b in zip(runs[0][1].values(), runs[1][1].values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(runs[0][1].values(), runs[1][1].values(), strict=True)
+    )
 
 
 def test_each_loss_reaches_what_it_should(items):
@@ -147,7 +152,9 @@ def test_bank_is_pasted_on_its_interval_and_pushed_afterwards(items):
     mixed = model.panel
     region = stored[2]
     pixels = model.to_pixels(mixed['mixed_image'])[:, :, region] * 255
-    torch.testing.assert_close(pixels, stored[0][:, region].float().expand_as(pixels), atol=1e-2, rtol=0)
+    torch.testing.assert_close(
+        pixels, stored[0][:, region].float().expand_as(pixels), atol=1e-2, rtol=0
+    )
     assert (mixed['mixed_label'][:, region] == stored[1][region].long()).all()
     assert mixed['mask'][:, 0, region].all()
     assert first.shape == mixed['mixed_image'].shape
@@ -211,4 +218,6 @@ def test_bf16_autocast_on_the_cpu_stays_close(items):
     with torch.autocast('cpu', torch.bfloat16):
         half = losses_of(model, items)
     for name in ('loss_source', 'loss_mixed', 'loss_proto'):
-        assert float(half[name].detach()) == pytest.approx(float(plain[name].detach()), rel=0.1), name
+        assert float(half[name].detach()) == pytest.approx(float(plain[name].detach()), rel=0.1), (
+            name
+        )

@@ -1,0 +1,59 @@
+# Cityscapes (day, labels) to Dark Zurich (night, with day references), full-resolution crops.
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(type='StepSampler'),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='SourceTargetDataset',
+        source=dict(type='Cityscapes', data_root='data/cityscapes', split='train'),
+        target=dict(type='DarkZurich', data_root='data/dark_zurich', split='train'),
+        crop_size=(1024, 1024),
+        # HRDA: on average two tries of the minimum, since its crops are four times DAFormer's
+        rare_class_sampling=dict(temperature=0.01, min_pixels=3000, min_crop_ratio=2.0),
+    ),
+)
+
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+unlabelled_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+
+# What `tools/test.py --dataset NAME,...` can evaluate.
+test_sets = dict(
+    dark_zurich_val=dict(
+        type='DarkZurich', data_root='data/dark_zurich', split='val', pipeline=test_pipeline
+    ),
+    dark_zurich_test=dict(
+        type='DarkZurich', data_root='data/dark_zurich', split='test', pipeline=unlabelled_pipeline
+    ),
+    acdc_night_val=dict(
+        type='ACDC', data_root='data/acdc', split='val', condition='night', pipeline=test_pipeline
+    ),
+    nighttime_driving=dict(
+        type='NighttimeDriving',
+        data_root='data/nighttime_driving',
+        split='test',
+        pipeline=test_pipeline,
+    ),
+    bdd100k_night_val=dict(
+        type='BDD100kNight', data_root='data/bdd100k', split='val', pipeline=test_pipeline
+    ),
+    cityscapes_val=dict(
+        type='Cityscapes', data_root='data/cityscapes', split='val', pipeline=test_pipeline
+    ),
+)
+default_test_sets = ['dark_zurich_val']
+
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=test_sets['dark_zurich_val'],
+)
+val_evaluator = dict(type='NightIoUMetric', prefix='dark_zurich_val')

@@ -1,0 +1,18 @@
+"""Nightscape, DSR-NSS: the small HRDA adapted from labelled day to unlabelled night images.
+
+python tools/train.py configs/demo/dsr_hrda_nightscape.py
+"""
+
+_base_ = [
+    '_demo.py',
+    '../_base_/methods/dsr_nss.py',
+    '../_base_/models/hrda_efficientnet_lite0.py',
+]
+
+model = dict(
+    student=_base_.student,
+    data_preprocessor=_base_.data_preprocessor,
+    teacher=dict(momentum=1 - 40 / _base_.max_iters),
+    bank=dict(size=(256, 256)),
+    alignment=dict(start=_base_.max_iters // 4, feature_level=1),  # 16x16 cells at crop 256
+)
