@@ -100,7 +100,7 @@ def alignment_loss(
     so that its scale does not depend on the resolution.
 
     Args:
-        features: `(B, D, h, w)`; computed in at least float32.
+        features: `(B, D, h, w)`; at least float32 counts, so call it outside autocast.
         shares: `(B, C, h, w)` label shares of these features.
         rho: `(C, D)` prototypes of the other domain.
         weight: `(C,)` `W^c` of :func:`class_weights`.

@@ -39,6 +39,17 @@ def test_float32_is_close():
     assert actual.item() == pytest.approx(reference(logits, label, weight), rel=1e-5)
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    # The only rounding is that of the logits themselves.
+    logits, label, weight = _case(8)
+    logits = torch.tensor(logits).to(dtype)
+    actual = weighted_cross_entropy(logits, torch.tensor(label), torch.tensor(weight).float())
+    assert actual.dtype == torch.float32
+    expected = reference(logits.double().numpy(), label, weight)
+    assert actual.item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_by_hand():
     # Two classes, four pixels. Equal logits: log 2 each. Logits (log 3, 0): -log 3/4 for class 0,
     # -log 1/4 = log 4 for class 1. One pixel is ignored but counts in the mean.

@@ -66,7 +66,8 @@ def test_the_current_batch_is_pushed_after_pasting():
 @pytest.mark.parametrize('seed', range(3))
 def test_registered_bank_matches_reference(seed):
     # 23 steps of two images each, some without a long-tail pixel: the bank fills, turns over and
-    # is pasted four times. Values are multiples of 1/255, which the uint8 store keeps.
+    # is pasted four times. Values are multiples of 1/255, which the uint8 store keeps although
+    # normalising and its inverse leave them a little off.
     rng = np.random.default_rng(seed)
     names, tail = tuple('abcdef'), (2, 5)
     bank = LongTailMemoryBank(
@@ -90,7 +91,7 @@ def test_registered_bank_matches_reference(seed):
         )
         if bank.due(step):
             mixed = bank.paste(mixed, lambda pixels: pixels)
-        bank.push(torch.tensor(image), torch.tensor(label))
+        bank.push(torch.tensor(image) * (1 - 1e-7), torch.tensor(label))
         expected = expected_bank.step(step, (mixed_image, mixed_label, weight), (image, label))
 
         np.testing.assert_allclose(mixed.image.numpy(), expected[0], rtol=1e-10, atol=1e-12)

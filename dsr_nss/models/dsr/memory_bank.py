@@ -16,8 +16,8 @@ class LongTailMemoryBank(BaseModule):
     """FIFO store of source images with long-tail objects, pasted onto mixed images now and then.
 
     Image, mask and label are aligned buffers of the state dict with a fixed size, so memory does
-    not grow and a resumed run continues with the same bank. Nothing here waits for the device: an image
-    without a long-tail pixel is written to a spare slot that is never read.
+    not grow and a resumed run continues with the same bank. Nothing here waits for the device: an
+    image without a long-tail pixel is written to a spare slot that is never read.
 
     Args:
         class_names: Names of all classes; the position is the id.

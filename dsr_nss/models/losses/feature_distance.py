@@ -37,6 +37,8 @@ class FeatureDistance(BaseModule):
         min_ratio: float = 0.75,
     ) -> None:
         super().__init__()
+        if not 0.5 < min_ratio <= 1:
+            raise ValueError(f'min_ratio must lie in (0.5, 1], got {min_ratio}')
         self.num_classes = len(class_names)
         self.class_ids = class_ids(classes, class_names)
         self.weight = weight
