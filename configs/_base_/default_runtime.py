@@ -1,7 +1,6 @@
 # Logging, checkpoints, safety nets. Shared by all configs.
 default_scope = 'mmseg'
 custom_imports = dict(imports=['dsr_nss'], allow_failed_imports=False)
-runner_type = 'AdaptationRunner'
 
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'))
 log_level = 'INFO'
@@ -13,7 +12,7 @@ visualizer = dict(
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     runtime_info=dict(type='TrainingInfoHook'),
-    logger=dict(type='LoggerHook', interval=50),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='SafeCheckpointHook', interval=4000, max_keep_ckpts=2),
     sampler_seed=None,  # the sampler needs no epochs

@@ -1,0 +1,31 @@
+"""Training: optimiser, schedule, hooks, runner, and how a run is started."""
+
+from dsr_nss.engine.ddp import AdaptationDDP
+from dsr_nss.engine.hooks import (
+    FiniteLossGuard,
+    GracefulStop,
+    PanelHook,
+    SafeCheckpointHook,
+    SeedEachIteration,
+    TrainingInfoHook,
+)
+from dsr_nss.engine.log_processor import AdaptationLogProcessor
+from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
+from dsr_nss.engine.optim_wrapper import AdaptiveAmpOptimWrapper
+from dsr_nss.engine.runner import AdaptationRunner
+from dsr_nss.engine.schedule import WarmupPolyLR
+
+__all__ = [
+    'AdaptationDDP',
+    'AdaptationLogProcessor',
+    'AdaptationRunner',
+    'AdaptiveAmpOptimWrapper',
+    'FiniteLossGuard',
+    'GracefulStop',
+    'GroupedOptimWrapperConstructor',
+    'PanelHook',
+    'SafeCheckpointHook',
+    'SeedEachIteration',
+    'TrainingInfoHook',
+    'WarmupPolyLR',
+]

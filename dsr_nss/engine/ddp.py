@@ -1,0 +1,48 @@
+"""Several processes: the training step of an `Adaptation` through torch's gradient exchange."""
+
+import warnings
+from typing import Any
+
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODEL_WRAPPERS  # the runner looks wrappers up there alone
+from torch import Tensor, nn
+
+
+@MODEL_WRAPPERS.register_module()
+class AdaptationDDP(MMDistributedDataParallel):
+    """As mmengine's wrapper, and after the optimiser step the module's `after_step` runs.
+
+    Every process holds its own teacher and its own bank. The teachers stay equal, since they follow
+    equal students; the banks hold what each process saw, so buffers are never broadcast.
+
+    Args:
+        module: The model.
+        device_ids: Given by the runner; dropped for a model on the CPU.
+        **kwargs: See `torch.nn.parallel.DistributedDataParallel`, e.g. `find_unused_parameters`.
+    """
+
+    def __init__(self, module: nn.Module, device_ids: list[int] | None = None, **kwargs) -> None:
+        if next(module.parameters()).device.type == 'cpu':
+            device_ids = None
+        kwargs.setdefault('broadcast_buffers', False)
+        with warnings.catch_warnings():
+            # newer torch announces another name for `broadcast_buffers`, which older torch lacks
+            warnings.filterwarnings('ignore', message='`broadcast_buffers` is deprecated')
+            super().__init__(module=module, device_ids=device_ids, **kwargs)
+
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """`Adaptation.train_step` with averaged gradients; see there."""
+        with optim_wrapper.optim_context(self):
+            batch = self.module.data_preprocessor(data, training=True)
+            losses = self._run_forward(batch, mode='loss')
+        total, log_vars = self.module.parse_losses(losses)
+        optim_wrapper.update_params(total)
+        if hasattr(self.module, 'after_step'):
+            self.module.after_step()
+        return log_vars
+
+    def _run_forward(self, data: Any, mode: str) -> Any:
+        if isinstance(data, (dict, list, tuple)):
+            return super()._run_forward(data, mode)
+        return self(data, mode=mode)

@@ -1,0 +1,17 @@
+"""Side effects of training, one hook a file."""
+
+from dsr_nss.engine.hooks.finite_loss_guard import FiniteLossGuard
+from dsr_nss.engine.hooks.graceful_stop import GracefulStop
+from dsr_nss.engine.hooks.panel import PanelHook
+from dsr_nss.engine.hooks.safe_checkpoint import SafeCheckpointHook
+from dsr_nss.engine.hooks.seed_each_iteration import SeedEachIteration
+from dsr_nss.engine.hooks.training_info import TrainingInfoHook
+
+__all__ = [
+    'FiniteLossGuard',
+    'GracefulStop',
+    'PanelHook',
+    'SafeCheckpointHook',
+    'SeedEachIteration',
+    'TrainingInfoHook',
+]

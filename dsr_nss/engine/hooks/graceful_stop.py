@@ -1,0 +1,103 @@
+"""Ctrl-C and SIGTERM end a run with a checkpoint instead of losing it."""
+
+import os
+import signal
+import time
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+#: A launcher passes on the signal that the terminal already sent to every process of the group.
+SAME_SIGNAL_SECONDS = 3.0
+
+
+@HOOKS.register_module()
+class GracefulStop(Hook):
+    """On SIGINT or SIGTERM: finish the iteration, save, say how to resume, exit with 128 + signal.
+
+    A second Ctrl-C stops at once. With several processes all stop after the same iteration. On GPUs
+    they agree on it every `agree_every` iterations, since asking each time would wait for the
+    device; note that torchrun kills its processes 30 seconds after it passed the signal on.
+
+    Args:
+        command: What resumes the run; the training tool fills it in.
+        agree_every: See above.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, command: str | None = None, agree_every: int = 5) -> None:
+        if agree_every < 1:
+            raise ValueError(f'agree_every must be >= 1, got {agree_every}')
+        self.command = command
+        self.agree_every = agree_every
+        self._received = 0
+        self._received_at = 0.0
+        self._previous: dict[int, object] = {}
+        self._process = 0
+
+    def before_train(self, runner) -> None:
+        """Take over the two signals."""
+        self._process = os.getpid()
+        self._logger = runner.logger
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+
+    def restore_signals(self, runner=None) -> None:
+        """Give the signals back; the runner calls it however training ends."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._previous = {}
+
+    def _on_signal(self, number: int, frame) -> None:
+        if os.getpid() != self._process:
+            return  # in a worker that has not yet set its own, see `protect_workers`
+        now = time.monotonic()
+        name = signal.Signals(number).name
+        if not self._received:
+            self._received, self._received_at = number, now
+            self._logger.warning(
+                f'{name} received: a checkpoint follows after this iteration '
+                '(Ctrl-C again stops at once, without one)'
+            )
+        elif now - self._received_at > (SAME_SIGNAL_SECONDS if _several_processes() else 0):
+            self.restore_signals()
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Stop here if a signal came; on all processes, if it came to any."""
+        if _several_processes():
+            on_cpu = torch.distributed.get_backend() == 'gloo'
+            if not on_cpu and not self.every_n_train_iters(runner, self.agree_every):
+                return
+            number = torch.tensor([float(self._received)])
+            all_reduce(number, op='max')
+            self._received = int(number.item())
+        if self._received and runner.iter + 1 < runner.max_iters:
+            self._stop(runner, iteration=runner.iter + 1)
+
+    def after_val_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
+    ) -> None:
+        """Do not wait for the end of a validation within a run."""
+        if self._received and self._previous and not _several_processes():
+            self._stop(runner, iteration=runner.iter)
+
+    def _stop(self, runner, iteration: int) -> None:
+        path = runner.save_training_state(iteration)
+        command = self.command or 'the same command and --resume'
+        runner.logger.warning(
+            f'stopped by {signal.Signals(self._received).name} after iteration {iteration} of '
+            f'{runner.max_iters}; saved {path}. Resume with:\n    {command}'
+        )
+        runner.visualizer.close()
+        self.restore_signals()
+        raise SystemExit(128 + self._received)
+
+
+def _several_processes() -> bool:
+    return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1

@@ -1,0 +1,70 @@
+"""A picture of what a training step really saw, every N iterations."""
+
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.visualization import LocalVisBackend
+from mmseg.registry import HOOKS
+from PIL import Image
+
+from dsr_nss.engine.errors import ConfigError
+
+
+@HOOKS.register_module()
+class PanelHook(Hook):
+    """Writes `work_dir/vis/iter_000500.png` and adds it to TensorBoard (and other backends).
+
+    Source, night, reference, mask, mixed image, mixed label and the teacher's prediction side by
+    side; a method without a target shows what it has.
+
+    Args:
+        interval: Iterations between two pictures.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 500) -> None:
+        if interval < 1:
+            raise ValueError(f'interval must be >= 1, got {interval}')
+        self.interval = interval
+
+    def before_train(self, runner) -> None:
+        """Check that the model can show itself."""
+        if not hasattr(_model(runner), 'want_panel'):
+            raise ConfigError(
+                f'PanelHook needs a model that keeps panels (an Adaptation), '
+                f'got {type(_model(runner)).__name__}: set default_hooks.panel=None'
+            )
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Ask for the intermediate pictures of this step."""
+        due = is_main_process() and self.every_n_train_iters(runner, self.interval)
+        _model(runner).want_panel = due
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Draw and write them."""
+        model = _model(runner)
+        if not model.want_panel:
+            return
+        from dsr_nss.visualization.panels import training_panel
+
+        model.want_panel = False
+        panel, model.panel = model.panel, None
+        preprocessor = model.data_preprocessor
+        palette = runner.train_dataloader.dataset.metainfo['palette']
+        picture = training_panel(panel, preprocessor.mean, preprocessor.std, palette)
+
+        iteration = runner.iter + 1
+        path = Path(runner.work_dir) / 'vis' / f'iter_{iteration:06d}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+        for backend in runner.visualizer._vis_backends.values():
+            if not isinstance(backend, LocalVisBackend):  # that one would write the file again
+                backend.add_image('panel', picture, step=iteration)
+
+
+def _model(runner):
+    return getattr(runner.model, 'module', runner.model)

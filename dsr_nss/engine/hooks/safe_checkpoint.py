@@ -1,0 +1,51 @@
+"""Checkpoints every N iterations and at the end, written before older ones are removed."""
+
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(Hook):
+    """Writes `work_dir/iter_N.pth`, then removes what is over `max_keep_ckpts`.
+
+    mmengine's `CheckpointHook` removes first: with one checkpoint to keep, a full disk or a run
+    that broke would leave none.
+
+    Args:
+        interval: Iterations between two checkpoints; the end of the run is always saved.
+        max_keep_ckpts: How many to keep; -1 keeps all.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, interval: int = 2000, max_keep_ckpts: int = -1) -> None:
+        if interval < 1 or max_keep_ckpts == 0 or max_keep_ckpts < -1:
+            raise ValueError(
+                'interval must be >= 1 and max_keep_ckpts -1 or >= 1, got '
+                f'{interval} and {max_keep_ckpts}'
+            )
+        self.interval = interval
+        self.max_keep_ckpts = max_keep_ckpts
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Save when due."""
+        last = runner.iter + 1 == runner.max_iters
+        if last or self.every_n_train_iters(runner, self.interval):
+            runner.save_training_state(runner.iter + 1)
+            if is_main_process() and self.max_keep_ckpts > 0:
+                self._remove_outdated(runner.work_dir)
+
+    def _remove_outdated(self, work_dir: str) -> None:
+        # what lies in the folder decides, so that a resumed run also counts its former checkpoints
+        found = {
+            int(path.stem.removeprefix('iter_')): path
+            for path in Path(work_dir).glob('iter_*.pth')
+            if path.stem.removeprefix('iter_').isdigit()
+        }
+        for number in sorted(found)[: -self.max_keep_ckpts]:
+            found[number].unlink()

@@ -1,0 +1,40 @@
+"""Randomness by iteration number, so that a resumed run repeats the unbroken one."""
+
+import random
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+
+def iteration_seed(seed: int, iteration: int, rank: int) -> int:
+    """A 63-bit number that is well mixed and the same on every machine."""
+    state = np.random.SeedSequence((seed, iteration, rank)).generate_state(1, np.uint64)[0]
+    return int(state) >> 1
+
+
+@HOOKS.register_module()
+class SeedEachIteration(Hook):
+    """Seeds torch (CPU and CUDA), NumPy and `random` before every training iteration.
+
+    Data loading is seeded apart, by sample number: see `SourceTargetDataset`.
+
+    Args:
+        seed: The run's seed; None takes the runner's (`randomness.seed`).
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, seed: int | None = None) -> None:
+        if seed is not None and seed < 0:
+            raise ValueError(f'seed must be >= 0, got {seed}')
+        self.seed = seed
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Seed from (seed, iteration, rank)."""
+        seed = runner.seed if self.seed is None else self.seed
+        mixed = iteration_seed(seed, runner.iter, runner.rank)
+        torch.manual_seed(mixed)
+        np.random.seed(mixed % 2**32)
+        random.seed(mixed)

@@ -1,0 +1,190 @@
+"""From a checked config and command line options to a run: what `tools/train.py` does in order."""
+
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+
+from dsr_nss.engine.config import accepted_fields, hooks_of_type
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.runner import AdaptationRunner
+
+_AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
+
+
+def configure_run(
+    config: Config,
+    *,
+    work_dir: str | None = None,
+    resume: str | None = None,
+    amp: str | None = None,
+    seed: int | None = None,
+    launcher: str = 'none',
+    arguments: Sequence[str] = (),
+) -> None:
+    """Writes the command line's choices into the config.
+
+    Args:
+        config: What `read_config` returned.
+        work_dir: Where everything goes; None: the config's, else `work_dirs/<config name>`.
+        resume: `'auto'` for the newest checkpoint of the work dir, or a checkpoint file.
+        amp: `'bf16'` or `'fp16'`: mixed precision.
+        seed: Seed of the data, of the weights and of every step.
+        launcher: `'none'`, `'pytorch'` or `'slurm'`.
+        arguments: The whole command line, for the message that says how to resume.
+
+    Raises:
+        ConfigError: The work dir cannot be written.
+        FileNotFoundError: There is no such checkpoint.
+    """
+    config.launcher = launcher
+    if work_dir is not None:
+        config.work_dir = work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = str(Path('work_dirs') / Path(config.filename).stem)
+    check_work_dir(config.work_dir)
+    if amp is not None:
+        _use_amp(config, amp)
+    if seed is not None:
+        _use_seed(config, seed)
+    _use_start(config, resume)
+    for hook in hooks_of_type(config, 'GracefulStop'):
+        hook['command'] = resume_command(arguments or (str(config.filename),), launcher)
+
+
+def check_work_dir(work_dir: str) -> None:
+    """Creates the work dir and tries to write in it.
+
+    Raises:
+        ConfigError: Neither is possible.
+    """
+    try:
+        os.makedirs(work_dir, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f'cannot write to the work dir {work_dir} ({error.strerror}); choose another with '
+            '--work-dir'
+        ) from error
+
+
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
+    """The file that `last_checkpoint` names, also after the work dir was moved; None without one.
+
+    Raises:
+        FileNotFoundError: The named file is gone.
+    """
+    pointer = Path(work_dir) / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
+    named = Path(pointer.read_text().strip())
+    for path in (Path(work_dir) / named.name, named):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f'checkpoint not found: {named} (named by {pointer})')
+
+
+def resume_command(arguments: Sequence[str], launcher: str = 'none') -> str:
+    """What continues a run that was started with these arguments of `tools/train.py`."""
+    kept: list[str] = []
+    skip_value = False
+    for argument in arguments:
+        if skip_value and not argument.startswith('-'):
+            skip_value = False
+            continue
+        skip_value = argument == '--resume'
+        if argument != '--resume' and not argument.startswith('--resume='):
+            kept.append(argument)
+    if launcher != 'pytorch':
+        return shlex.join(['python', 'tools/train.py', *kept, '--resume'])
+    processes = os.environ.get('LOCAL_WORLD_SIZE', '1')
+    rest = [argument for argument in kept[1:] if argument not in ('--launcher', 'pytorch')]
+    return shlex.join(['tools/dist_train.sh', kept[0], processes, *rest, '--resume'])
+
+
+def _use_amp(config: Config, amp: str) -> None:
+    if amp not in _AMP_DTYPES:
+        raise ConfigError(f'--amp must be one of {sorted(_AMP_DTYPES)}, got {amp!r}')
+    wrapper = config.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AdaptiveAmpOptimWrapper'):
+        raise ConfigError(f'--amp replaces a plain OptimWrapper; the config has a {wrapper.type}')
+    wrapper.type = 'AdaptiveAmpOptimWrapper'
+    wrapper.dtype = _AMP_DTYPES[amp]
+
+
+def _use_seed(config: Config, seed: int) -> None:
+    if seed < 0:
+        raise ConfigError(f'--seed must be >= 0, got {seed}')
+    config.randomness = {**config.get('randomness', {}), 'seed': seed}
+    dataset = config.train_dataloader.dataset
+    fields = accepted_fields(DATASETS.get(dataset.type)) if DATASETS.get(dataset.type) else None
+    if 'seed' in dataset or (fields is not None and 'seed' in fields):
+        dataset.seed = seed
+    for hook in hooks_of_type(config, 'SeedEachIteration'):
+        hook['seed'] = seed
+
+
+def _use_start(config: Config, resume: str | None) -> None:
+    """Resume, or start anew from `load_from` or from nothing."""
+    if resume is None:
+        config.resume = False
+        return
+    path = latest_checkpoint(config.work_dir) if resume == 'auto' else Path(resume)
+    if path is None:
+        print_log(f'{config.work_dir} holds no checkpoint yet: the run starts from the beginning')
+        config.resume = False
+        return
+    if not path.is_file():
+        raise FileNotFoundError(f'checkpoint not found: {path}')
+    config.resume = True
+    config.load_from = str(path)
+
+
+def train(config: Config) -> Path | None:
+    """Runs the training that the config describes.
+
+    Returns:
+        The last checkpoint, or None when the run saved none.
+
+    Raises:
+        ConfigError: A component of the config cannot be built.
+    """
+    try:
+        runner = AdaptationRunner.from_cfg(config)
+        runner.train()
+    except (TypeError, KeyError) as error:
+        message = _build_error(str(error))
+        if message is None:
+            raise
+        raise ConfigError(message) from error
+    return latest_checkpoint(runner.work_dir)
+
+
+def _build_error(text: str) -> str | None:
+    """A sentence for a component that cannot be built; None for any other error."""
+    field = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text)
+    if field is not None:
+        return f'the config gives {field[1]} the field {field[2]!r}, which it does not have'
+    missing = re.search(r'(\w+)\.__init__\(\) missing \d+ required .*arguments?: (.*)', text)
+    if missing is not None:
+        return f'the config does not give {missing[1]} the required field(s) {missing[2]}'
+    unknown = re.search(r'(\w+) is not in the \w+::([\w ]+) registry', text)
+    if unknown is not None:
+        return f'the config names {unknown[1]!r}, but no {unknown[2]} of that name is registered'
+    return None
+
+
+def short_message(error: Exception) -> str:
+    """The message of an error without the traceback that a loader's worker puts before it."""
+    text = str(error).strip()
+    name = type(error).__name__
+    if 'DataLoader worker' in text and f'{name}: ' in text:
+        text = text[text.rindex(f'{name}: ') + len(name) + 2 :]
+    return text

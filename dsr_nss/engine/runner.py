@@ -1,0 +1,287 @@
+"""mmengine's runner with strict loading, whole checkpoints and training on several CPUs."""
+
+import os
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+import mmengine
+import torch
+from mmengine.dist import is_distributed, is_main_process
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import weights_to_cpu
+from mmengine.utils import apply_to
+from mmseg.registry import RUNNERS
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
+from dsr_nss.engine.environment import describe_environment
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.workers import protect_workers
+
+
+@RUNNERS.register_module()
+class AdaptationRunner(Runner):
+    """What `tools/train.py` trains with.
+
+    - A resumed checkpoint must fit the model key by key, the memory bank included; `load_from`
+      starts a new run from the student of any checkpoint. Neither passes over a mismatch.
+    - Checkpoint files are written whole or not at all, and say what they were made with.
+    - Several processes train through `AdaptationDDP`, with NCCL on GPUs and Gloo on CPUs.
+    """
+
+    _resuming = False
+    _saved_iteration: int | None = None
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up processes; mmengine's own start selects a GPU even where there is none."""
+        if self.distributed and not torch.cuda.is_available() and not is_distributed():
+            if self.launcher != 'pytorch':
+                raise ConfigError(
+                    f'--launcher {self.launcher} needs GPUs; on CPUs start torchrun: '
+                    'tools/dist_train.sh CONFIG PROCESSES'
+                )
+            torch.distributed.init_process_group('gloo')
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """The model on its device, inside an `AdaptationDDP` when there are several processes."""
+        if self.distributed:
+            model_wrapper_cfg = {'type': 'AdaptationDDP', **(model_wrapper_cfg or {})}
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """mmengine's loader; its workers survive signals that ask the run to stop."""
+        return protect_workers(Runner.build_dataloader(dataloader, *args, **kwargs))
+
+    def train(self) -> nn.Module:
+        """Train; however that ends, Ctrl-C means again what it meant before."""
+        try:
+            return super().train()
+        finally:
+            self.call_hook('restore_signals')
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """As mmengine's; None switches any hook off, not only those that mmengine knows."""
+        known = (
+            'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint',
+        )  # fmt: skip
+        kept = {k: v for k, v in (hooks or {}).items() if v is not None or k in known}
+        super().register_default_hooks(kept)
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def resume(self, filename: str, **kwargs) -> None:
+        """Continue the run in `filename` exactly.
+
+        Raises:
+            CheckpointError: The file is no training checkpoint of this model and optimiser.
+        """
+        self._resuming = True
+        kwargs['map_location'] = 'cpu'
+        try:
+            super().resume(filename, **kwargs)
+        except (ValueError, KeyError) as error:
+            raise CheckpointError(
+                f'cannot resume from {filename}: its optimiser, schedule or counters do not fit '
+                f'this config ({error}). Resume with the config it was trained with'
+            ) from error
+        finally:
+            self._resuming = False
+
+    def load_checkpoint(self, filename: str, map_location='cpu', **kwargs) -> dict:
+        """Weights of `filename` into the model; all of them to resume, else the student's.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            CheckpointError: It is no checkpoint, or not one of this model.
+        """
+        checkpoint = load_checkpoint_file(filename, map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        model: nn.Module = getattr(self.model, 'module', self.model)
+        state = checkpoint.get('state_dict', checkpoint)
+        if self._resuming:
+            self._check_resumable(filename, checkpoint)
+            load_all(model, state, filename)
+        else:
+            load_start(model, state, filename)
+        self._has_loaded = True
+        self.logger.info(f'loaded {filename}')
+        return checkpoint
+
+    def _check_resumable(self, filename: str, checkpoint: dict) -> None:
+        missing = {'state_dict', 'meta', 'optimizer', 'message_hub'} - checkpoint.keys()
+        if missing:
+            raise CheckpointError(
+                f'cannot resume from {filename}: it holds no {", ".join(sorted(missing))}, only '
+                'weights. To start a new run from them, set load_from'
+            )
+        saved, given = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
+        if None not in (saved, given) and saved != given:
+            raise CheckpointError(
+                f'cannot resume from {filename}: it was trained with seed {saved}, this run has '
+                f'seed {given}. Resume with --seed {saved}'
+            )
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def save_checkpoint(  # type: ignore[override]
+        self,
+        out_dir: str,
+        filename: str,
+        *,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = False,
+        **unused,
+    ) -> None:
+        """Write a checkpoint whole: to a neighbouring file first, which then takes the name.
+
+        mmengine's version writes in place, after two more copies of everything in memory. The
+        arguments are those that its hooks pass; storage backends are not supported.
+        """
+        self.call_hook('before_checkpoint')  # on all processes; the rest is the first one's
+        if not is_main_process():
+            return
+        model: nn.Module = getattr(self.model, 'module', self.model)
+        counters = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
+        checkpoint = {
+            'meta': {**counters, **(meta or {}), **self._describe()},
+            'state_dict': weights_to_cpu(model.state_dict()),
+            'message_hub': self.message_hub.state_dict(),
+        }
+        if save_optimizer and self.optim_wrapper is not None:
+            checkpoint['optimizer'] = apply_to(
+                self.optim_wrapper.state_dict(), lambda x: hasattr(x, 'cpu'), lambda x: x.cpu()
+            )
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = [s.state_dict() for s in self.param_schedulers]
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+
+        partial = Path(out_dir) / f'.{filename}.partial'
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open('wb') as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, Path(out_dir) / filename)
+
+    def _describe(self) -> dict:
+        """Where a checkpoint comes from: the resolved config, versions, commit, seed."""
+        description = dict(
+            # the hook that writes it has formatted it before, which takes a second
+            cfg=self.message_hub.runtime_info.get('cfg') or self.cfg.pretty_text,
+            seed=self.seed,
+            experiment_name=self.experiment_name,
+            time=time.strftime('%Y%m%d_%H%M%S'),
+            mmengine_version=mmengine.__version__,
+            environment=describe_environment(),
+        )
+        if hasattr(self.train_dataloader.dataset, 'metainfo'):
+            description['dataset_meta'] = dict(self.train_dataloader.dataset.metainfo)
+        return description
+
+    def save_training_state(self, iteration: int) -> Path:
+        """Write `work_dir/iter_N.pth`, to resume after `iteration` iterations, unless just written.
+
+        `work_dir/last_checkpoint`, which `--resume` reads, then names it.
+        """
+        path = Path(self.work_dir) / f'iter_{iteration}.pth'
+        if self._saved_iteration == iteration:
+            return path
+        meta = dict(epoch=self.epoch, iter=iteration)
+        self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
+        self._saved_iteration = iteration
+        if is_main_process():
+            pointer = path.with_name('last_checkpoint')
+            partial = path.with_name('.last_checkpoint.partial')
+            partial.write_text(str(path))
+            os.replace(partial, pointer)
+        return path
+
+    # --- talking -------------------------------------------------------------------------------
+
+    def get_hooks_info(self) -> str:
+        """The hooks in the order they run; mmengine lists them once for every point of a run."""
+        return ', '.join(type(hook).__name__ for hook in self.hooks)
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """A few lines of versions and settings; mmengine also prints how torch was compiled."""
+        run = dict(seed=self.seed, processes=self.world_size, work_dir=self.work_dir)
+        facts = {**describe_environment(), **run}
+        lines = ''.join(f'\n    {name}: {value}' for name, value in facts.items())
+        self.logger.info(f'Environment:{lines}')
+        self.logger.info(f'The whole config is written to {self.work_dir}')
+
+
+def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load a state dict that must be exactly the model's.
+
+    Raises:
+        CheckpointError: Names what is missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    bank = [k for k in _other_shapes(own, state) if k.split('.')[0] == 'bank']
+    if bank:
+        shapes = '; '.join(f'{k}: {_shape(state[k])} saved, {_shape(own[k])} here' for k in bank)
+        raise CheckpointError(
+            f'cannot resume from {source}: its memory bank has another size ({shapes}). The bank '
+            'is part of the training state: resume with the crop size and bank fields it was '
+            'trained with, or start a new run from its student with load_from'
+        )
+    _load_matching(model, own, state, source)
+
+
+def load_start(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load the start of a new run: the student of an adaptation, or a plain segmentor.
+
+    The bank is left empty and the teacher follows the student from the first step.
+
+    Raises:
+        CheckpointError: Names what is missing, unknown or of another shape.
+    """
+    student = getattr(model, 'student', None)
+    if student is None:
+        _load_matching(model, model.state_dict(), state, source)
+        return
+    prefix = 'student.'
+    inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    _load_matching(student, student.state_dict(), inner or state, source)
+
+
+def _load_matching(
+    model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor], source: str
+) -> None:
+    state = OrderedDict((k.removeprefix('module.'), v) for k, v in state.items())
+    problems = [
+        _listing('missing in the file', [k for k in own if k not in state]),
+        _listing('unknown to the model', [k for k in state if k not in own]),
+        _listing(
+            'of another shape',
+            [f'{k} {_shape(state[k])} -> {_shape(own[k])}' for k in _other_shapes(own, state)],
+        ),
+    ]
+    if any(problems):
+        raise CheckpointError(
+            f'{source} is a checkpoint of another model than the {type(model).__name__} of this '
+            f'config: {"; ".join(filter(None, problems))}'
+        )
+    model.load_state_dict(state, strict=True)
+
+
+def _other_shapes(own: dict[str, Tensor], state: dict[str, Tensor]) -> list[str]:
+    return [k for k, v in own.items() if k in state and _shape(v) != _shape(state[k])]
+
+
+def _shape(value) -> tuple[int, ...] | str:
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+
+
+def _listing(label: str, names: list[str], shown: int = 4) -> str:
+    if not names:
+        return ''
+    more = f' and {len(names) - shown} more' if len(names) > shown else ''
+    return f'{len(names)} {label} ({", ".join(names[:shown])}{more})'

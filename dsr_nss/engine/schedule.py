@@ -1,0 +1,80 @@
+"""The learning rate of the base methods: linear warm-up, then polynomial decay.
+
+mmengine's `LinearLR` and `PolyLR` end their ramps one iteration early (they divide by
+`end - begin - 1`), so the last iteration of a run would train with a rate of zero.
+"""
+
+from mmengine.logging import print_log
+from mmengine.optim import _ParamScheduler
+from mmseg.registry import PARAM_SCHEDULERS
+
+from dsr_nss.engine.errors import ConfigError
+
+
+def learning_rate_factor(
+    t: int, total: int, warmup: int, warmup_ratio: float, power: float
+) -> float:
+    """Share of the base rate in iteration `t` = 0 ... `total` - 1.
+
+    Linear from `warmup_ratio` to 1 over `warmup` iterations, then
+    `(1 - (t - warmup) / (total - warmup)) ** power`.
+    """
+    if t < warmup:
+        return warmup_ratio + (1.0 - warmup_ratio) * t / warmup
+    return (1.0 - (t - warmup) / (total - warmup)) ** power
+
+
+@PARAM_SCHEDULERS.register_module()
+class WarmupPolyLR(_ParamScheduler):
+    """`param_scheduler = dict(type='WarmupPolyLR', warmup=1500, by_epoch=False)`.
+
+    Args:
+        optimizer: The optimiser wrapper; given by the runner.
+        warmup: Iterations of the linear warm-up.
+        warmup_ratio: Share of the base rate in iteration 0.
+        power: Exponent of the decay.
+        end: Length of the run in iterations; the runner fills in `train_cfg.max_iters`.
+        by_epoch: Must be given as False, as in all configs for iteration-based runs: mmengine
+            chooses the default of `end` by it.
+
+    Raises:
+        ConfigError: `by_epoch` is not False, or the warm-up does not end before the run.
+    """
+
+    def __init__(
+        self,
+        optimizer,
+        *,
+        end: int,
+        warmup: int = 1500,
+        warmup_ratio: float = 1e-6,
+        power: float = 0.9,
+        by_epoch: bool = True,
+    ) -> None:
+        if by_epoch:
+            raise ConfigError('WarmupPolyLR counts iterations: give it by_epoch=False')
+        if not 0 <= warmup < end:
+            raise ConfigError(
+                f'param_scheduler.warmup must lie in [0, {end}), the length of the run, '
+                f'got {warmup}'
+            )
+        self.warmup = warmup
+        self.warmup_ratio = warmup_ratio
+        self.power = power
+        super().__init__(optimizer, param_name='lr', end=end, by_epoch=False)
+
+    def _get_value(self) -> list[float]:
+        factor = learning_rate_factor(
+            self.last_step, self.end, self.warmup, self.warmup_ratio, self.power
+        )
+        return [base * factor for base in self.base_values]
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Continue at the saved iteration; the shape of the schedule is the config's."""
+        shape = ('end', 'warmup', 'warmup_ratio', 'power')
+        changed = {k: (state_dict[k], getattr(self, k)) for k in shape if k in state_dict}
+        changed = {k: v for k, v in changed.items() if v[0] != v[1]}
+        if changed:
+            text = ', '.join(f'{k} {old} -> {new}' for k, (old, new) in changed.items())
+            print_log(f'the learning rate schedule differs from the checkpoint: {text}', 'current')
+        super().load_state_dict({k: v for k, v in state_dict.items() if k not in shape})

@@ -1,0 +1,226 @@
+"""`tools/train.py` from the outside: what it writes, how it stops, resumes and fails."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ENGINE_TESTS = Path(__file__).resolve().parents[1] / 'engine'
+sys.path.insert(0, str(ENGINE_TESTS))
+
+import toy_adaptation  # noqa: E402
+
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file  # noqa: E402
+
+
+@pytest.fixture
+def train(repo_root, tmp_path, monkeypatch, capfd):
+    """Runs the tool in this process; returns its exit code and what it printed."""
+    spec = importlib.util.spec_from_file_location('train_tool', repo_root / 'tools' / 'train.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.chdir(tmp_path)
+    # mmengine names a run by its config and the second it starts in
+    config = tmp_path / f'toy_{tmp_path.name}.py'
+    config.write_text(toy_adaptation.CONFIG)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['train.py', config.name, *map(str, arguments)])
+        capfd.readouterr()
+        code = tool.main()
+        out, err = capfd.readouterr()
+        return code, out + err
+
+    return run
+
+
+def assert_same_state(first: Path, second: Path) -> None:
+    a, b = load_checkpoint_file(first), load_checkpoint_file(second)
+    for name, value in a['state_dict'].items():
+        assert torch.equal(value, b['state_dict'][name]), name
+    for number, state in a['optimizer']['state'].items():
+        for name, value in state.items():
+            assert torch.equal(value, b['optimizer']['state'][number][name]), (number, name)
+    assert a['meta']['iter'] == b['meta']['iter']
+
+
+def options(**fields):
+    return ['--cfg-options', *(f'{k.replace("__", ".")}={v}' for k, v in fields.items())]
+
+
+def test_a_run_from_start_to_end(train, tmp_path):
+    code, printed = train('--work-dir', 'out', '--seed', 3)
+    assert code == 0
+    out = tmp_path / 'out'
+    assert (out / 'last_checkpoint').read_text() == str(out / 'iter_6.pth')
+    assert not list(out.glob('.*.partial'))
+    line = next(line for line in printed.splitlines() if 'Iter 4/6' in line)
+    for part in ('eta 0:', 'lr ', 'loss_source ', 'loss_mixed ', 'samples/s', 's/iter', 'memory '):
+        assert part in line, part
+    assert 'python tools/test.py toy_' in printed and str(out / 'iter_6.pth') in printed
+    assert list(out.rglob('events.out.tfevents.*'))
+    meta = load_checkpoint_file(out / 'iter_6.pth')['meta']
+    assert meta['environment']['torch'] == torch.__version__.split('+')[0]
+    assert meta['seed'] == 3 and "type='ToyAdaptation'" in meta['cfg']
+    assert torch.load(out / 'iter_3.pth', weights_only=False)['meta']['iter'] == 3
+
+
+def test_resumed_run_equals_the_unbroken_one_to_the_last_bit(train, tmp_path):
+    assert train('--work-dir', 'whole')[0] == 0
+    (tmp_path / 'parts').mkdir()
+    shutil.copy('whole/iter_3.pth', 'parts/iter_3.pth')
+    (tmp_path / 'parts/last_checkpoint').write_text('/gone/iter_3.pth')
+    loaders = options(train_dataloader__num_workers=2)  # how data is loaded changes nothing
+    assert train('--work-dir', 'parts', '--resume', *loaders)[0] == 0
+    assert_same_state(tmp_path / 'whole/iter_6.pth', tmp_path / 'parts/iter_6.pth')
+
+
+@pytest.mark.slow
+def test_seed_changes_the_run(train, tmp_path):
+    states = []
+    for name, seed in (('a', 1), ('b', 1), ('c', 2)):
+        assert train('--work-dir', name, '--seed', seed, *options(train_cfg__max_iters=3))[0] == 0
+        states.append(load_checkpoint_file(tmp_path / name / 'iter_3.pth')['state_dict'])
+    weight = 'student.decode_head.weight'
+    assert torch.equal(states[0][weight], states[1][weight])
+    assert not torch.equal(states[0][weight], states[2][weight])
+
+
+def test_mixed_precision_on_the_cpu(train, tmp_path):
+    assert train('--work-dir', 'out', '--amp')[0] == 0
+    state = load_checkpoint_file(tmp_path / 'out/iter_6.pth')['state_dict']
+    assert state['student.decode_head.weight'].dtype is torch.float32
+    if not torch.cuda.is_available():
+        code, printed = train('--work-dir', 'out', '--amp', 'fp16')
+        assert code == 2 and 'float16 needs a CUDA GPU' in printed
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(train, tmp_path):
+    broken = options(**{'+model__break_at': 5})
+    before = signal.getsignal(signal.SIGINT)
+    code, printed = train('--work-dir', 'out', *broken)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert code == 2
+    assert 'error: loss_mixed is nan in iteration 5 ' in printed
+    assert 'source_8.png' in printed and 'night_9.png' in printed
+    assert 'Traceback' not in printed
+    assert sorted(path.name for path in (tmp_path / 'out').glob('*.pth')) == ['iter_3.pth']
+    assert train('--work-dir', 'out', '--resume')[0] == 0
+
+
+def test_nan_in_the_iteration_of_a_checkpoint_is_not_saved(train, tmp_path):
+    assert train('--work-dir', 'out', *options(**{'+model__break_at': 6}))[0] == 2
+    assert sorted(path.name for path in (tmp_path / 'out').glob('*.pth')) == ['iter_3.pth']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--cfg-options', 'model.widht=3'], 'model has no .widht'),
+        (['--cfg-options', '+model.widht=3'], "gives ToyAdaptation the field 'widht'"),
+        (['--cfg-options', 'model.type=Toy'], "names 'Toy', but no model of that name"),
+        (['--work-dir', 'file/out'], 'cannot write to the work dir file/out'),
+        (['--resume', 'gone.pth'], 'checkpoint not found: gone.pth'),
+        (['--cfg-options', '+load_from=other.pth'], 'other.pth is a checkpoint of another model'),
+        (['--cfg-options', '+load_from=file'], 'file is cut off'),
+        (['--resume', 'other.pth'], 'it holds no message_hub, meta, optimizer'),
+    ],
+)
+def test_bad_input_is_one_clear_line(train, tmp_path, arguments, message):
+    (tmp_path / 'file').touch()
+    torch.save({'state_dict': {'fc.weight': torch.zeros(3)}}, 'other.pth')
+    code, printed = train(*arguments)
+    assert code == 2
+    errors = [line for line in printed.splitlines() if line.startswith('error: ')]
+    assert len(errors) == 1
+    assert re.search(message, errors[0]), errors[0]
+    assert 'Traceback' not in printed
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_bad_file_is_one_clear_line_from_a_worker_too(train, workers):
+    broken = {'+train_dataloader__dataset__broken': 3, 'train_dataloader__num_workers': workers}
+    code, printed = train(*options(**broken))
+    assert code == 2
+    assert 'error: source_3.png is cut off: fetch it again\n' in printed
+    assert 'Traceback' not in printed
+
+
+def test_resume_refuses_what_would_not_continue_the_run(train):
+    assert train('--work-dir', 'out', *options(train_cfg__max_iters=3))[0] == 0
+    code, printed = train('--work-dir', 'out', '--resume', *options(**{'+model__bank_size': 16}))
+    assert code == 2 and 'memory bank has another size (bank.images: (3, 8, 8) saved' in printed
+    code, printed = train('--work-dir', 'out', '--resume', '--seed', 8)
+    assert code == 2 and 'Resume with --seed 0' in printed
+    code, printed = train('--work-dir', 'out', '--resume', *options(**{'+model__width': 5}))
+    assert code == 2 and 'checkpoint of another model' in printed
+
+
+def test_new_run_from_a_checkpoint_takes_the_student_and_an_empty_bank(train, tmp_path):
+    assert train('--work-dir', 'first')[0] == 0
+    start = options(**{'+load_from': 'first/iter_6.pth', '+model__bank_size': 16})
+    code, printed = train('--work-dir', 'second', *start, 'train_cfg.max_iters=3')
+    assert code == 0 and 'loaded first/iter_6.pth' in printed
+    meta = load_checkpoint_file(tmp_path / 'second/iter_3.pth')['meta']
+    assert meta['iter'] == 3
+
+
+# --- from another process ------------------------------------------------------------------------
+
+
+def start(repo_root, tmp_path, *command):
+    config = tmp_path / 'toy.py'
+    config.write_text(toy_adaptation.CONFIG)
+    environment = dict(
+        os.environ, PYTHONPATH=str(ENGINE_TESTS), OMP_NUM_THREADS='1', PYTHON=sys.executable
+    )
+    return subprocess.Popen(
+        command, cwd=tmp_path, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+def test_sigterm_to_all_processes_saves_and_the_printed_command_continues(
+    train, repo_root, tmp_path
+):
+    slow = ['--cfg-options', '+model.sleep=0.3', 'train_dataloader.num_workers=1']
+    process = start(
+        repo_root, tmp_path,
+        sys.executable, str(repo_root / 'tools' / 'train.py'), 'toy.py', '--work-dir', 'out', *slow,
+    )  # fmt: skip
+    printed = ''
+    for line in process.stdout:
+        printed += line
+        if 'Iter 2/6' in line:
+            time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGTERM)  # the loader's worker gets it too
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM, printed
+    saved = re.search(r'saved (\S+/iter_(\d)\.pth)', printed)
+    assert saved is not None, printed
+    assert int(saved[2]) in (3, 4, 5)
+    command = shlex.split(printed[printed.index('Resume with:\n') :].splitlines()[1])
+    assert command[:2] == ['python', 'tools/train.py'] and command[-1] == '--resume'
+    assert train(*command[3:])[0] == 0  # the fixture adds its config: the same text
+    assert train('--work-dir', 'whole')[0] == 0
+    assert_same_state(tmp_path / 'whole/iter_6.pth', tmp_path / 'out/iter_6.pth')
+
+
+@pytest.mark.slow
+def test_two_processes_on_the_cpu(repo_root, tmp_path):
+    process = start(
+        repo_root, tmp_path,
+        str(repo_root / 'tools' / 'dist_train.sh'), 'toy.py', '2', '--work-dir', 'out',
+    )  # fmt: skip
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    assert 'processes: 2' in printed
+    assert load_checkpoint_file(tmp_path / 'out/iter_6.pth')['state_dict']['teacher.step'] == 6

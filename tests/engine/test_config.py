@@ -1,0 +1,171 @@
+"""Names in a config or an option that nothing reads are errors."""
+
+import pytest
+import toy_adaptation
+
+from dsr_nss.engine.config import accepted_fields, read_config
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.launch import (
+    check_work_dir,
+    configure_run,
+    latest_checkpoint,
+    resume_command,
+    short_message,
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_config(old='', new=''):
+        assert old in toy_adaptation.CONFIG
+        path = tmp_path / 'toy.py'
+        path.write_text(toy_adaptation.CONFIG.replace(old, new) if old else toy_adaptation.CONFIG)
+        return path
+
+    return write_config
+
+
+def test_good_config_passes(write):
+    assert read_config(write()).model.type == 'ToyAdaptation'
+
+
+def test_missing_config_is_named():
+    with pytest.raises(FileNotFoundError, match='nowhere.py'):
+        read_config('nowhere.py')
+
+
+def test_missing_base_is_named(write, tmp_path):
+    path = write()
+    path.write_text("_base_ = ['no_such_base.py']\n")
+    with pytest.raises(FileNotFoundError, match='no_such_base.py'):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('interval=3', 'intervall=3', r'default_hooks\.checkpoint\.intervall.*mean interval'),
+        ('warmup=2', 'warm_up=2', r'param_scheduler\.warm_up.*mean warmup'),
+        ('window_size=2', 'window=2', r'log_processor\.window:.*window_size'),
+        ('val_interval=1000', 'val_intervall=1', r'train_cfg\.val_intervall.*mean val_interval'),
+        ('optim_wrapper = dict(', 'optim_wraper = dict(', "'optim_wraper'.*'optim_wrapper'"),
+        (
+            "data_preprocessor=dict(type='AdaptationPreprocessor')",
+            "data_preprocessor=dict(type='AdaptationPreprocessor', bgr_to_rbg=True)",
+            r'model\.data_preprocessor\.bgr_to_rbg.*mean bgr_to_rgb',
+        ),
+        ('train_cfg = dict(', 'unused = dict(', 'it has no train_cfg'),
+    ],
+)
+def test_unknown_field_is_named_with_its_path(write, old, new, message):
+    with pytest.raises(ConfigError, match=message):
+        read_config(write(old, new))
+
+
+def test_option_changes_a_field(write):
+    config = read_config(write(), {'train_cfg.max_iters': 9, 'vis_backends.0.type': 'X'})
+    assert config.train_cfg.max_iters == 9
+    assert config.vis_backends[0].type == 'X'
+
+
+def test_option_with_unknown_key_names_the_nearest(write):
+    with pytest.raises(ConfigError, match=r'train_cfg.max_iter: .*mean train_cfg.max_iters'):
+        read_config(write(), {'train_cfg.max_iter': 9})
+    with pytest.raises(ConfigError, match='the config has no'):
+        read_config(write(), {'zzz.y': 1})
+
+
+def test_option_with_plus_adds_a_field(write):
+    assert read_config(write(), {'+model.width': 8}).model.width == 8
+    with pytest.raises(ConfigError, match='intervall'):
+        read_config(write(), {'+default_hooks.checkpoint.intervall': 8})
+
+
+def test_fields_are_followed_through_kwargs():
+    class Base:
+        def __init__(self, base=1):
+            pass
+
+    class Child(Base):
+        def __init__(self, child=1, **kwargs):
+            super().__init__(**kwargs)
+
+    class Open:
+        def __init__(self, **kwargs):
+            pass
+
+    assert accepted_fields(Child) == {'child', 'base'}
+    assert accepted_fields(Base) == {'base'}
+    assert accepted_fields(Open) is None or 'base' not in accepted_fields(Open)
+
+
+def test_seed_reaches_data_weights_and_steps(write, tmp_path):
+    config = read_config(write())
+    configure_run(config, work_dir=str(tmp_path / 'w'), seed=5)
+    assert config.randomness.seed == 5
+    assert config.train_dataloader.dataset.seed == 5
+    assert config.default_hooks.seed.seed == 5
+
+
+def test_amp_replaces_the_wrapper(write, tmp_path):
+    config = read_config(write())
+    configure_run(config, work_dir=str(tmp_path / 'w'), amp='bf16')
+    assert config.optim_wrapper.type == 'AdaptiveAmpOptimWrapper'
+    assert config.optim_wrapper.dtype == 'bfloat16'
+    assert config.optim_wrapper.constructor == 'GroupedOptimWrapperConstructor'
+
+
+def test_work_dir_defaults_to_the_configs_name(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_config(write())
+    configure_run(config)
+    assert config.work_dir == 'work_dirs/toy'
+    assert (tmp_path / 'work_dirs/toy').is_dir()
+
+
+def test_unwritable_work_dir_is_an_error(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match='cannot write to the work dir .*file/x'):
+        check_work_dir(str(tmp_path / 'file' / 'x'))
+
+
+def test_resume_finds_the_newest_also_in_a_moved_folder(write, tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    (tmp_path / 'last_checkpoint').write_text('/former/place/iter_4.pth')
+    with pytest.raises(FileNotFoundError, match='iter_4.pth'):
+        latest_checkpoint(tmp_path)
+    (tmp_path / 'iter_4.pth').touch()
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_4.pth'
+    config = read_config(write())
+    configure_run(config, work_dir=str(tmp_path), resume='auto')
+    assert config.resume and config.load_from == str(tmp_path / 'iter_4.pth')
+
+
+def test_resume_without_a_checkpoint_starts_anew_and_keeps_load_from(write, tmp_path):
+    config = read_config(write())
+    config.load_from = 'start.pth'
+    configure_run(config, work_dir=str(tmp_path / 'w'), resume='auto')
+    assert not config.resume and config.load_from == 'start.pth'
+    with pytest.raises(FileNotFoundError, match='gone.pth'):
+        configure_run(config, work_dir=str(tmp_path / 'w'), resume='gone.pth')
+
+
+def test_resume_command_repeats_the_options(monkeypatch):
+    arguments = ['c.py', '--resume', 'a.pth', '--seed', '3', '--cfg-options', 'a=1']
+    assert resume_command(arguments) == (
+        'python tools/train.py c.py --seed 3 --cfg-options a=1 --resume'
+    )
+    assert resume_command(['c.py', '--resume=a.pth']) == 'python tools/train.py c.py --resume'
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
+    assert resume_command(['c.py', '--launcher', 'pytorch', '--seed', '3'], 'pytorch') == (
+        'tools/dist_train.sh c.py 4 --seed 3 --resume'
+    )
+
+
+def test_message_of_a_loaders_worker_is_shortened():
+    error = ValueError(
+        'Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
+        'last):\n  File "x.py", line 1\nValueError: a.png is cut off'
+    )
+    assert short_message(error) == 'a.png is cut off'
+    assert short_message(ValueError('plain')) == 'plain'

@@ -1,0 +1,85 @@
+"""What may be loaded into what."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from dsr_nss.checkpoints.safe_load import CheckpointError
+from dsr_nss.engine.runner import load_all, load_start
+
+
+class Adaptation(nn.Module):
+    def __init__(self, width=4, bank=8, teacher=True):
+        super().__init__()
+        self.student = nn.ModuleDict(
+            dict(backbone=nn.Linear(2, width), decode_head=nn.Linear(width, 3))
+        )
+        if teacher:
+            self.teacher = nn.Linear(2, 2)
+            self.bank = nn.Module()
+            self.bank.register_buffer('images', torch.zeros(bank, bank))
+
+
+def same(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_resume_loads_everything():
+    saved, model = Adaptation(), Adaptation()
+    saved.bank.images += 1
+    load_all(model, saved.state_dict(), 'a.pth')
+    assert same(saved, model)
+
+
+def test_resume_refuses_another_bank():
+    with pytest.raises(CheckpointError, match=r'memory bank.*\(8, 8\) saved, \(16, 16\) here'):
+        load_all(Adaptation(bank=16), Adaptation(bank=8).state_dict(), 'a.pth')
+
+
+def test_resume_refuses_missing_and_unknown_entries():
+    with pytest.raises(CheckpointError, match=r'3 missing in the file \(teacher\.weight'):
+        load_all(Adaptation(), Adaptation(teacher=False).state_dict(), 'a.pth')
+    with pytest.raises(CheckpointError, match='3 unknown to the model'):
+        load_all(Adaptation(teacher=False), Adaptation().state_dict(), 'a.pth')
+
+
+def test_new_run_starts_from_the_student_and_leaves_the_bank():
+    saved, model = Adaptation(bank=8), Adaptation(bank=16)
+    saved.bank.images += 1
+    load_start(model, saved.state_dict(), 'a.pth')
+    assert same(saved.student, model.student)
+    assert not same(saved.teacher, model.teacher)
+    assert (model.bank.images == 0).all()
+
+
+def test_new_run_starts_from_source_only_and_from_a_plain_segmentor():
+    saved = Adaptation(teacher=False)
+    for state in (saved.state_dict(), saved.student.state_dict()):
+        model = Adaptation()
+        load_start(model, state, 'a.pth')
+        assert same(saved.student, model.student)
+
+
+def test_entries_of_a_parallel_wrapper_are_read():
+    saved, model = Adaptation(), Adaptation()
+    load_all(model, {f'module.{k}': v for k, v in saved.state_dict().items()}, 'a.pth')
+    assert same(saved, model)
+
+
+def test_checkpoint_of_another_model_is_refused_and_nothing_changes():
+    model = Adaptation()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    other = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).state_dict()
+    with pytest.raises(CheckpointError, match='checkpoint of another model') as error:
+        load_start(model, other, 'resnet.pth')
+    assert 'resnet.pth' in str(error.value)
+    assert '4 missing in the file (backbone.weight' in str(error.value)
+    assert '4 unknown to the model (0.weight' in str(error.value)
+    wider = Adaptation(width=5).state_dict()
+    shape = re.escape('backbone.weight (5, 2) -> (4, 2)')
+    with pytest.raises(CheckpointError, match=shape):
+        load_start(model, wider, 'wide.pth')
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())

@@ -1,0 +1,83 @@
+"""The learning rate in every iteration."""
+
+import pytest
+import torch
+from mmengine.optim import LinearLR, OptimWrapper, PolyLR
+from torch import nn
+
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.schedule import WarmupPolyLR
+
+
+def reference(t: int, total: int, warmup: int = 1500) -> float:
+    """The schedule as the method states it, written apart from the code."""
+    if t < warmup:
+        return 1e-6 * (1 - t / warmup) + t / warmup
+    return ((total - t) / (total - warmup)) ** 0.9
+
+
+def make(lrs=(6e-4, 6e-5)):
+    groups = [dict(params=[nn.Parameter(torch.zeros(1))], lr=lr) for lr in lrs]
+    return OptimWrapper(torch.optim.SGD(groups, lr=lrs[0]))
+
+
+def run(wrapper, schedulers, steps):
+    """The rates that each of `steps` training iterations uses."""
+    seen = []
+    for _ in range(steps):
+        seen.append([group['lr'] for group in wrapper.optimizer.param_groups])
+        wrapper.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return torch.tensor(seen, dtype=torch.float64)
+
+
+def test_every_iteration_of_the_papers_run():
+    wrapper = make()
+    rates = run(wrapper, [WarmupPolyLR(wrapper, end=40000, by_epoch=False)], 40000)
+    expected = torch.tensor([reference(t, 40000) for t in range(40000)], dtype=torch.float64)
+    torch.testing.assert_close(rates[:, 0], 6e-4 * expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(rates[:, 1], 6e-5 * expected, rtol=1e-12, atol=0)
+    assert rates[0, 0] == pytest.approx(6e-10)
+    assert rates[1500, 0] == pytest.approx(6e-4)
+    assert (rates > 0).all()
+
+
+def test_mmengines_pair_is_off_by_one():
+    """Why `WarmupPolyLR` exists; when this fails, mmengine's own schedulers will do."""
+    wrapper = make()
+    common = dict(by_epoch=False)
+    schedulers = [
+        LinearLR(wrapper, start_factor=1e-6, begin=0, end=15, **common),
+        PolyLR(wrapper, power=0.9, eta_min=0.0, begin=15, end=40, **common),
+    ]
+    rates = run(wrapper, schedulers, 40)[:, 0] / 6e-4
+    expected = torch.tensor([reference(t, 40, 15) for t in range(40)], dtype=torch.float64)
+    assert (rates - expected).abs().max() > 0.01
+    assert rates[-1] == 0
+
+
+def test_resumed_schedule_continues():
+    wrapper = make()
+    whole = run(wrapper, [WarmupPolyLR(wrapper, end=20, warmup=5, by_epoch=False)], 20)
+    first = make()
+    scheduler = WarmupPolyLR(first, end=20, warmup=5, by_epoch=False)
+    run(first, [scheduler], 8)
+    second = make()
+    resumed = WarmupPolyLR(second, end=20, warmup=5, by_epoch=False)
+    second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    assert torch.equal(run(second, [resumed], 12), whole[8:])
+
+
+def test_no_warmup():
+    wrapper = make()
+    rates = run(wrapper, [WarmupPolyLR(wrapper, end=10, warmup=0, by_epoch=False)], 10)
+    assert rates[0, 0] == 6e-4
+
+
+def test_bad_fields_are_errors():
+    with pytest.raises(ConfigError, match='warmup must lie'):
+        WarmupPolyLR(make(), end=100, warmup=1500, by_epoch=False)
+    with pytest.raises(ConfigError, match='by_epoch=False'):
+        WarmupPolyLR(make(), end=100, warmup=5)

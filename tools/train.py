@@ -1,0 +1,91 @@
+"""Trains what a config describes.
+
+    python tools/train.py CONFIG [--work-dir D] [--resume [PATH]] [--amp [bf16|fp16]] [--seed N]
+                                 [--cfg-options key=value ...]
+
+Checkpoints, the log, TensorBoard scalars and pictures of the training steps go to the work dir.
+Ctrl-C saves a checkpoint and prints the command that continues the run.
+"""
+
+import argparse
+import os
+import sys
+
+import torch
+from mmengine.config import DictAction
+from mmengine.dist import is_main_process
+
+from dsr_nss.checkpoints.safe_load import CheckpointError
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.engine.config import read_config
+from dsr_nss.engine.errors import ConfigError, NonFiniteLossError
+from dsr_nss.engine.launch import configure_run, short_message, train
+
+#: Errors whose message says what to do; of all others the traceback is shown.
+EXPLAINED = (FileNotFoundError, DataError, ConfigError, CheckpointError, NonFiniteLossError)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Train what a config describes.', allow_abbrev=False
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where results go (default: work_dirs/<config name>)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='PATH',
+        help='continue from PATH, or from the newest checkpoint of the work dir',
+    )
+    parser.add_argument(
+        '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision'
+    )
+    parser.add_argument('--seed', type=int, help='seed of data, weights and steps')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change fields of the config; +KEY=VALUE adds one that the config does not state',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    # torch's older launcher passes it
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        config = read_config(args.config, args.cfg_options)
+        configure_run(
+            config,
+            work_dir=args.work_dir,
+            resume=args.resume,
+            amp=args.amp,
+            seed=args.seed,
+            launcher=args.launcher,
+            arguments=sys.argv[1:],
+        )
+        checkpoint = train(config)
+    except EXPLAINED as error:
+        if args.debug:
+            raise
+        print(f'error: {short_message(error)}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('stopped at once; nothing was saved after the last checkpoint', file=sys.stderr)
+        return 130
+    if is_main_process() and checkpoint is not None:
+        print(f'\nTrained. Test it with:\n    python tools/test.py {args.config} {checkpoint}')
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
