@@ -1,0 +1,179 @@
+"""Generates a whole Nightscape set on all cores."""
+
+import json
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from dsr_nss.nightscape.layouts import Job, split_sizes, write_correspondences, write_scene
+from dsr_nss.nightscape.scenes import Size
+from dsr_nss.nightscape.version import NIGHTSCAPE_VERSION
+
+INFO_NAME = 'nightscape.json'
+FULL_SOURCE_SIZE: Size = (1024, 2048)
+FULL_TARGET_SIZE: Size = (1080, 1920)
+_FOLDERS = ('cityscapes', 'dark_zurich', 'acdc', 'nighttime_driving', 'truth')
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to generate.
+
+    Attributes:
+        scenes: Number of source train scenes; the other splits follow (`layouts.split_sizes`).
+        seed: Same seed, versions and settings, same bytes.
+        source_size: Height and width of the source.
+        target_size: Height and width of all other sets.
+    """
+
+    scenes: int
+    seed: int
+    source_size: Size
+    target_size: Size
+
+    def __post_init__(self) -> None:
+        if self.scenes < 1:
+            raise ValueError(f'scenes must be at least 1, got {self.scenes}')
+        if self.seed < 0:
+            raise ValueError(f'seed must not be negative, got {self.seed}')
+        for height, width in (self.source_size, self.target_size):
+            if height < 32 or width < 32 or height > width:
+                raise ValueError(
+                    f'size must be HxW with 32 <= H <= W, as in 256x512; got {height}x{width}'
+                )
+
+
+def parse_size(text: str) -> tuple[Size, Size]:
+    """Source and target size of `HxW` or `full`.
+
+    Raises:
+        ValueError: The text is neither.
+    """
+    if text == 'full':
+        return FULL_SOURCE_SIZE, FULL_TARGET_SIZE
+    parts = text.lower().split('x')
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise ValueError(f"size must be HxW, for instance 256x512, or 'full'; got {text!r}")
+    size = (int(parts[0]), int(parts[1]))
+    return size, size
+
+
+def prepare_folder(out: Path, overwrite: bool) -> None:
+    """Make `out` ready: remove an older Nightscape in it, refuse to touch anything else.
+
+    Args:
+        out: Folder of the set.
+        overwrite: Also write into a folder that holds other things; those are kept.
+
+    Raises:
+        FileExistsError: `out` holds something that is not ours.
+        NotADirectoryError: `out` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f'{out} is a file; name a folder')
+    if (out / INFO_NAME).is_file():
+        for name in _FOLDERS:
+            if (out / name).is_symlink():
+                (out / name).unlink()
+            elif (out / name).is_dir():
+                shutil.rmtree(out / name)
+        return
+    if not out.is_dir() or not any(out.iterdir()):
+        out.mkdir(parents=True, exist_ok=True)
+        return
+    if not overwrite:
+        raise FileExistsError(
+            f'{out} is not empty and holds no {INFO_NAME}: it is not a Nightscape set. '
+            'Name an empty or new folder, or pass --overwrite to write into it.'
+        )
+    present = [name for name in _FOLDERS if (out / name).exists() or (out / name).is_symlink()]
+    if present:
+        raise FileExistsError(
+            f'{out} holds {", ".join(present)} of another origin, which is never replaced; '
+            'name another folder.'
+        )
+
+
+def generate(
+    out: Path | str,
+    settings: Settings,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+    show_progress: bool = True,
+) -> dict[str, int]:
+    """Write a whole set.
+
+    Args:
+        out: Its folder; see `prepare_folder`.
+        settings: What to generate.
+        workers: Processes; None for as many as there are cores.
+        overwrite: See `prepare_folder`.
+        show_progress: Show a progress bar.
+
+    Returns:
+        The number of scenes in every split.
+
+    Raises:
+        FileExistsError, NotADirectoryError: See `prepare_folder`.
+    """
+    # Imported here: the statistics are the only link to the data sets' code.
+    from dsr_nss.datasets.class_statistics import write_class_statistics
+
+    out = Path(out)
+    workers = available_cores() if workers is None else workers
+    if workers < 1:
+        raise ValueError(f'workers must be at least 1, got {workers}')
+    prepare_folder(out, overwrite)
+    sizes = split_sizes(settings.scenes)
+    _write_info(out, settings, sizes, complete=False)
+    jobs = [
+        Job(
+            split,
+            index,
+            settings.seed,
+            settings.source_size if split.startswith('cityscapes') else settings.target_size,
+            str(out),
+        )
+        for split, count in sizes.items()
+        for index in range(count)
+    ]
+    with tqdm(total=len(jobs), desc='nightscape', unit='scene', disable=not show_progress) as bar:
+        if workers == 1:
+            for job in jobs:
+                write_scene(job)
+                bar.update()
+        else:
+            with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+                for _ in pool.map(write_scene, jobs, chunksize=1):
+                    bar.update()
+    write_correspondences(out, sizes['dark_zurich/train'])
+    write_class_statistics(out / 'cityscapes', split='train', workers=workers)
+    _write_info(out, settings, sizes, complete=True)
+    return sizes
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _write_info(out: Path, settings: Settings, sizes: dict[str, int], *, complete: bool) -> None:
+    info = {
+        'name': 'nightscape',
+        'version': NIGHTSCAPE_VERSION,
+        'seed': settings.seed,
+        'scenes': settings.scenes,
+        'source_size': list(settings.source_size),
+        'target_size': list(settings.target_size),
+        'splits': sizes,
+        'complete': complete,
+    }
+    (out / INFO_NAME).write_text(json.dumps(info, indent=2) + '\n')
