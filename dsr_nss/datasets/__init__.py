@@ -1,0 +1,23 @@
+"""Data sets in their published layouts, folders of one's own, and the source+target pairing."""
+
+from dsr_nss.datasets.acdc import ACDC
+from dsr_nss.datasets.bdd100k_night import BDD100kNight
+from dsr_nss.datasets.cityscapes import Cityscapes
+from dsr_nss.datasets.dark_zurich import DarkZurich
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.folder import FolderDataset
+from dsr_nss.datasets.nighttime_driving import NighttimeDriving
+from dsr_nss.datasets.sampler import StepSampler
+from dsr_nss.datasets.source_target import SourceTargetDataset
+
+__all__ = [
+    'ACDC',
+    'BDD100kNight',
+    'Cityscapes',
+    'DarkZurich',
+    'DataError',
+    'FolderDataset',
+    'NighttimeDriving',
+    'SourceTargetDataset',
+    'StepSampler',
+]

@@ -1,0 +1,49 @@
+"""Cityscapes, the labelled day source."""
+
+from mmseg.registry import DATASETS
+
+from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files
+from dsr_nss.datasets.class_statistics import ClassCounts, cityscapes_key, read_class_statistics
+from dsr_nss.datasets.published import require_folder
+
+_IMAGE, _LABEL = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
+
+
+@DATASETS.register_module()
+class Cityscapes(RoadSceneDataset):
+    """Cityscapes as published, with train ids made by `tools/prepare_data.py cityscapes`.
+
+    Layout: `leftImg8bit/<split>/<city>/<name>_leftImg8bit.png` and
+    `gtFine/<split>/<city>/<name>_gtFine_labelTrainIds.png`. Splits: train, val, test (no labels).
+
+    mmseg's `CityscapesDataset` reads the same files; this one reports what is missing, and gives
+    the rare-class statistics that `SourceTargetDataset` asks for.
+    """
+
+    NAME = 'cityscapes'
+    SPLITS = ('train', 'val', 'test')
+    UNLABELLED_SPLITS = ('test',)
+
+    def image_folders(self) -> list[str]:
+        """The folder of the split."""
+        return [f'leftImg8bit/{self.split}']
+
+    def find_items(self) -> list[Item]:
+        """Lists the images of the split."""
+        images = require_folder(self.root / 'leftImg8bit' / self.split, self.NAME, self.root)
+        labels = self.root / 'gtFine'
+        if self.with_labels:
+            require_folder(labels / self.split, self.NAME, self.root)
+        items = []
+        for image in find_files(images, _IMAGE):
+            key = cityscapes_key(image, self.root / 'leftImg8bit', _IMAGE)
+            items.append(Item(key, image, labels / f'{key}{_LABEL}' if self.with_labels else None))
+        return items
+
+    def missing_label_hint(self) -> str:
+        """The command that makes train ids."""
+        return f'`python tools/prepare_data.py {self.NAME} {self.root}` makes them.'
+
+    def class_counts(self) -> ClassCounts:
+        """The prepared statistics: counting 2,975 full-size labels at a start takes minutes."""
+        return read_class_statistics(self.root, keys=list(self.labels()))

@@ -1,0 +1,213 @@
+"""How many pixels of each class each label holds: what rare-class sampling of the source needs."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+from mmengine.logging import print_log
+from tqdm import tqdm
+
+from dsr_nss.classes import CLASSES, IGNORE_INDEX
+from dsr_nss.datasets.atomic import write_atomically
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.images import check_label_ids, count_ids, read_label
+
+#: `{key of the item: {class id: pixels}}`; classes that do not occur are left out.
+ClassCounts = dict[str, dict[int, int]]
+
+FILE_NAME = 'class_statistics.json'
+_VERSION = 1
+_LABEL_SUFFIX = '_gtFine_labelTrainIds.png'
+
+
+def one_thread_each() -> None:
+    """Initialiser of pool workers: the pool already uses every core."""
+    cv2.setNumThreads(0)
+
+
+def map_files(
+    function: Callable[[Any], Any],
+    arguments: Iterable[Any],
+    *,
+    workers: int,
+    description: str,
+    show_progress: bool = True,
+) -> list[Any]:
+    """`[function(a) for a in arguments]` on `workers` processes, with a progress bar.
+
+    Args:
+        function: Picklable, called once an argument.
+        arguments: Its arguments.
+        workers: Processes; 1 works in this one.
+        description: Title of the bar.
+        show_progress: Whether to show the bar.
+    """
+    arguments = list(arguments)
+    bar = partial(tqdm, total=len(arguments), desc=description, disable=not show_progress)
+    if workers <= 1:
+        return [function(argument) for argument in bar(arguments)]
+    with ProcessPoolExecutor(workers, initializer=one_thread_each) as pool:
+        return list(bar(pool.map(function, arguments, chunksize=4)))
+
+
+def count_label(path: str, num_classes: int = len(CLASSES)) -> dict[int, int]:
+    """Pixels of each class in one label file; ignore pixels are not counted.
+
+    Raises:
+        DataError: The file cannot be read or has ids that are no train ids.
+    """
+    counts = count_ids(read_label(path))
+    check_label_ids(counts, path, num_classes)
+    return {i: int(n) for i, n in enumerate(counts) if n and i != IGNORE_INDEX}
+
+
+def count_labels(
+    labels: Mapping[str, str],
+    *,
+    num_classes: int = len(CLASSES),
+    workers: int = 1,
+    show_progress: bool = True,
+) -> ClassCounts:
+    """Counts all label files.
+
+    Args:
+        labels: `{key: label file}`.
+        num_classes: Valid ids are `0..num_classes - 1` and 255.
+        workers: Processes.
+        show_progress: Whether to show a progress bar.
+    """
+    counts = map_files(
+        partial(count_label, num_classes=num_classes),
+        labels.values(),
+        workers=workers,
+        description='class statistics',
+        show_progress=show_progress,
+    )
+    return dict(zip(labels, counts, strict=True))
+
+
+def save_class_counts(path: Path, counts: ClassCounts) -> Path:
+    """Writes counts as JSON, whole or not at all."""
+    files = {key: {str(i): n for i, n in sorted(counts[key].items())} for key in sorted(counts)}
+    text = json.dumps({'version': _VERSION, 'files': files}, indent=0)
+    return write_atomically(path, text)
+
+
+def load_class_counts(path: Path) -> ClassCounts:
+    """Reads what `save_class_counts` wrote.
+
+    Raises:
+        DataError: The file is no such statistics; the message says what is wrong.
+    """
+    try:
+        content = json.loads(path.read_text())
+        if content['version'] != _VERSION:
+            raise DataError(f'{path}: version {content["version"]}, expected {_VERSION}; delete it')
+        files = content['files']
+        return {key: {int(i): int(n) for i, n in row.items()} for key, row in files.items()}
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f'{path}: no class statistics ({type(error).__name__}: {error}); delete it and '
+            'prepare the data again'
+        ) from None
+
+
+def write_class_statistics(
+    root: Path | str, split: str = 'train', workers: int = 1, show_progress: bool = True
+) -> Path:
+    """Counts the `labelTrainIds` of a Cityscapes layout and writes `class_statistics.json`.
+
+    Args:
+        root: Folder with `gtFine/<split>/<city>/*_gtFine_labelTrainIds.png`.
+        split: The split to count.
+        workers: Processes.
+        show_progress: Whether to show a progress bar.
+
+    Returns:
+        The file. Its keys are `<split>/<city>/<name>`, without suffixes.
+
+    Raises:
+        FileNotFoundError: There are no such labels.
+        DataError: A label cannot be used.
+    """
+    root = Path(root)
+    folder = root / 'gtFine' / split
+    paths = sorted(folder.rglob(f'*{_LABEL_SUFFIX}'))
+    if not paths:
+        raise FileNotFoundError(
+            f'no *{_LABEL_SUFFIX} below {folder}; '
+            f'`python tools/prepare_data.py cityscapes {root}` makes them'
+        )
+    labels = {cityscapes_key(path, root / 'gtFine', _LABEL_SUFFIX): str(path) for path in paths}
+    counts = count_labels(labels, workers=workers, show_progress=show_progress)
+    return save_class_counts(root / FILE_NAME, counts)
+
+
+def cityscapes_key(path: Path, folder: Path, suffix: str) -> str:
+    """`<split>/<city>/<name>` of an image or label below `leftImg8bit` or `gtFine`."""
+    return path.relative_to(folder).as_posix().removesuffix(suffix)
+
+
+def read_class_statistics(root: Path | str, keys: Iterable[str] | None = None) -> ClassCounts:
+    """Reads the statistics of a Cityscapes layout.
+
+    Args:
+        root: Root of the set, or the file itself.
+        keys: The items that are needed; None returns all.
+
+    Raises:
+        FileNotFoundError: There are none; the message names the command that makes them.
+        DataError: The file is damaged or knows nothing of some items.
+    """
+    root = Path(root)
+    path = root / FILE_NAME if root.suffix != '.json' else root
+    command = f'`python tools/prepare_data.py cityscapes {path.parent}`'
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path} is missing: rare-class sampling needs the class statistics of the source. '
+            f'{command} makes them.'
+        )
+    counts = load_class_counts(path)
+    if keys is None:
+        return counts
+    keys = list(keys)
+    missing = [key for key in keys if key not in counts]
+    if missing:
+        raise DataError(
+            f'{path}: {len(missing)} of {len(keys)} images are not in it (first: {missing[0]}); '
+            f'make it anew: {command}'
+        )
+    return {key: counts[key] for key in keys}
+
+
+def cached_class_counts(
+    cache: Path, labels: Mapping[str, str], *, num_classes: int = len(CLASSES)
+) -> ClassCounts:
+    """Counts of labels that have no prepared statistics, kept in a file for the next start.
+
+    Args:
+        cache: The file; it is made anew if a label is newer or not in it, and not made in a folder
+            that is marked read-only.
+        labels: `{key: label file}`.
+        num_classes: Valid ids are `0..num_classes - 1` and 255.
+    """
+    if cache.is_file():
+        counts = load_class_counts(cache)
+        newest = max(os.stat(path).st_mtime_ns for path in labels.values())
+        if labels.keys() <= counts.keys() and newest <= os.stat(cache).st_mtime_ns:
+            return {key: counts[key] for key in labels}
+    print_log(f'counting the classes of {len(labels)} labels for rare-class sampling', 'current')
+    counts = count_labels(labels, num_classes=num_classes, show_progress=False)
+    if cache.parent.stat().st_mode & 0o222:  # root could write despite the mode
+        try:
+            save_class_counts(cache, counts)
+        except OSError as error:
+            print_log(f'the class statistics are not kept: {error}', 'current')
+    return counts

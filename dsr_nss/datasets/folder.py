@@ -1,0 +1,114 @@
+"""Any folder of images, with or without labels and day references: data sets by config alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmseg.registry import DATASETS
+
+from dsr_nss.datasets.base import (
+    IMAGE_SUFFIXES,
+    ROAD_SCENE_METAINFO,
+    Item,
+    RoadSceneDataset,
+    find_files,
+    first_of,
+)
+from dsr_nss.datasets.class_statistics import FILE_NAME
+from dsr_nss.datasets.errors import DataError
+
+
+@DATASETS.register_module()
+class FolderDataset(RoadSceneDataset):
+    """Images below a folder; labels and day references pair by stem, whatever the suffix.
+
+    `images/a/b.jpg` goes with `labels/a/b.png` and `references/a/b.jpeg`: the path below the folder
+    without its suffix counts. Serves as source, as target and as evaluation set.
+
+    Args:
+        images: Folder of PNG or JPEG images, below `data_root` (or absolute).
+        labels: Folder of label PNGs (train ids, 255 = ignore); every image needs one. None: no
+            labels.
+        references: Folder of day images; an image without one trains without. None: no references.
+        data_root: What the folders are relative to.
+        metainfo: `dict(classes=..., palette=...)` of a set with other classes than Cityscapes'.
+        kwargs: Other arguments of `RoadSceneDataset`.
+    """
+
+    # Empty, so that `metainfo` may name any classes: mmseg takes the classes of a config for a
+    # subset of the classes that are fixed here.
+    METAINFO: dict[str, Any] = {}
+    SPLITS = ('folder',)
+
+    def __init__(
+        self,
+        *,
+        images: str,
+        labels: str | None = None,
+        references: str | None = None,
+        data_root: str = '',
+        metainfo: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.image_folder = Path(data_root, images)
+        self.label_folder = None if labels is None else Path(data_root, labels)
+        self.reference_folder = None if references is None else Path(data_root, references)
+        super().__init__(
+            data_root=data_root,
+            split='folder',
+            with_labels=labels is not None,
+            metainfo=dict(metainfo or ROAD_SCENE_METAINFO),
+            **kwargs,
+        )
+
+    @property
+    def title(self) -> str:
+        """The folder for messages."""
+        return f'FolderDataset {self.image_folder}'
+
+    def find_items(self) -> list[Item]:
+        """Lists the images and what pairs with them."""
+        images = _by_stem(self.image_folder, IMAGE_SUFFIXES)
+        labels = _by_stem(self.label_folder, ('.png',)) if self.label_folder else None
+        references = (
+            _by_stem(self.reference_folder, IMAGE_SUFFIXES) if self.reference_folder else {}
+        )
+        if labels is not None:
+            missing = [str(path) for stem, path in images.items() if stem not in labels]
+            if missing:
+                raise FileNotFoundError(
+                    f'{self.title}: {len(missing)} of {len(images)} images have no label, the '
+                    f'first: {first_of(missing)}. A label is a PNG below {self.label_folder} '
+                    'with the same path and stem.'
+                )
+        if references and not references.keys() & images.keys():
+            raise FileNotFoundError(
+                f'{self.title}: no file below {self.reference_folder} has the stem of an image'
+            )
+        return [
+            Item(stem, path, labels[stem] if labels else None, references.get(stem))
+            for stem, path in images.items()
+        ]
+
+    def statistics_file(self) -> Path:
+        """Beside the labels."""
+        assert self.label_folder is not None  # a set without labels is refused before
+        return self.label_folder / FILE_NAME
+
+
+def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Files by their path below `folder` without suffix.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        DataError: Two files have the same stem.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f'the folder {folder} does not exist')
+    files: dict[str, Path] = {}
+    for path in find_files(folder, suffixes):
+        stem = path.relative_to(folder).with_suffix('').as_posix()
+        if stem in files:
+            raise DataError(f'{files[stem]} and {path} have the same stem; keep one of them')
+        files[stem] = path
+    return files

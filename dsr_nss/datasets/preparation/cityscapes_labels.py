@@ -1,0 +1,124 @@
+"""Cityscapes train ids from the published label ids or polygons."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from dsr_nss.classes import CLASSES, IGNORE_INDEX
+from dsr_nss.datasets.atomic import write_atomically
+from dsr_nss.datasets.class_statistics import map_files
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.images import count_ids, read_label
+
+#: Label id of each class in the order of `CLASSES` (the public Cityscapes definition).
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+_MAX_LABEL_ID = 33
+#: Names of annotated things that are no train class: drawn as ignore, in the order of annotation.
+_IGNORED = (
+    'unlabeled', 'ego vehicle', 'rectification border', 'out of roi', 'static', 'dynamic', 'ground',
+    'parking', 'rail track', 'guard rail', 'bridge', 'tunnel', 'polegroup', 'caravan', 'trailer',
+)  # fmt: skip
+#: Annotated but not part of any label image.
+_NOT_DRAWN = ('license plate',)
+
+TRAIN_IDS, LABELS = '_gtFine_labelTrainIds.png', '_gtFine_labelIds.png'
+POLYGONS = '_gtFine_polygons.json'
+
+
+def train_id_table() -> np.ndarray:
+    """`(256,)` uint8: the train id of each label id; 255 (ignore) for all others."""
+    table = np.full(256, IGNORE_INDEX, np.uint8)
+    table[list(LABEL_IDS)] = np.arange(len(LABEL_IDS))
+    return table
+
+
+def train_ids_of_label_ids(path: Path) -> np.ndarray:
+    """Train ids `(H, W)` of a `labelIds` image.
+
+    Raises:
+        DataError: The image has values that are no Cityscapes label ids.
+    """
+    label = read_label(path)
+    bad = [int(i) for i in np.flatnonzero(count_ids(label)[:IGNORE_INDEX]) if i > _MAX_LABEL_ID]
+    if bad:
+        raise DataError(f'{path}: the values {bad} are no Cityscapes label ids (0..33)')
+    return train_id_table()[label]
+
+
+def train_ids_of_polygons(path: Path) -> np.ndarray:
+    """Train ids `(H, W)` of a `polygons` file: its objects painted one over the other.
+
+    Raises:
+        DataError: The file is no such annotation, or names an unknown label.
+    """
+    try:
+        content = json.loads(path.read_text())
+        canvas = Image.new('L', (content['imgWidth'], content['imgHeight']), IGNORE_INDEX)
+        draw = ImageDraw.Draw(canvas)
+        for thing in content['objects']:
+            value = None if thing.get('deleted') else _train_id(thing['label'])
+            if value is not None:
+                draw.polygon([(x, y) for x, y in thing['polygon']], fill=value)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f'{path}: no Cityscapes polygons ({type(error).__name__}: {error})'
+        ) from None
+    return np.array(canvas)
+
+
+def _train_id(label: str) -> int | None:
+    """Train id of an annotated label; None for what is not drawn."""
+    if label in _NOT_DRAWN:
+        return None
+    if label in _IGNORED:
+        return IGNORE_INDEX
+    # A crowd that could not be separated (`persongroup`) counts as its class.
+    name = label if label in CLASSES else label.removesuffix('group')
+    if name not in CLASSES:
+        raise ValueError(f'unknown label {label!r}')
+    return CLASSES.index(name)
+
+
+def _make(stem: str) -> bool:
+    """Makes the train ids of one image unless they are there; whether it did."""
+    target = Path(stem + TRAIN_IDS)
+    if target.is_file():
+        return False
+    labels, polygons = Path(stem + LABELS), Path(stem + POLYGONS)
+    label = train_ids_of_label_ids(labels) if labels.is_file() else train_ids_of_polygons(polygons)
+    encoded, data = cv2.imencode('.png', label)
+    assert encoded
+    write_atomically(target, data.tobytes())
+    return True
+
+
+def make_train_ids(
+    root: Path, splits: tuple[str, ...], *, workers: int = 1, show_progress: bool = True
+) -> int:
+    """Makes `labelTrainIds` beside every `labelIds` (or `polygons`) file.
+
+    Args:
+        root: Root of the set.
+        splits: Splits to convert.
+        workers: Processes.
+        show_progress: Whether to show a progress bar.
+
+    Returns:
+        How many were made; those that exist are kept.
+    """
+    stems = set()
+    for split in splits:
+        for ending in (TRAIN_IDS, LABELS, POLYGONS):
+            for path in (root / 'gtFine' / split).rglob(f'*{ending}'):
+                stems.add(str(path).removesuffix(ending))
+    made = map_files(
+        _make,
+        sorted(stems),
+        workers=workers,
+        description='train ids',
+        show_progress=show_progress,
+    )
+    return sum(made)

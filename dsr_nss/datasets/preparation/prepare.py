@@ -1,0 +1,108 @@
+"""One entry for all sets: check the download, then make what the set needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsr_nss.datasets.class_statistics import write_class_statistics
+from dsr_nss.datasets.dark_zurich_pairs import (
+    PAIR_LIST,
+    pairs_of_published_files,
+    write_pair_list,
+)
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.preparation.bdd100k_list import make_night_list
+from dsr_nss.datasets.preparation.camvid import make_camvid_dusk
+from dsr_nss.datasets.preparation.cityscapes_labels import make_train_ids
+from dsr_nss.datasets.preparation.completeness import require_complete
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a preparation may use.
+
+    Attributes:
+        root: Root of the set.
+        workers: Processes.
+        show_progress: Whether to show progress bars.
+        out: The folder to make; CamVid only.
+        night_list: A list of night images; BDD100K only.
+    """
+
+    root: Path
+    workers: int = 1
+    show_progress: bool = True
+    out: Path | None = None
+    night_list: Path | None = None
+
+
+def _cityscapes(options: Options) -> list[str]:
+    root, workers, progress = options.root, options.workers, options.show_progress
+    made = make_train_ids(root, ('train', 'val'), workers=workers, show_progress=progress)
+    path = write_class_statistics(root, 'train', workers, progress)
+    return [f'{made} labelTrainIds made', f'class statistics: {path}']
+
+
+def _dark_zurich(options: Options) -> list[str]:
+    pairs = pairs_of_published_files(options.root)
+    missing = [day for _, day in pairs if day and not (options.root / day).is_file()]
+    if missing:
+        raise DataError(
+            f'Dark Zurich: {len(missing)} day references are not below {options.root} (first: '
+            f'{missing[0]}); unpack Dark_Zurich_train_anon.zip again'
+        )
+    path = write_pair_list(options.root / PAIR_LIST, pairs)
+    paired = sum(day is not None for _, day in pairs)
+    return [f'{path}: {len(pairs)} night images, {paired} with a day reference']
+
+
+def _bdd100k_night(options: Options) -> list[str]:
+    path, count, unknown = make_night_list(options.root, options.night_list)
+    lines = [f'{path}: {count} night images']
+    if unknown:
+        lines.append(f'{unknown} images have no published time of day and were left out')
+    return lines
+
+
+def _camvid(options: Options) -> list[str]:
+    if options.out is None:
+        raise ValueError('camvid: say where to put the set: --out data/camvid_dusk')
+    counts = make_camvid_dusk(
+        options.root, options.out, workers=options.workers, show_progress=options.show_progress
+    )
+    return [f'{options.out}: ' + ', '.join(f'{name} {count}' for name, count in counts.items())]
+
+
+def _nothing_to_make(options: Options) -> list[str]:
+    return ['complete; nothing to make']
+
+
+_STEPS: dict[str, Callable[[Options], list[str]]] = {
+    'cityscapes': _cityscapes,
+    'dark_zurich': _dark_zurich,
+    'acdc': _nothing_to_make,
+    'nighttime_driving': _nothing_to_make,
+    'bdd100k_night': _bdd100k_night,
+    'camvid': _camvid,
+}
+NAMES = tuple(_STEPS)
+
+
+def prepare(name: str, options: Options, subset: bool = False) -> list[str]:
+    """Checks a set and makes what it needs.
+
+    Args:
+        name: One of `NAMES`.
+        options: Where it is and how to work.
+        subset: Accepts fewer files than published.
+
+    Returns:
+        Lines that say what was found and made.
+
+    Raises:
+        FileNotFoundError: Something is missing; the message says which archive or folder.
+        DataError: The download is incomplete or a file cannot be used.
+        ValueError: An option is missing.
+    """
+    findings = require_complete(name, options.root, subset)
+    return [str(finding) for finding in findings] + _STEPS[name](options)

@@ -1,0 +1,222 @@
+"""The training set: a labelled day image and an unlabelled night image with its day reference."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from dsr_nss.datasets.base import RoadSceneDataset
+from dsr_nss.datasets.crops import CropBox, random_box, source_box
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.images import read_image, read_label
+from dsr_nss.datasets.rare_class_sampling import RareClassSampling
+
+Size = tuple[int, int]
+
+
+@DATASETS.register_module()
+class SourceTargetDataset(Dataset):
+    """Maps a sample number to one training item.
+
+    Everything random is drawn from a generator seeded with `(seed, sample number)`, so an item
+    depends neither on the worker that makes it nor on the number of processes. The source image
+    comes from rare-class sampling or, without it, from a shuffled pass over the source set; the
+    night image from a shuffled pass over the target set. A night image and its reference share
+    their crop and flip.
+
+    An item has the keys `source_image` uint8 `(3, H, W)` RGB, `source_label` uint8 `(H, W)` (train
+    ids, 255 = ignore), `source_file`; with a target also `night_image` and `reference_image` uint8
+    `(3, H, W)` RGB (zeros where there is no reference), `has_reference` bool `()`, `night_file` and
+    `reference_file` ('' where there is none).
+
+    Args:
+        source: Config of the labelled set.
+        target: Config of the night set; None trains on the source alone.
+        crop_size: (height, width) of all crops.
+        seed: Decides all draws.
+        source_scale: (height, width) that source images are resized to before cropping; None keeps
+            them.
+        target_scale: The same for night images and references.
+        rare_class_sampling: Fields of `RareClassSampling`; None draws source images evenly.
+        max_class_share: No source crop in which one class fills more of the labelled pixels than
+            this.
+        flip: Probability of mirroring; source and night are drawn independently.
+
+    Raises:
+        DataError: The source has no labels.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Mapping[str, Any],
+        crop_size: Size,
+        target: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        source_scale: Size | None = None,
+        target_scale: Size | None = None,
+        rare_class_sampling: Mapping[str, Any] | None = None,
+        max_class_share: float = 0.75,
+        flip: float = 0.5,
+    ) -> None:
+        self.source: RoadSceneDataset = DATASETS.build(dict(source))
+        self.target: RoadSceneDataset | None = (
+            None if target is None else DATASETS.build(dict(target))
+        )
+        self.crop_size = _size(crop_size)
+        self.seed = seed
+        self.source_scale = None if source_scale is None else _size(source_scale)
+        self.target_scale = None if target_scale is None else _size(target_scale)
+        self.max_class_share = max_class_share
+        self.flip = flip
+        self.num_classes = len(self.source.metainfo['classes'])
+        keys = list(self.source.labels())
+        self.sampling = None
+        if rare_class_sampling is not None:
+            self.sampling = RareClassSampling(
+                counts=self.source.class_counts(),
+                keys=keys,
+                classes=self.source.metainfo['classes'],
+                crop_size=self.crop_size,
+                **rare_class_sampling,
+            )
+        self._orders: dict[str, tuple[int, np.ndarray]] = {}
+        self._log_sizes()
+
+    def _log_sizes(self) -> None:
+        text = f'source: {len(self.source)} labelled images ({self.source.title})'
+        if self.target is not None:
+            infos = [self.target.get_data_info(i) for i in range(len(self.target))]
+            paired = sum(info['reference_path'] is not None for info in infos)
+            text += (
+                f'; target: {len(infos)} night images ({self.target.title}), '
+                f'{paired} with a day reference'
+            )
+        print_log(text, 'current')
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Class names and palette; mmengine saves them with a checkpoint."""
+        return self.source.metainfo
+
+    def __len__(self) -> int:
+        """Length of an epoch: the night images, or the source images without a target."""
+        return len(self.source if self.target is None else self.target)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """The item of a global sample number (0, 1, 2, ... without end).
+
+        Raises:
+            DataError: A file cannot be used; the message names it.
+            FileNotFoundError: A file has vanished since the start.
+        """
+        if get_worker_info() is not None:
+            cv2.setNumThreads(0)  # the workers already use the cores
+        # Two independent streams: what the night image looks like does not depend on how many crops
+        # of the source image were tried.
+        source_rng, night_rng = np.random.default_rng((self.seed, number)).spawn(2)
+        item = self._source_item(number, source_rng)
+        if self.target is not None:
+            item.update(self._night_item(number, night_rng))
+        return item
+
+    def _source_item(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
+        draw = self.sampling.draw(rng) if self.sampling else None
+        index = draw.index if draw else self._shuffled('source', number, len(self.source))
+        info = self.source.get_data_info(index)
+        file, label_file = info['img_path'], info['seg_map_path']
+        image, label = read_image(file), read_label(label_file)
+        if image.shape[:2] != label.shape:
+            raise DataError(
+                f'{file} is {image.shape[0]}x{image.shape[1]} (height x width) but its label '
+                f'{label_file} is {label.shape[0]}x{label.shape[1]}; they must have the same size'
+            )
+        image = _resize(image, self.source_scale, cv2.INTER_LINEAR)
+        label = _resize(label, self.source_scale, cv2.INTER_NEAREST)
+        box = source_box(
+            rng,
+            label,
+            self.crop_size,
+            num_classes=self.num_classes,
+            max_class_share=self.max_class_share,
+            path=label_file,
+            class_id=draw.class_id if draw else None,
+            min_class_pixels=draw.min_crop_pixels if draw else 0.0,
+            max_tries=self.sampling.max_tries if self.sampling else 1,
+        )
+        mirror = rng.random() < self.flip
+        return {
+            'source_image': _image_tensor(image, box, mirror),
+            'source_label': torch.from_numpy(_cut(label, box, mirror)),
+            'source_file': file,
+        }
+
+    def _night_item(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
+        assert self.target is not None
+        info = self.target.get_data_info(self._shuffled('target', number, len(self.target)))
+        file, reference_file = info['img_path'], info['reference_path']
+        night = read_image(file)
+        reference = None if reference_file is None else read_image(reference_file)
+        if reference is not None and reference.shape != night.shape:
+            raise DataError(
+                f'{file} is {night.shape[0]}x{night.shape[1]} (height x width) but its day '
+                f'reference {reference_file} is {reference.shape[0]}x{reference.shape[1]}; they '
+                'must have the same size, because both get the same crop'
+            )
+        night = _resize(night, self.target_scale, cv2.INTER_LINEAR)
+        box = random_box(rng, night.shape[:2], self.crop_size, file)
+        mirror = rng.random() < self.flip
+        night_image = _image_tensor(night, box, mirror)
+        if reference is None:
+            reference_image = torch.zeros_like(night_image)
+        else:
+            reference = _resize(reference, self.target_scale, cv2.INTER_LINEAR)
+            reference_image = _image_tensor(reference, box, mirror)
+        return {
+            'night_image': night_image,
+            'reference_image': reference_image,
+            'has_reference': torch.tensor(reference is not None),
+            'night_file': file,
+            'reference_file': reference_file or '',
+        }
+
+    def _shuffled(self, name: str, number: int, size: int) -> int:
+        """Element `number` of endlessly repeated passes, each in its own seeded order."""
+        epoch, position = divmod(number, size)
+        if self._orders.get(name, (-1, None))[0] != epoch:
+            stream = (0, 1) if name == 'source' else (0, 2)
+            sequence = np.random.SeedSequence((self.seed, epoch), spawn_key=stream)
+            self._orders[name] = (epoch, np.random.default_rng(sequence).permutation(size))
+        return int(self._orders[name][1][position])
+
+
+def _size(value: Any) -> Size:
+    """(height, width) of a config field."""
+    height, width = (int(v) for v in value)
+    if height < 1 or width < 1:
+        raise ValueError(f'a size is (height, width) in pixels, got {value}')
+    return height, width
+
+
+def _resize(array: np.ndarray, size: Size | None, interpolation: int) -> np.ndarray:
+    if size is None or array.shape[:2] == size:
+        return array
+    return cv2.resize(array, size[::-1], interpolation=interpolation)
+
+
+def _cut(array: np.ndarray, box: CropBox, mirror: bool) -> np.ndarray:
+    crop = box.cut(array)
+    return np.ascontiguousarray(crop[:, ::-1] if mirror else crop)
+
+
+def _image_tensor(image: np.ndarray, box: CropBox, mirror: bool) -> Tensor:
+    """The crop of an `(H, W, 3)` image as a contiguous `(3, h, w)` tensor."""
+    crop = box.cut(image)
+    crop = crop[:, ::-1] if mirror else crop
+    return torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))

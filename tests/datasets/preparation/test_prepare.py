@@ -1,0 +1,108 @@
+"""`tools/prepare_data.py`: complete, incomplete and missing downloads."""
+
+import runpy
+import shutil
+import sys
+
+import pytest
+
+from dsr_nss.datasets import DataError
+from dsr_nss.datasets.class_statistics import read_class_statistics
+from dsr_nss.datasets.preparation import NAMES, prepare
+from dsr_nss.datasets.preparation.prepare import Options
+from dsr_nss.datasets.published import PUBLISHED
+from tests.datasets.tiny_sets import (
+    make_acdc,
+    make_cityscapes,
+    make_dark_zurich,
+    make_nighttime_driving,
+    write_image,
+)
+
+
+def run(name, root, subset=True, **kwargs):
+    return prepare(name, Options(root=root, show_progress=False, **kwargs), subset=subset)
+
+
+def test_every_published_set_has_a_preparation():
+    assert set(NAMES) == set(PUBLISHED)
+
+
+def test_cityscapes(tmp_path):
+    root = make_cityscapes(tmp_path, statistics=False)
+    lines = run('cityscapes', root)
+    assert 'gtFine/train: 4 of 2975 - from gtFine_trainvaltest.zip' in lines
+    assert len(read_class_statistics(root)) == 4
+
+
+def test_dark_zurich(tmp_path):
+    lines = run('dark_zurich', make_dark_zurich(tmp_path))
+    assert lines[-1].endswith('pairs_train.txt: 4 night images, 4 with a day reference')
+    first = (tmp_path / 'pairs_train.txt').read_text().splitlines()[0]
+    assert first == (
+        'rgb_anon/train/night/GOPR1/GOPR1_frame_000000_rgb_anon.png '
+        'rgb_anon/train/day/GOPR2/GOPR2_frame_000009_rgb_anon.png'
+    )
+
+
+def test_dark_zurich_with_a_missing_day_image(tmp_path):
+    make_dark_zurich(tmp_path)
+    (tmp_path / 'rgb_anon/train/day/GOPR2/GOPR2_frame_000008_rgb_anon.png').unlink()
+    with pytest.raises(DataError, match='1 day references are not below .*GOPR2_frame_000008'):
+        run('dark_zurich', tmp_path)
+    assert not (tmp_path / 'pairs_train.txt').exists()
+
+
+def test_acdc_and_nighttime_driving(tmp_path):
+    assert run('acdc', make_acdc(tmp_path / 'acdc'))[-1] == 'complete; nothing to make'
+    root = make_nighttime_driving(tmp_path / 'nd')
+    assert run('nighttime_driving', root)[0].startswith('leftImg8bit/test/night: 2 of 50')
+
+
+def test_fewer_files_than_published(tmp_path):
+    root = make_dark_zurich(tmp_path)
+    with pytest.raises(DataError) as error:
+        run('dark_zurich', root, subset=False)
+    assert 'rgb_anon/train/night: 4 of 2416 - from Dark_Zurich_train_anon.zip' in str(error.value)
+    assert '--subset' in str(error.value)
+
+
+def test_missing_folders_name_their_archives(tmp_path):
+    root = make_dark_zurich(tmp_path)
+    shutil.rmtree(root / 'gt')
+    shutil.rmtree(root / 'rgb_anon/train/day')
+    shutil.rmtree(root / 'rgb_anon/test')  # optional
+    with pytest.raises(FileNotFoundError) as error:
+        run('dark_zurich', root)
+    message = str(error.value)
+    assert 'rgb_anon/train/day (from Dark_Zurich_train_anon.zip)' in message
+    assert 'gt/val/night (from Dark_Zurich_val_anon.zip)' in message
+    assert 'rgb_anon/test' not in message and 'trace.ethz.ch' in message
+
+
+def test_missing_root_names_all_archives(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match='gtFine_trainvaltest.zip, leftImg8bit_trainvaltest'
+    ):
+        run('cityscapes', tmp_path / 'nowhere')
+
+
+def test_camvid_needs_a_target_folder(tmp_path, rng):
+    for split in ('train', 'val', 'test'):
+        write_image(tmp_path / split / '0006R0_f00000.png', rng)
+        write_image(tmp_path / f'{split}annot/0006R0_f00000.png', rng)
+    with pytest.raises(ValueError, match='--out data/camvid_dusk'):
+        run('camvid', tmp_path)
+
+
+def test_command_line(tmp_path, repo_root, monkeypatch, capsys):
+    tool, root = str(repo_root / 'tools/prepare_data.py'), str(make_dark_zurich(tmp_path))
+    monkeypatch.setattr(sys, 'argv', [tool, 'dark_zurich', root, '--subset'])
+    with pytest.raises(SystemExit) as done:
+        runpy.run_path(tool, run_name='__main__')
+    assert done.value.code == 0 and '4 night images' in capsys.readouterr().out
+    monkeypatch.setattr(sys, 'argv', [tool, 'acdc', root])
+    with pytest.raises(SystemExit) as failed:
+        runpy.run_path(tool, run_name='__main__')
+    assert failed.value.code == 1
+    assert capsys.readouterr().err.startswith('error: ACDC: missing or empty below')

@@ -1,0 +1,89 @@
+"""Class statistics: counting, the file, and what is said when it is missing or wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dsr_nss.datasets import DataError
+from dsr_nss.datasets.class_statistics import (
+    count_label,
+    load_class_counts,
+    read_class_statistics,
+    save_class_counts,
+    write_class_statistics,
+)
+from tests.datasets.tiny_sets import make_cityscapes, write_label
+
+
+def test_count_of_a_label_by_hand(tmp_path):
+    write_label(tmp_path / 'a.png', np.array([[0, 0, 13], [255, 0, 18]]))
+    assert count_label(str(tmp_path / 'a.png')) == {0: 3, 13: 1, 18: 1}
+
+
+def test_bad_ids_name_the_file(tmp_path):
+    write_label(tmp_path / 'a.png', np.array([[0, 33], [255, 19]]))
+    with pytest.raises(DataError, match=r'a\.png: the label has the ids \[19, 33\]'):
+        count_label(str(tmp_path / 'a.png'))
+
+
+def test_file_format_and_workers(tmp_path):
+    root = make_cityscapes(tmp_path, statistics=False)
+    path = write_class_statistics(root, workers=2, show_progress=False)
+    assert path == root / 'class_statistics.json'
+    content = json.loads(path.read_text())
+    assert content['version'] == 1
+    name = 'train/aachen/aachen_000002_000019'
+    label = root / f'gtFine/{name}_gtFine_labelTrainIds.png'
+    assert content['files'][name] == {str(i): n for i, n in count_label(str(label)).items()}
+    assert len(content['files']) == 4  # val is not in it
+    assert [p.name for p in root.iterdir() if p.name.startswith('.')] == []
+    one = path.read_bytes()
+    assert write_class_statistics(root, show_progress=False).read_bytes() == one
+
+
+def test_round_trip_and_selection(tmp_path):
+    counts = {'a/b': {0: 5, 18: 2}, 'c': {}}
+    save_class_counts(tmp_path / 'class_statistics.json', counts)
+    assert read_class_statistics(tmp_path) == counts
+    assert read_class_statistics(tmp_path, ['c']) == {'c': {}}
+    with pytest.raises(
+        DataError, match=r'1 of 2 images are not in it \(first: new\).*prepare_data'
+    ):
+        read_class_statistics(tmp_path, ['c', 'new'])
+
+
+def test_missing_file_names_the_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'tools/prepare_data\.py cityscapes .* makes them'):
+        read_class_statistics(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r'no \*_gtFine_labelTrainIds\.png below'):
+        write_class_statistics(tmp_path)
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"version": 1}', '{"version": 1, "files": {"a": 3}}'])
+def test_damaged_file(tmp_path, text):
+    path = tmp_path / 'class_statistics.json'
+    path.write_text(text)
+    with pytest.raises(DataError, match='no class statistics'):
+        load_class_counts(path)
+
+
+def test_other_version(tmp_path):
+    path = tmp_path / 'class_statistics.json'
+    path.write_text('{"version": 2, "files": {}}')
+    with pytest.raises(DataError, match='version 2, expected 1'):
+        load_class_counts(path)
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = save_class_counts(tmp_path / 'class_statistics.json', {'a': {0: 1}})
+    old = path.read_bytes()
+
+    def fail(*_):
+        raise OSError('no space')
+
+    monkeypatch.setattr('os.replace', fail)
+    with pytest.raises(OSError, match='no space'):
+        save_class_counts(path, {'a': {0: 2}})
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,124 @@
+"""Reading images and labels, good and bad."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsr_nss.datasets import DataError
+from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+
+
+@pytest.fixture
+def rgb(rng):
+    return rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def test_png_is_read_as_rgb(tmp_path, rgb):
+    Image.fromarray(rgb).save(tmp_path / 'a.png')
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), rgb)
+
+
+def test_jpeg_is_read_as_rgb(tmp_path):
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 0] = 200
+    Image.fromarray(red).save(tmp_path / 'a.jpg', quality=95)
+    assert np.abs(read_image(tmp_path / 'a.jpg').astype(int) - red).max() < 5
+
+
+def test_grey_image_becomes_three_equal_channels(tmp_path, rgb):
+    Image.fromarray(rgb[..., 0]).save(tmp_path / 'a.png')
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), np.stack([rgb[..., 0]] * 3, -1))
+
+
+def test_label_is_read_unchanged_with_and_without_palette(tmp_path):
+    label = (np.arange(600).reshape(20, 30) % 19).astype(np.uint8)
+    label[0] = 255
+    Image.fromarray(label).save(tmp_path / 'grey.png')
+    palette = Image.fromarray(label, mode='P')
+    palette.putpalette(list(range(256)) * 3)
+    palette.save(tmp_path / 'palette.png')
+    for name in ('grey.png', 'palette.png'):
+        result = read_label(tmp_path / name)
+        assert result.dtype == np.uint8
+        np.testing.assert_array_equal(result, label)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'jpg'])
+@pytest.mark.parametrize('keep', [0.5, 0.95])
+def test_truncated_files(tmp_path, rgb, suffix, keep):
+    path = tmp_path / f'night.{suffix}'
+    Image.fromarray(rgb).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(DataError, match=rf'night\.{suffix}: the file is truncated'):
+        read_image(path)
+
+
+def test_truncated_label(tmp_path, rgb):
+    path = tmp_path / 'label.png'
+    Image.fromarray(rgb[..., 0]).save(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r'label\.png: the file is truncated'):
+        read_label(path)
+
+
+def test_16_bit_files(tmp_path):
+    path = tmp_path / 'deep.png'
+    cv2.imwrite(str(path), np.full((8, 8, 3), 3000, np.uint16))
+    with pytest.raises(DataError, match=r'deep\.png: a 16-bit PNG'):
+        read_image(path)
+    cv2.imwrite(str(path), np.full((8, 8), 13, np.uint16))
+    with pytest.raises(DataError, match=r'deep\.png: a 16-bit PNG; a label has 8 bits'):
+        read_label(path)
+
+
+def test_alpha_channel(tmp_path, rgb):
+    path = tmp_path / 'clear.png'
+    Image.fromarray(np.dstack([rgb, rgb[..., :1]]), mode='RGBA').save(path)
+    with pytest.raises(DataError, match=r'clear\.png: a PNG with an alpha channel'):
+        read_image(path)
+    with pytest.raises(DataError, match=r'clear\.png: a PNG with colours, not a label'):
+        read_label(path)
+
+
+def test_colour_label_and_jpeg_label(tmp_path, rgb):
+    Image.fromarray(rgb).save(tmp_path / 'a.png')
+    Image.fromarray(rgb).save(tmp_path / 'a.jpg')
+    with pytest.raises(DataError, match='colours'):
+        read_label(tmp_path / 'a.png')
+    with pytest.raises(DataError, match='must be a PNG'):
+        read_label(tmp_path / 'a.jpg')
+
+
+def test_other_content(tmp_path):
+    (tmp_path / 'empty.png').touch()
+    (tmp_path / 'page.png').write_text('<html>login</html>')
+    with pytest.raises(DataError, match=r'empty\.png: the file is empty'):
+        read_image(tmp_path / 'empty.png')
+    with pytest.raises(DataError, match=r'page\.png: neither a PNG nor a JPEG'):
+        read_image(tmp_path / 'page.png')
+    with pytest.raises(FileNotFoundError, match=r'gone\.png: no such file'):
+        read_image(tmp_path / 'gone.png')
+
+
+def test_count_ids_and_check(rng):
+    label = rng.choice([0, 3, 255], (50, 60)).astype(np.uint8)
+    counts = count_ids(label)
+    np.testing.assert_array_equal(counts, np.bincount(label.ravel(), minlength=256))
+    np.testing.assert_array_equal(
+        count_ids(label[5:20, 7:9]), np.bincount(label[5:20, 7:9].ravel(), minlength=256)
+    )
+    check_label_ids(counts, 'a.png', 4)
+    with pytest.raises(DataError, match=r'a\.png: the label has the ids \[3\]; valid are 0\.\.2'):
+        check_label_ids(counts, 'a.png', 3)
+
+
+def test_damaged_in_the_middle(tmp_path, rgb):
+    path = tmp_path / 'a.png'
+    Image.fromarray(rgb).save(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r'a\.png: cannot be decoded'):
+        read_image(path)

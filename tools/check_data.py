@@ -1,0 +1,33 @@
+"""Says whether a config can run here: packages, data sets, pairs, labels, weight files.
+
+python tools/check_data.py                                  # what is there of the published sets
+python tools/check_data.py configs/dsr_hrda_darkzurich.py   # exit code 1 if it could not run
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dsr_nss.apis.check_data import check_data
+
+
+def main() -> int:
+    """Runs the command line; the exit code is 1 if there are problems."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', type=Path, nargs='?', help='a training config')
+    parser.add_argument('--data-root', type=Path, default=Path('data'), help='without a config')
+    args = parser.parse_args()
+    report = check_data(args.config, args.data_root)
+    print('\n'.join(report.lines))
+    if report.problems:
+        print(f'\n{len(report.problems)} problem(s):')
+        print('\n'.join(f'  {problem}' for problem in report.problems))
+        return 1
+    print('\nNo problems found.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
