@@ -1,12 +1,13 @@
-# What both demo runs share: nightscape, the narrow HRDA, a schedule of 400 iterations.
+# What both demo runs share: nightscape, the narrow HRDA, a schedule of 600 iterations.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/schedule.py',
     '../_base_/datasets/nightscape.py',
 ]
 
-max_iters = 400
-optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(backbone_lr_mult=0.3))
+max_iters = 600
+train_dataloader = dict(dataset=dict(crop_size=(192, 192)))
+optim_wrapper = dict(optimizer=dict(lr=4e-3), paramwise_cfg=dict(backbone_lr_mult=0.5))
 param_scheduler = dict(warmup=max_iters // 20)
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 4)
 default_hooks = dict(

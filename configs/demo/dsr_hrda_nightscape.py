@@ -13,6 +13,8 @@ model = dict(
     student=_base_.student,
     data_preprocessor=_base_.data_preprocessor,
     teacher=dict(momentum=1 - 40 / _base_.max_iters),
-    bank=dict(size=(256, 256)),
-    alignment=dict(start=_base_.max_iters // 4, feature_level=1),  # 16x16 cells at crop 256
+    refinement=dict(aligner=dict(type='Identity')),
+    bank=dict(size=(192, 192)),
+    alignment=dict(start=_base_.max_iters // 4, feature_level=0),  # 24x24 cells at crop 192
+    confidence_threshold=0.8,
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.apis.report import write_demo_report, write_summary
 from dsr_nss.engine.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,20 +70,18 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
     Raises:
         DemoError: A command failed.
     """
-    from dsr_nss.apis.report import write_demo_report, write_summary
-
     start = time.monotonic()
     out = Path(out)
     for name in (*CONFIGS, 'summary.json', 'report.html'):
         _remove(out / name)
     data = out / 'nightscape'
-    commands = [_make_data(data, seed)]
+    make_data = _make_data(data, seed)
     runs = [_train_and_test(name, data, out, seed) for name in CONFIGS]
     seconds = time.monotonic() - start
-    summary = write_summary(out / 'summary.json', runs, seed=seed, seconds=seconds)
-    write_demo_report(
-        out / 'report.html', runs, data=data, commands=commands, seed=seed, seconds=seconds
+    summary = write_summary(
+        out / 'summary.json', runs, seed=seed, seconds=seconds, test_set=TEST_SET
     )
+    write_demo_report(out / 'report.html', runs, summary, data, make_data)
     return summary
 
 

@@ -13,7 +13,7 @@ from dsr_nss.version import __version__
 
 _DISTRIBUTIONS = (
     'torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'timm',
-    'numpy', 'opencv-python-headless', 'pillow',
+    'numpy', 'opencv-python', 'pillow',
 )  # fmt: skip
 
 

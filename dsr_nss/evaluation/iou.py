@@ -1,0 +1,137 @@
+"""Intersection over union (IoU) from confusion matrices: the one place that computes scores.
+
+IoU = true positives / (true positives + false positives + false negatives), counted over all pixels
+of a set, ignored pixels left out (Everingham et al., PASCAL VOC; Cordts et al., Cityscapes).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsr_nss.classes import GROUPS, IGNORE_INDEX
+
+#: The groups whose mean IoU is reported.
+REPORTED_GROUPS = ('large_static', 'dynamic', 'small')
+
+_IDS = 256  # labels are 8-bit
+
+
+@dataclass(frozen=True)
+class IoUScores:
+    """Scores of one set, percent in float64, unrounded.
+
+    Attributes:
+        mean: Mean IoU over the classes that occur in the ground truth: the primary figure.
+        official: Mean IoU over the classes with a non-empty union, as the Cityscapes script
+            counts: a class that is predicted but does not occur is 0 there.
+        classes: IoU of each class by name; None for a class that does not occur.
+        groups: Mean IoU over those classes of each group that occur; None when none does.
+    """
+
+    mean: float
+    official: float
+    classes: dict[str, float | None]
+    groups: dict[str, float | None]
+
+
+def confusion_matrix(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = IGNORE_INDEX
+) -> Tensor:
+    """Counts pixels by target class and predicted class.
+
+    Args:
+        prediction: `(H, W)` integer, class ids.
+        target: `(H, W)` integer, class ids or `ignore_index`.
+        num_classes: `K`, at most 255.
+        ignore_index: Target id of pixels that are not counted.
+
+    Returns:
+        `(K, K)` int64 on the device of `prediction`: rows are targets, columns predictions.
+
+    Raises:
+        ValueError: The sizes differ, or an id is neither a class nor (in the target) ignored; the
+            message lists the sizes or ids.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f'the prediction is {_size(prediction)} and the label {_size(target)} (height x width)'
+        )
+    for name, labels in (('prediction', prediction), ('label', target)):
+        if labels.dtype != torch.uint8 and labels.numel():
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= _IDS:
+                raise ValueError(f'the {name} holds ids from {low} to {high}; valid are 0..255')
+    pairs = target.reshape(-1).to(prediction.device, torch.int64) * _IDS
+    pairs += prediction.reshape(-1)
+    counts = torch.bincount(pairs, minlength=_IDS**2).reshape(_IDS, _IDS)
+    _check_ids('label', counts.sum(dim=1), num_classes, ignore_index)
+    _check_ids('prediction', counts.sum(dim=0), num_classes, None)
+    matrix = counts[:num_classes, :num_classes].clone()
+    if ignore_index < num_classes:
+        matrix[ignore_index] = 0
+    return matrix
+
+
+def iou_scores(
+    confusion: Tensor | np.ndarray,
+    classes: Sequence[str],
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> IoUScores:
+    """Scores of a set.
+
+    Args:
+        confusion: `(K, K)` counts, rows are targets: the sum over all images of the set.
+        classes: The `K` class names.
+        groups: Class names of each group; names that are not in `classes` are left out. None: the
+            method's `REPORTED_GROUPS`.
+
+    Raises:
+        ValueError: Another shape, or no labelled pixel at all.
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    if counts.shape != (len(classes), len(classes)):
+        raise ValueError(f'{len(classes)} classes but a confusion matrix of shape {counts.shape}')
+    if counts.sum() == 0:
+        raise ValueError('the labels hold no pixel of any class, only ignored ones')
+    occurs = counts.sum(axis=1) > 0
+    union = counts.sum(axis=1) + counts.sum(axis=0) - counts.diagonal()
+    iou = 100 * counts.diagonal() / np.maximum(union, 1)
+    if groups is None:
+        groups = {name: GROUPS[name] for name in REPORTED_GROUPS}
+    index = {name: i for i, name in enumerate(classes)}
+    members = {
+        group: [index[name] for name in names if name in index and occurs[index[name]]]
+        for group, names in groups.items()
+    }
+    return IoUScores(
+        mean=float(iou[occurs].mean()),
+        official=float(iou[union > 0].mean()),
+        classes={name: float(iou[i]) if occurs[i] else None for name, i in index.items()},
+        groups={g: float(iou[ids].mean()) if ids else None for g, ids in members.items()},
+    )
+
+
+def flat_scores(scores: IoUScores, per_class: bool = True) -> dict[str, float | None]:
+    """`{'mIoU', 'mIoU_official', 'mIoU_<group>', 'IoU/<class>'}` -> percent or None."""
+    flat: dict[str, float | None] = {'mIoU': scores.mean, 'mIoU_official': scores.official}
+    flat |= {f'mIoU_{group}': value for group, value in scores.groups.items()}
+    if per_class:
+        flat |= {f'IoU/{name}': value for name, value in scores.classes.items()}
+    return flat
+
+
+def _check_ids(name: str, counts: Tensor, num_classes: int, ignore_index: int | None) -> None:
+    bad = [i for i in counts.nonzero().flatten().tolist() if i >= num_classes and i != ignore_index]
+    if bad:
+        shown = ', '.join(map(str, bad[:8])) + (', ...' if len(bad) > 8 else '')
+        ignored = '' if ignore_index is None else f' and {ignore_index} (ignore)'
+        raise ValueError(
+            f'the {name} holds the ids {shown}; valid are 0..{num_classes - 1}{ignored}'
+        )
+
+
+def _size(labels: Tensor) -> str:
+    return 'x'.join(map(str, labels.shape))

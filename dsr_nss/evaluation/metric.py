@@ -1,0 +1,98 @@
+"""IoU as a metric of mmengine's evaluator, for validation during training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmseg.registry import METRICS
+from torch import Tensor
+
+from dsr_nss.classes import IGNORE_INDEX
+from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
+
+
+@METRICS.register_module()
+class NightIoUMetric(BaseMetric):
+    """`<prefix>/mIoU`, `<prefix>/mIoU_official` and the means of the class groups, in percent.
+
+    mmseg's `IoUMetric` rounds, knows no groups, averages over every class with a union and lets
+    ids that are no class pass. What is kept of an image is its confusion matrix, so several
+    processes give exactly the numbers of one, and no prediction stays in memory.
+
+    Classes and groups that do not occur in the ground truth have no entry, since loggers take only
+    numbers.
+
+    Args:
+        prefix: Name of the set with its split, e.g. `'dark_zurich_val'`.
+        per_class: Add `<prefix>/IoU/<class>`.
+        ignore_index: Label id of pixels that are not counted.
+        collect_device: `'cpu'` or `'gpu'`: where several processes put their results together.
+    """
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        per_class: bool = False,
+        ignore_index: int = IGNORE_INDEX,
+        collect_device: str = 'cpu',
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.per_class = per_class
+        self.ignore_index = ignore_index
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count one batch of predicted samples.
+
+        Args:
+            data_batch: Not read.
+            data_samples: mmseg's samples as dicts, with `pred_sem_seg` and `gt_sem_seg`.
+
+        Raises:
+            ValueError: A label and its prediction differ in size, or hold ids that are no class.
+        """
+        for sample in data_samples:
+            matrix = sample_confusion(sample, len(self._classes), self.ignore_index)
+            self.results.append(matrix.cpu())
+
+    def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
+        """Scores of the summed confusion matrices."""
+        scores = iou_scores(torch.stack(results).sum(dim=0), self._classes)
+        flat = flat_scores(scores, self.per_class)
+        return {name: value for name, value in flat.items() if value is not None}
+
+    @property
+    def _classes(self) -> Sequence[str]:
+        if not self.dataset_meta or not self.dataset_meta.get('classes'):
+            raise ValueError(f'{self.prefix}: the data set names no classes (metainfo.classes)')
+        return self.dataset_meta['classes']
+
+
+def sample_confusion(sample: dict, num_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
+    """Confusion matrix of one predicted mmseg sample (as a dict).
+
+    Raises:
+        ValueError: See `confusion_matrix`; the message names the files.
+    """
+    name = sample.get('img_path', 'image')
+    if 'gt_sem_seg' not in sample:
+        raise ValueError(f'{name}: no label was loaded; the pipeline needs LoadAnnotations')
+    prediction = _map(sample['pred_sem_seg']['data'])
+    target = _map(sample['gt_sem_seg']['data'])
+    try:
+        return confusion_matrix(prediction, target, num_classes, ignore_index)
+    except ValueError as error:
+        label = f', label {sample["seg_map_path"]}' if sample.get('seg_map_path') else ''
+        hint = ''
+        if prediction.shape != target.shape:
+            hint = (
+                '. Image and label must have the same size, and LoadAnnotations must come after '
+                'whatever resizes the image'
+            )
+        raise ValueError(f'{name}{label}: {error}{hint}') from None
+
+
+def _map(data: Tensor) -> Tensor:
+    """`(1, H, W)` of a sample -> `(H, W)`."""
+    return data.squeeze(0) if data.ndim == 3 else data

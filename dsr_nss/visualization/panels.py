@@ -1,0 +1,74 @@
+"""What a training step saw and made, as one picture."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsr_nss.visualization.colours import colourise
+from dsr_nss.visualization.tiles import fit, tile
+
+#: Entry of the panel -> caption, in the order they are shown.
+COLUMNS = {
+    'source_image': 'source',
+    'source_label': 'source label',
+    'night_image': 'night',
+    'reference_image': 'day reference',
+    'mask': 'mask (white: source)',
+    'mixed_image': 'mixed image',
+    'mixed_label': 'mixed label',
+    'pseudo_label': "teacher's prediction",
+}
+#: A tile is shrunk to this many pixels.
+TILE_SIDE = 384
+
+
+def training_panel(
+    panel: Mapping[str, Tensor],
+    mean: Tensor,
+    std: Tensor,
+    palette: Sequence[Sequence[int]],
+) -> np.ndarray:
+    """One row a sample, one column an entry of `COLUMNS` that the panel has.
+
+    Args:
+        panel: `*_image`: `(B, 3, H, W)` normalised float; `*_label`: `(B, H, W)` integer class
+            ids; `mask`: `(B, 1, H, W)` bool, true where source pixels were pasted.
+        mean: `(3, 1, 1)`, of the normalisation, in 0..255.
+        std: As `mean`.
+        palette: RGB of each class.
+
+    Returns:
+        `(height, width, 3)` uint8 RGB.
+
+    Raises:
+        ValueError: The panel holds none of the entries.
+    """
+    shown = [name for name in COLUMNS if name in panel]
+    if not shown:
+        raise ValueError(f'nothing to show: the panel has {sorted(panel)}, not {sorted(COLUMNS)}')
+    rows = []
+    for sample in range(len(panel[shown[0]])):
+        row = []
+        for name in shown:
+            tensor = panel[name][sample]
+            if name.endswith('_label'):
+                picture = colourise(tensor.cpu().numpy(), palette)
+            elif name == 'mask':
+                picture = _mask_picture(tensor)
+            else:
+                picture = _image_picture(tensor, mean, std)
+            row.append(fit(picture, TILE_SIDE, labels=not name.endswith('_image')))
+        rows.append(row)
+    return tile(rows, [COLUMNS[name] for name in shown])
+
+
+def _image_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
+    pixels = (image.float() * std.to(image.device) + mean.to(image.device)).round().clamp(0, 255)
+    return pixels.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _mask_picture(mask: Tensor) -> np.ndarray:
+    grey = (mask[0].cpu().numpy() != 0).astype(np.uint8) * 255
+    return np.repeat(grey[..., None], 3, axis=2)

@@ -1,0 +1,238 @@
+"""`tools/test.py` from end to end on a tiny segmentor, and what it calls."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from dsr_nss.apis.evaluate import evaluate, folder_dataset, prediction_names, select_datasets
+from dsr_nss.apis.models import load_model, read_model_config
+from dsr_nss.classes import CLASSES, GROUPS, PALETTE
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.engine.errors import ConfigError
+from tests.apis.conftest import make_segmentor
+
+FILES = ('a/0', 'b/0', 'b/1')
+
+
+def run(repo_root, *arguments):
+    command = [sys.executable, repo_root / 'tools/test.py', *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
+
+
+@pytest.fixture
+def run_here(repo_root, monkeypatch):
+    """The command line in this process: without the seconds that importing takes."""
+    spec = importlib.util.spec_from_file_location('tools_test', repo_root / 'tools/test.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def main(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
+        return module.main()
+
+    return main
+
+
+def read(path):
+    return np.array(Image.open(path))
+
+
+def expected_prediction(model, image):
+    """Argmax at native size, without mmseg's data pipeline: pad to 8, predict, cut."""
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    height, width = image.shape[:2]
+    padded = F.pad((pixels - 120) / 60, (0, -width % 8, 0, -height % 8))
+    with torch.no_grad():
+        logits = model.encode_decode(padded, [dict(img_shape=padded.shape[2:])])
+    return logits[0, :, :height, :width].argmax(0).numpy().astype(np.uint8)
+
+
+def iou_by_definition(predictions, labels):
+    result = {}
+    for k, name in enumerate(CLASSES):
+        counted = [label != 255 for label in labels]
+        both = sum(
+            ((p == k) & (t == k) & c).sum()
+            for p, t, c in zip(predictions, labels, counted, strict=True)
+        )
+        either = sum(
+            (((p == k) | (t == k)) & c).sum()
+            for p, t, c in zip(predictions, labels, counted, strict=True)
+        )
+        occurs = any((t == k).any() for t in labels)
+        result[name] = (100 * both / either if either else None, occurs)
+    return result
+
+
+def test_command_line(repo_root, tmp_path, config_file, checkpoint, data_root):
+    out, scores = tmp_path / 'out', tmp_path / 'scores' / 'test.json'
+    done = run(
+        repo_root, config_file, checkpoint, '--dataset', 'night_val,other_val', '--out', out,
+        '--json', scores, '--device', 'cpu', '--workers', '1',
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(scores.read_text())
+    assert result['model'] == 'student'
+    assert f'student of {checkpoint}' in done.stdout
+    assert f'{result["night_val/mIoU"]:.2f}' in done.stdout
+    assert result['night_val/images'] == 3 and result['other_val/images'] == 2
+
+    model = make_segmentor(config_file)
+    labels = [read(data_root / f'labels/{file}.png') for file in FILES]
+    predictions = []
+    for file in FILES:
+        prediction = read(out / f'night_val/labelTrainIds/{file}.png')
+        image = np.array(Image.open(data_root / f'images/{file}.jpg'))
+        # JPEG decoders may differ by a grey level: only near-ties may change
+        assert (prediction == expected_prediction(model, image)).mean() > 0.98
+        colours = read(out / f'night_val/color/{file}.png')
+        assert (colours == np.array(PALETTE, np.uint8)[prediction]).all()
+        predictions.append(prediction)
+    assert len({int(i) for p in predictions for i in np.unique(p)}) > 1
+
+    iou = iou_by_definition(predictions, labels)
+    occurring = {name: value for name, (value, occurs) in iou.items() if occurs}
+    union = [value for value, _ in iou.values() if value is not None]
+    for name, (value, occurs) in iou.items():
+        expected = pytest.approx(value, abs=1e-12) if occurs else None
+        assert result[f'night_val/IoU/{name}'] == expected
+    assert result['night_val/mIoU'] == pytest.approx(np.mean(list(occurring.values())), abs=1e-12)
+    assert result['night_val/mIoU_official'] == pytest.approx(np.mean(union), abs=1e-12)
+    for group in ('large_static', 'dynamic', 'small'):
+        members = [occurring[name] for name in GROUPS[group] if name in occurring]
+        assert result[f'night_val/mIoU_{group}'] == pytest.approx(np.mean(members), abs=1e-12)
+
+
+def test_folder_pair_equals_the_named_set(run_here, tmp_path, config_file, checkpoint, data_root):
+    code = run_here(
+        config_file, checkpoint, '--images', data_root / 'images',
+        '--labels', data_root / 'labels', '--json', tmp_path / 'custom.json', '--device', 'cpu',
+    )  # fmt: skip
+    assert code == 0
+    custom = json.loads((tmp_path / 'custom.json').read_text())
+    named = evaluate(read_model_config(config_file), checkpoint, device='cpu', progress=False)
+    scores = {k: v for k, v in named.items() if k.startswith('night_val/') and 'images' not in k}
+    assert len(scores) == 2 + 3 + 19
+    for key, value in scores.items():
+        assert custom[key.replace('night_val', 'custom')] == value
+    assert not [key for key in custom if key.startswith('night_val')]
+
+
+def test_images_alone_are_predicted(tmp_path, config_file, checkpoint, data_root):
+    result = evaluate(
+        read_model_config(config_file),
+        checkpoint,
+        images=data_root / 'images' / 'b',
+        out=tmp_path / 'out',
+        device='cpu',
+        workers=0,
+        progress=False,
+    )
+    files = sorted(p.name for p in (tmp_path / 'out/custom/labelTrainIds').iterdir())
+    assert files == ['0.png', '1.png']
+    assert not [key for key in result if 'IoU' in key]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--dataset', 'night_val,dusk_val'], 'unknown data set(s) dusk_val; the config has: '),
+        (['--dataset', 'night_test'], 'night_test: there are no labels to score with'),
+        (['--model', 'teacher'], 'holds no teacher'),
+        (['--cfg-options', 'model.nothing=1'], "has no 'nothing'"),
+        (['--json', '/dev/null/scores.json'], 'cannot write to /dev/null'),
+    ],
+)
+def test_command_line_errors(run_here, capsys, config_file, checkpoint, arguments, message):
+    assert run_here(config_file, checkpoint, '--device', 'cpu', *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith('error: ')
+
+
+def test_set_without_labels_writes_predictions(tmp_path, config_file, checkpoint):
+    config = read_model_config(config_file)
+    options = dict(names=['night_test'], device='cpu', workers=0, progress=False)
+    result = evaluate(config, checkpoint, out=tmp_path / 'out', **options)
+    assert not [key for key in result if 'IoU' in key]
+    assert len(list((tmp_path / 'out/night_test/labelTrainIds').rglob('*.png'))) == 3
+
+
+def test_unmatched_folders(data_root):
+    meta = dict(classes=CLASSES, palette=PALETTE)
+    (data_root / 'labels/b/extra.png').write_bytes((data_root / 'labels/b/1.png').read_bytes())
+    with pytest.raises(DataError, match=r'1 labels .* have no image, the first: .*extra\.png'):
+        folder_dataset(data_root / 'images', data_root / 'labels', meta)
+    (data_root / 'labels/b/extra.png').unlink()
+    (data_root / 'labels/a/0.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'1 of 3 images have no label.*a/0\.jpg'):
+        folder_dataset(data_root / 'images', data_root / 'labels', meta)
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        folder_dataset(data_root / 'nowhere', None, meta)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_bad_files_are_named(config_file, checkpoint, data_root, workers):
+    config = read_model_config(config_file)
+    image, label = data_root / 'images/b/1.jpg', data_root / 'labels/b/1.png'
+    good_image, good_label = image.read_bytes(), label.read_bytes()
+
+    def check(message):
+        with pytest.raises(DataError, match=message):
+            evaluate(config, checkpoint, device='cpu', workers=workers, progress=False)
+
+    image.write_bytes(good_image[:-200])
+    check(r'1\.jpg: the file is truncated')
+    image.write_bytes(good_image)
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(label)
+    check(r'1\.jpg is 24x40 .* label .*1\.png is 5x5')
+    Image.fromarray(np.full((24, 40), 33, np.uint8)).save(label)
+    check(r'1\.png: the label holds the ids 33')
+    label.write_bytes(good_label)
+
+
+def test_labels_of_ignored_pixels_only(config_file, checkpoint, data_root):
+    for path in (data_root / 'labels').rglob('*.png'):
+        Image.fromarray(np.full_like(read(path), 255)).save(path)
+    with pytest.raises(DataError, match='night_val: .*only ignored'):
+        evaluate(
+            read_model_config(config_file), checkpoint, device='cpu', workers=0, progress=False
+        )
+
+
+def test_model_and_set_must_agree_on_the_classes(config_file, checkpoint):
+    config = read_model_config(config_file)
+    config.test_sets.night_val.metainfo = dict(classes=('a', 'b'), palette=[[0] * 3, [1] * 3])
+    with pytest.raises(ConfigError, match='night_val has 2 classes, the model predicts 19'):
+        evaluate(config, checkpoint, device='cpu', workers=0, progress=False)
+
+
+def test_names_keep_folders(config_file):
+    dataset = select_datasets(read_model_config(config_file))['night_val']
+    assert prediction_names(dataset) == list(FILES)
+
+
+def test_tta_averages_views(config_file, checkpoint, data_root):
+    """Mirrored input, mirrored prediction; and scale 1 alone would not give the same."""
+    import mmengine.dataset
+
+    from dsr_nss.apis.inference import predict
+
+    model = load_model(config_file, checkpoint)
+    config = read_model_config(config_file)
+    dataset = select_datasets(config)['night_val']
+    data = mmengine.dataset.pseudo_collate([dataset[0]])
+    plain, _ = predict(model, data)
+    averaged, sample = predict(model, data, tta=True)
+    assert averaged.shape == plain.shape == sample['gt_sem_seg']['data'].shape[1:]
+    assert (averaged != plain).any()
+    mirrored = {**data, 'inputs': [image.flip(-1) for image in data['inputs']]}
+    again, _ = predict(model, mirrored, tta=True)
+    assert (again.flip(-1) == averaged).float().mean() > 0.99

@@ -1,0 +1,42 @@
+"""Shows what the pipeline really feeds: pictures of training items or of a test set.
+
+    python tools/browse_dataset.py CONFIG [--split train|<test set>] [--num 20] [--out DIR]
+"""
+
+import argparse
+import sys
+
+from mmengine.config import DictAction
+from mmseg.utils import register_all_modules
+
+from dsr_nss.apis.browse import TRAIN, browse, class_shares
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.engine.config import read_config
+from dsr_nss.engine.errors import ConfigError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description='Show what the pipeline really feeds.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--split', default=TRAIN, help="'train' or the name of a test set")
+    parser.add_argument('--num', type=int, default=20, help='how many items')
+    parser.add_argument('--out', default='work_dirs/browse', help='folder of the pictures')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    args = parser.parse_args()
+    try:
+        config = read_config(args.config, args.cfg_options)
+        register_all_modules(init_default_scope=True)
+        for path in browse(config, args.split, args.num, args.out):
+            print(path)
+        if args.split == TRAIN:
+            print(f'classes in the source crops of {args.num} items, % of the pixels:')
+            for name, share in class_shares(config, args.num).items():
+                print(f'  {name:14s} {share:6.2f}')
+    except (FileNotFoundError, DataError, ConfigError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
