@@ -31,8 +31,8 @@ class StudentOutput:
     """What a segmentor returns in training.
 
     Attributes:
-        logits: `(B, K, h, w)`, at the resolution of the decode head; HRDA: context and detail fused.
-        features: Encoder maps, fine to coarse, each `(B, D_i, h_i, w_i)`; HRDA: of the context branch.
+        logits: `(B, K, h, w)`, at the resolution of the head; HRDA: context and detail fused.
+        features: Encoder maps, fine to coarse, each `(B, D_i, h_i, w_i)`; HRDA: of the context.
         detail_logits: HRDA only: `(B, K, h_d, w_d)` of the high-resolution crop.
         detail_box: HRDA only: (top, bottom, left, right) of that crop in pixels of the image.
     """

@@ -1,6 +1,6 @@
 """Shows what the pipeline really feeds: pictures of training items or of a test set.
 
-    python tools/browse_dataset.py CONFIG [--split train|<test set>] [--num 20] [--out DIR]
+python tools/browse_dataset.py CONFIG [--split train|<test set>] [--num 20] [--out DIR]
 """
 
 import argparse

@@ -98,9 +98,7 @@ def use_scope(config: Config) -> None:
     init_default_scope(config.get('default_scope') or 'mmseg')
 
 
-def network_state(
-    content: Mapping[str, Any], which: str, origin: str | Path
-) -> dict[str, Tensor]:
+def network_state(content: Mapping[str, Any], which: str, origin: str | Path) -> dict[str, Tensor]:
     """Weights of the student or the teacher under the names of a plain segmentor.
 
     Args:
@@ -125,8 +123,8 @@ def network_state(
         return network
     if which == 'teacher':
         raise CheckpointError(
-            f'{origin} holds no teacher ({prefix}*): it is of a method without one, or of a student '
-            'alone. Use the student'
+            f'{origin} holds no teacher ({prefix}*): it is of a method without one, or of a '
+            'student alone. Use the student'
         )
     return state
 
@@ -162,9 +160,7 @@ def _dataset_meta(content: Mapping[str, Any], model: nn.Module) -> dict[str, Any
         return dict(classes=tuple(meta['classes']), palette=[list(c) for c in palette])
     if number == len(CLASSES):
         return dict(classes=CLASSES, palette=[list(c) for c in PALETTE])
-    return dict(
-        classes=tuple(f'class {i}' for i in range(number)), palette=_spread_palette(number)
-    )
+    return dict(classes=tuple(f'class {i}' for i in range(number)), palette=_spread_palette(number))
 
 
 def _spread_palette(number: int) -> list[list[int]]:

@@ -42,7 +42,8 @@ td, th { padding: .2rem .5rem; text-align: left; border-bottom: 1px solid var(--
 td.n { text-align: right; font-variant-numeric: tabular-nums; width: 4rem; }
 .bars { width: 55%; } .bar { height: .55rem; border-radius: 3px; margin: 2px 0; min-width: 1px; }
 .source_only { background: var(--first); } .dsr_nss { background: var(--second); }
-.key { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin: 0 .4rem 0 0; }
+.key { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px;
+  margin: 0 .4rem 0 0; }
 pre { background: var(--card); padding: .9rem; border-radius: 8px; white-space: pre-wrap;
   overflow-wrap: anywhere; font-size: .85rem; }
 """
@@ -146,7 +147,7 @@ def write_demo_report(
 def _headline(runs: Sequence[Run], summary: Mapping[str, Any]) -> str:
     cards = [
         f'<div class="figure">{_key(run.name)}<b>{summary[run.name]["mIoU"]:.1f}</b>'
-        f'<span class="soft">mIoU at night, {run.train_seconds / 60:.1f} min of training</span></div>'
+        f'<span class="soft">mIoU at night, trained for {run.train_seconds / 60:.1f} min</span></div>'
         for run in runs
     ]
     cards.append(
@@ -208,9 +209,8 @@ def _data_strip(data: Path) -> np.ndarray:
     )
     night = sorted((data / 'dark_zurich/rgb_anon/val/night').rglob('*.png'))[0]
     day = sorted((data / 'dark_zurich/rgb_anon/val_ref/day').rglob('*.png'))[0]
-    pictures = [
-        read_image(source), colourise(read_label(label), PALETTE), read_image(night), read_image(day),
-    ]  # fmt: skip
+    coloured = colourise(read_label(label), PALETTE)
+    pictures = [read_image(source), coloured, read_image(night), read_image(day)]
     return tile(
         [[fit(picture, 512, labels=i == 1) for i, picture in enumerate(pictures)]],
         ['source', 'its label', 'night (target)', 'day reference'],

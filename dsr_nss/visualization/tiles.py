@@ -65,9 +65,7 @@ def tile(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str]) -> np.nd
     return np.array(canvas)
 
 
-def legend(
-    classes: Sequence[str], palette: Sequence[Sequence[int]], width: int
-) -> np.ndarray:
+def legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int) -> np.ndarray:
     """The colours of classes as a strip.
 
     Args:

@@ -50,6 +50,4 @@ def test_the_student_part_is_a_plain_segmentor_checkpoint(trained, tmp_path):
     loaded = init_model(config, str(plain), device='cpu')
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        assert torch.equal(
-            loaded.encode_decode(image, []), model.student.encode_decode(image, [])
-        )
+        assert torch.equal(loaded.encode_decode(image, []), model.student.encode_decode(image, []))

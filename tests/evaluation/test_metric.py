@@ -63,8 +63,7 @@ def test_without_classes_only_means():
     metric = make_metric()
     metric.process({}, make_samples(1))
     assert set(metric.evaluate(1)) == {
-        f'night_val/{name}'
-        for name in ('mIoU', 'mIoU_official', 'mIoU_large_static', 'mIoU_small')
+        f'night_val/{name}' for name in ('mIoU', 'mIoU_official', 'mIoU_large_static', 'mIoU_small')
     }
 
 
