@@ -147,7 +147,8 @@ def write_demo_report(
 def _headline(runs: Sequence[Run], summary: Mapping[str, Any]) -> str:
     cards = [
         f'<div class="figure">{_key(run.name)}<b>{summary[run.name]["mIoU"]:.1f}</b>'
-        f'<span class="soft">mIoU at night, trained for {run.train_seconds / 60:.1f} min</span></div>'
+        '<span class="soft">mIoU at night, '
+        f'{run.train_seconds / 60:.1f} min of training</span></div>'
         for run in runs
     ]
     cards.append(
