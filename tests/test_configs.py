@@ -64,7 +64,12 @@ def test_the_papers_run_has_the_papers_numbers():
 
 def test_runs_that_are_compared_differ_in_the_method_only():
     for folder, names in {
-        'demo': ('source_only_hrda_nightscape', 'dsr_hrda_nightscape'),
+        'demo': (
+            'source_only_hrda_nightscape',
+            'source_only_augmented_hrda_nightscape',
+            'classmix_hrda_nightscape',
+            'dsr_hrda_nightscape',
+        ),
         'camvid': (
             'source_only_camviddusk',
             'source_only_augmented_camviddusk',

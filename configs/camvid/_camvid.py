@@ -6,7 +6,7 @@ _base_ = [
 ]
 
 max_iters = 600
-optim_wrapper = dict(optimizer=dict(lr=6e-4), paramwise_cfg=dict(backbone_lr_mult=0.5))
+optim_wrapper = dict(optimizer=dict(lr=4e-3), paramwise_cfg=dict(backbone_lr_mult=0.5))
 param_scheduler = dict(warmup=max_iters // 20)
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 3)
 default_hooks = dict(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dsr_nss.checkpoints.safe_load import CheckpointError
-from dsr_nss.engine.runner import load_all, load_start
+from dsr_nss.engine.runner import AdaptationRunner, load_all, load_start
 
 
 class Adaptation(nn.Module):
@@ -83,3 +83,14 @@ def test_checkpoint_of_another_model_is_refused_and_nothing_changes():
     with pytest.raises(CheckpointError, match=shape):
         load_start(model, wider, 'wide.pth')
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_none_switches_any_default_hook_off():
+    runner = object.__new__(AdaptationRunner)
+    runner._hooks = []
+    runner.register_default_hooks(
+        dict(panel=None, logger=None, seed=dict(type='SeedEachIteration'))
+    )
+    names = {type(hook).__name__ for hook in runner._hooks}
+    assert 'SeedEachIteration' in names and 'CheckpointHook' in names
+    assert not names & {'PanelHook', 'LoggerHook'}
