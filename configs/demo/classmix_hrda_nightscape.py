@@ -1,6 +1,6 @@
 """Nightscape, ClassMix self-training (DACS) with the same augmentation, teacher and threshold.
 
-    python tools/train.py configs/demo/classmix_hrda_nightscape.py
+python tools/train.py configs/demo/classmix_hrda_nightscape.py
 """
 
 _base_ = 'dsr_hrda_nightscape.py'
