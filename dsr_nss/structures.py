@@ -13,7 +13,8 @@ class AdaptationBatch:
         source_image: `(B, 3, H, W)` float32, normalised RGB.
         source_label: `(B, H, W)` int64, train ids, 255 = ignore.
         night_image: `(B, 3, H, W)` float32, normalised RGB; None when no target set is configured.
-        reference_image: `(B, 3, H, W)` float32, the day reference of `night_image`; None as above.
+        reference_image: `(B, 3, H, W)` float32, the day reference of `night_image`; None as
+            above, and when no sample of the batch has one.
         has_reference: `(B,)` bool; False where `reference_image` is only a placeholder.
         files: One dict a sample with the keys `source`, `night`, `reference`: what was read.
     """

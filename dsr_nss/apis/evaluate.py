@@ -203,7 +203,7 @@ def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[
 
     Args:
         config: With `test_sets`: name -> config of an mmseg data set.
-        names: Which; None: `default_test_sets`, else `val_set`.
+        names: Which; None: `default_test_sets`, else the first.
 
     Raises:
         ConfigError: An unknown name; the message lists the known ones.
@@ -214,7 +214,7 @@ def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[
     if not known:
         raise ConfigError('the config has no test_sets; score a folder with --images and --labels')
     if names is None:
-        names = config.get('default_test_sets') or [config.get('val_set') or next(iter(known))]
+        names = config.get('default_test_sets') or [next(iter(known))]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(

@@ -23,7 +23,8 @@ MMSEG_MARK = 'layers.0.0.projection.weight'
 HINT = (
     'Get it from the SegFormer authors (mit_b0.pth ... mit_b5.pth, or a SegFormer checkpoint '
     'trained on Cityscapes) or from mmseg (its converted mit_b*.pth) and place it there, or start '
-    'from random weights with `--cfg-options model.student.backbone.init_cfg=None`'
+    'from random weights with `--cfg-options model.student.backbone.init_cfg=None '
+    'model.feature_distance=None`'
 )
 
 

@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+from mmengine.dist import all_reduce_params
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS  # the runner looks wrappers up there alone
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 class AdaptationDDP(MMDistributedDataParallel):
     """As mmengine's wrapper, and after the optimiser step the module's `after_step` runs.
 
-    Every process holds its own teacher and its own bank. The teachers stay equal, since they follow
-    equal students; the banks hold what each process saw, so buffers are never broadcast.
+    Every process holds its own teacher and its own bank. The students stay equal: gradients are
+    averaged, and so are the running statistics of their batch norms after each step. So do the
+    teachers, which follow them. The banks hold what each process saw, so buffers are never
+    broadcast; a checkpoint holds the first process's bank, with which all continue after a resume.
 
     Args:
         module: The model.
@@ -38,9 +41,16 @@ class AdaptationDDP(MMDistributedDataParallel):
             losses = self._run_forward(batch, mode='loss')
         total, log_vars = self.module.parse_losses(losses)
         optim_wrapper.update_params(total)
-        if hasattr(self.module, 'after_step'):
+        self._average_statistics()
+        if hasattr(self.module, 'after_step') and optim_wrapper.should_update():
             self.module.after_step()
         return log_vars
+
+    def _average_statistics(self) -> None:
+        student: Any = getattr(self.module, 'student', self.module)
+        statistics = [buffer for buffer in student.buffers() if buffer.is_floating_point()]
+        if statistics:
+            all_reduce_params(statistics, op='mean')
 
     def _run_forward(self, data: Any, mode: str) -> Any:
         if isinstance(data, (dict, list, tuple)):

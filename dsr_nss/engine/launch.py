@@ -35,7 +35,8 @@ def configure_run(
         work_dir: Where everything goes; None: the config's, else `work_dirs/<config name>`.
         resume: `'auto'` for the newest checkpoint of the work dir, or a checkpoint file.
         amp: `'bf16'` or `'fp16'`: mixed precision.
-        seed: Seed of the data, of the weights and of every step.
+        seed: Seed of the data, of the weights and of every step; None: the
+            config's `randomness.seed`, for the data too unless the dataset states its own.
         launcher: `'none'`, `'pytorch'` or `'slurm'`.
         arguments: The whole command line, for the message that says how to resume.
 
@@ -51,6 +52,8 @@ def configure_run(
     check_work_dir(config.work_dir)
     if amp is not None:
         _use_amp(config, amp)
+    if seed is None and 'seed' not in config.train_dataloader.dataset:
+        seed = config.get('randomness', {}).get('seed')
     if seed is not None:
         _use_seed(config, seed)
     _use_start(config, resume)

@@ -42,11 +42,13 @@ class AdaptationPreprocessor(SegDataPreProcessor):
         if 'source_image' not in data:
             return super().forward(data, training)
         night = data.get('night_image')
+        # decided before the transfer, so that nothing waits for the device
+        referenced = night is not None and bool(data['has_reference'].any())
         return AdaptationBatch(
             source_image=self._normalise(data['source_image']),
             source_label=self._move(data['source_label']).long(),
             night_image=None if night is None else self._normalise(night),
-            reference_image=None if night is None else self._normalise(data['reference_image']),
+            reference_image=self._normalise(data['reference_image']) if referenced else None,
             has_reference=None if night is None else self._move(data['has_reference']),
             files=[
                 {

@@ -103,11 +103,6 @@ def to_svg(figure: Figure) -> bytes:
     return _save(figure, 'svg')
 
 
-def to_png(figure: Figure, dpi: int = 150) -> bytes:
-    """The figure as a PNG file with a transparent background."""
-    return _save(figure, 'png', dpi=dpi)
-
-
 def _save(figure: Figure, kind: str, **kwargs: Any) -> bytes:
     buffer = io.BytesIO()
     # a date or random ids would make every report differ

@@ -22,6 +22,15 @@ import toy_adaptation  # noqa: E402
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As the processes that `start` starts: the last bit depends on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def train(repo_root, tmp_path, monkeypatch, capfd):
     """Runs the tool in this process; returns its exit code and what it printed."""

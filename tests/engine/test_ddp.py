@@ -45,15 +45,36 @@ def worker(rank: int, folder: str, port: int) -> None:
     model = AdaptationDDP(make_model(), device_ids=[rank])
     train(model, [[rank], [2 + rank], [4 + rank]], noise_seed=10 * rank)
     torch.save(model.module.state_dict(), Path(folder) / f'{rank}.pth')
+    moving = make_model()
+    moving.student.backbone[1].momentum = 0.1
+    moving.student.backbone[1].train()
+    moving = AdaptationDDP(moving, device_ids=[rank])
+    train(moving, [[rank], [2 + rank]], noise_seed=10 * rank)
+    torch.save(moving.module.state_dict(), Path(folder) / f'moving_{rank}.pth')
     torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope='module')
-def states(tmp_path_factory):
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('ddp')
     port = 20000 + os.getpid() % 20000
     mp.spawn(worker, (str(folder), port), nprocs=2)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def states(folder):
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
+
+
+def test_running_statistics_agree_although_the_batches_differ(folder):
+    first, second = (torch.load(folder / f'moving_{rank}.pth') for rank in range(2))
+    for name in ('backbone.1.running_mean', 'backbone.1.running_var'):
+        assert torch.equal(first[f'student.{name}'], second[f'student.{name}'])
+        assert torch.equal(first[f'teacher.model.{name}'], second[f'teacher.model.{name}'])
+        assert not torch.equal(
+            first[f'student.{name}'], make_model().state_dict()[f'student.{name}']
+        )
 
 
 def test_students_and_teachers_agree(states):

@@ -16,7 +16,7 @@ train_dataloader = dict(
             labels='labels/day/train',
         ),
         target=dict(type='FolderDataset', data_root=_root, images='images/dusk/train'),
-        crop_size=(256, 256),
+        crop_size=(192, 192),
         rare_class_sampling=dict(temperature=0.01, min_pixel_share=0.003, min_crop_ratio=0.5),
     ),
 )

@@ -9,7 +9,7 @@ train_dataloader = dict(
         type='SourceTargetDataset',
         source=dict(type='Cityscapes', data_root='data/nightscape/cityscapes', split='train'),
         target=dict(type='DarkZurich', data_root='data/nightscape/dark_zurich', split='train'),
-        crop_size=(256, 256),
+        crop_size=(192, 192),
         rare_class_sampling=dict(temperature=0.01, min_pixel_share=0.003, min_crop_ratio=0.5),
     ),
 )

@@ -1,5 +1,9 @@
 # A narrow HRDA for CPUs: EfficientNet-Lite0 with ImageNet weights from a Python package, a DAFormer
 # head of 64 channels, and four detail windows without overlap instead of nine.
+# Its weights were trained on RGB in [-1, 1], hence the preprocessor.
+data_preprocessor = dict(
+    type='AdaptationPreprocessor', mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]
+)
 student = dict(
     type='HRDAEncoderDecoder',
     backbone=dict(type='EfficientNetLite0'),

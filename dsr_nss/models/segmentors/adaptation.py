@@ -63,7 +63,8 @@ class Adaptation(BaseSegmentor):
             losses = self(batch, mode='loss')
         total, log_vars = self.parse_losses(losses)
         optim_wrapper.update_params(total)
-        self.after_step()
+        if optim_wrapper.should_update():  # not while gradients are being accumulated
+            self.after_step()
         return log_vars
 
     def to_pixels(self, image: Tensor) -> Tensor:
@@ -81,21 +82,6 @@ class Adaptation(BaseSegmentor):
         """Not a line of the log for every parameter, as mmengine would write."""
 
     # --- as a segmentor: the student ----------------------------------------------------------
-
-    def evaluated_model(self, which: str = 'student') -> nn.Module:
-        """The plain segmentor that is evaluated.
-
-        Args:
-            which: `'student'`, or `'teacher'` for methods that have one.
-
-        Raises:
-            ValueError: The method has no such model.
-        """
-        if which == 'student':
-            return self.student
-        if which == 'teacher' and hasattr(self, 'teacher'):
-            return self.teacher.model
-        raise ValueError(f'{type(self).__name__} has no model {which!r}')
 
     @property
     def decode_head(self) -> nn.Module:

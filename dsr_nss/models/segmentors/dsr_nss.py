@@ -70,6 +70,10 @@ class DSRNSS(Adaptation):
 
     def loss(self, inputs: AdaptationBatch, data_samples: None = None) -> dict[str, Tensor]:
         """Losses of one step, weighted as they are summed, and the numbers worth watching."""
+        if inputs.night_image is None:
+            raise ValueError(
+                f'{type(self).__name__} adapts to night images: set train_dataloader.dataset.target'
+            )
         step = self.teacher.steps + 1
         if step == 1:
             self._copy_start()
@@ -115,7 +119,7 @@ class DSRNSS(Adaptation):
 
     def _choose_target(self, batch: AdaptationBatch) -> AdaptationBatch:
         """With probability `adapt_to_reference`, the day reference becomes the target."""
-        if torch.rand(()).item() >= self.adapt_to_reference:
+        if torch.rand(()).item() >= self.adapt_to_reference or batch.reference_image is None:
             return batch
         assert batch.has_reference is not None
         has = batch.has_reference.view(-1, 1, 1, 1)

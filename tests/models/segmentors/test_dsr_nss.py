@@ -201,15 +201,39 @@ def test_classmix_without_day_bank_and_alignment_runs_on_items_without_reference
     assert set(log) == {'loss', 'loss_source', 'loss_mixed', 'pseudo_weight'}
 
 
-def test_adaptation_predicts_as_its_student_and_gives_the_teacher(items):
+def test_adaptation_predicts_as_its_student():
     model = build(dsr_config()).eval()
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         assert torch.equal(model.encode_decode(image, []), model.student.encode_decode(image, []))
-    assert model.evaluated_model('teacher') is model.teacher.model
-    with pytest.raises(ValueError, match='no model'):
-        build(dict(type='SourceOnly', student=dsr_config()['student'], data_preprocessor=dict(
-            type='AdaptationPreprocessor'))).evaluated_model('teacher')  # fmt: skip
+
+
+def test_teacher_waits_while_gradients_are_accumulated(items):
+    model = build(dsr_config())
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    wrapper = OptimWrapper(torch.optim.SGD(parameters, lr=1e-3), accumulative_counts=2)
+    wrapper.initialize_count_status(model, 0, 4)
+    steps = []
+    for _ in range(4):
+        model.train_step(items, wrapper)
+        steps.append(model.teacher.steps)
+    assert steps == [0, 1, 1, 2]
+
+
+def test_a_run_without_target_is_a_clear_error(items):
+    for key in ('night_image', 'reference_image', 'has_reference', 'night_file', 'reference_file'):
+        del items[key]
+    with pytest.raises(ValueError, match='train_dataloader.dataset.target'):
+        losses_of(build(dsr_config()), items)
+
+
+def test_no_reference_in_the_batch_asks_the_teacher_once(items):
+    model = build(dsr_config())
+    items['has_reference'] = torch.zeros(2, dtype=torch.bool)
+    calls = []
+    model.teacher.register_forward_hook(lambda *_: calls.append(1))
+    losses_of(model, items)
+    assert len(calls) == 1
 
 
 def test_bf16_autocast_on_the_cpu_stays_close(items):
