@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsr_nss.visualization.colours import colourise
+from dsr_nss.visualization.colours import IGNORE_COLOUR, colourise
 from dsr_nss.visualization.tiles import fit, legend, tile
 
 TILE_SIDE = 512
@@ -50,7 +50,9 @@ def comparison_picture(
         rows.append([fit(sample.image, TILE_SIDE), *coloured])
     grid = tile(rows, ['night', 'ground truth', *models])
     present = classes_present(samples)
-    strip = legend([classes[i] for i in present], [palette[i] for i in present], grid.shape[1])
+    names = [*(classes[i] for i in present), 'not labelled']
+    colours = [*(palette[i] for i in present), IGNORE_COLOUR]
+    strip = legend(names, colours, grid.shape[1])
     return np.concatenate([grid, strip])
 
 
