@@ -10,6 +10,9 @@ from mmengine.runner import LogProcessor
 from mmseg.registry import LOG_PROCESSORS
 
 
+_TIMES = r'.*time'
+
+
 @LOG_PROCESSORS.register_module()
 class AdaptationLogProcessor(LogProcessor):
     """`Iter  50/800  eta 0:03:10  lr 6.0e-04  loss 2.31  loss_source 1.23 ...  4.9 samples/s  ...`
@@ -23,13 +26,16 @@ class AdaptationLogProcessor(LogProcessor):
     """
 
     def __init__(self, window_size: int = 50) -> None:
-        super().__init__(window_size=window_size, by_epoch=False, mean_pattern=r'.*')
+        super().__init__(window_size=window_size, by_epoch=False, mean_pattern=_TIMES)
 
     def get_log_after_iter(self, runner, batch_idx: int, mode: str) -> tuple[dict, str]:
         """Numbers by name, and the line."""
         if mode != 'train':
             return super().get_log_after_iter(runner, batch_idx, mode)
+        # only here: the scores of a validation must not be averaged with those of earlier ones
+        self.mean_pattern = r'.*'
         tag = dict(self._collect_scalars([], runner, mode))
+        self.mean_pattern = _TIMES
         for name in ('lr', 'base_lr'):  # not averaged
             if name in tag:
                 tag[name] = runner.message_hub.get_scalar(f'train/{name}').current()
