@@ -9,7 +9,6 @@ from mmengine.dist import get_world_size
 from mmengine.runner import LogProcessor
 from mmseg.registry import LOG_PROCESSORS
 
-
 _TIMES = r'.*time'
 
 

@@ -18,7 +18,7 @@ def runner(request):
         message_hub=hub,
         iter=9,
         max_iters=20,
-        val_dataloader=[None] * 3,
+        val_loop=SimpleNamespace(dataloader=[None] * 3),
         train_dataloader=loader,
         world_size=1,
     )
