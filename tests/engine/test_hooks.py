@@ -193,6 +193,14 @@ def test_old_checkpoints_go_after_the_new_one_is_written(runner, tmp_path):
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_4.pth', 'iter_5.pth']
 
 
+def test_the_checkpoint_just_written_stays_beside_later_ones_of_another_run(runner, tmp_path):
+    (tmp_path / 'iter_30.pth').write_text('of an earlier, longer run')
+    hook = SafeCheckpointHook(interval=1, max_keep_ckpts=1)
+    for runner.iter in range(2):
+        hook.after_train_iter(runner, runner.iter)
+    assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_2.pth', 'iter_30.pth']
+
+
 def test_bad_checkpoint_fields():
     with pytest.raises(ValueError, match='interval must be >= 1'):
         SafeCheckpointHook(interval=0)

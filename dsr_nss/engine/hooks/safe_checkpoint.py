@@ -38,14 +38,16 @@ class SafeCheckpointHook(Hook):
         if last or self.every_n_train_iters(runner, self.interval):
             runner.save_training_state(runner.iter + 1)
             if is_main_process() and self.max_keep_ckpts > 0:
-                self._remove_outdated(runner.work_dir)
+                self._remove_outdated(runner.work_dir, runner.iter + 1)
 
-    def _remove_outdated(self, work_dir: str) -> None:
-        # what lies in the folder decides, so that a resumed run also counts its former checkpoints
+    def _remove_outdated(self, work_dir: str, current: int) -> None:
+        # what lies in the folder decides, so that a resumed run also counts its former checkpoints;
+        # later ones are of another run in the same folder and not this hook's to delete
         found = {
             int(path.stem.removeprefix('iter_')): path
             for path in Path(work_dir).glob('iter_*.pth')
             if path.stem.removeprefix('iter_').isdigit()
         }
-        for number in sorted(found)[: -self.max_keep_ckpts]:
+        earlier = sorted(number for number in found if number <= current)
+        for number in earlier[: -self.max_keep_ckpts]:
             found[number].unlink()
