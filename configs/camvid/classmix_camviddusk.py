@@ -6,7 +6,7 @@ python tools/train.py configs/camvid/classmix_camviddusk.py
 """
 
 _base_ = [
-    '../_base_/short_run.py',
+    '../_base_/camvid_run.py',
     '../_base_/datasets/camvid_dusk.py',
     '../_base_/methods/classmix.py',
     '../_base_/models/hrda_efficientnet_lite0.py',
