@@ -54,6 +54,44 @@ def build_single_scale(channels: int = 16, test_cfg: dict | None = None) -> Enco
     )
 
 
+#: Channels of the four maps of a ResNet whose first stage has 64.
+RESNET = {18: [64, 128, 256, 512], 101: [256, 512, 1024, 2048]}
+
+
+def deeplabv2_config(depth: int = 18, width: int = 64) -> dict:
+    """`width`: channels of the stem and, without expansion, of the first stage."""
+    return dict(
+        type='AdaptableEncoderDecoder',
+        backbone=dict(
+            type='ResNetEncoder',
+            depth=depth,
+            deep_stem=True,
+            stem_channels=width,
+            base_channels=width,
+            strides=(1, 2, 1, 1),
+            dilations=(1, 1, 2, 4),
+        ),
+        decode_head=dict(
+            type='DeepLabV2Head', in_channels=RESNET[depth][-1] * width // 64, num_classes=19
+        ),
+    )
+
+
+def refinenet_config(depth: int = 18, width: int = 64) -> dict:
+    """Paths of 4 x `width` channels as published, the coarsest of 8 x `width`."""
+    return dict(
+        type='AdaptableEncoderDecoder',
+        backbone=dict(type='ResNetEncoder', depth=depth, stem_channels=width, base_channels=width),
+        decode_head=dict(
+            type='RefineNetHead',
+            in_channels=[channels * width // 64 for channels in RESNET[depth]],
+            channels=4 * width,
+            coarsest_channels=8 * width,
+            num_classes=19,
+        ),
+    )
+
+
 def load_fill(shared: Path) -> ModuleType:
     """The module that rebuilds the weights and inputs of the references."""
     path = shared / 'reference' / 'parity' / 'fill.py'

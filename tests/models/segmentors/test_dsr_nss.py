@@ -170,6 +170,27 @@ def test_target_may_become_the_day_reference():
     assert 'unaligned_share' not in losses_of(model, items)
 
 
+def test_whether_the_reference_is_the_target_is_drawn_once_a_step():
+    """One draw for the whole batch, by the generator that every step seeds."""
+    model = build(dsr_config(adapt_to_reference=0.5))
+    items = make_items(batch=4)
+    items['has_reference'][:] = True
+    batch = model.data_preprocessor(items, training=True)
+
+    def taken(seed: int) -> bool:
+        torch.manual_seed(seed)
+        night = model._choose_target(batch).night_image
+        whole = torch.equal(night, batch.reference_image)
+        assert whole or torch.equal(night, batch.night_image)
+        return whole
+
+    draws = [taken(seed) for seed in range(200)]
+    assert 70 < sum(draws) < 130
+    assert draws == [taken(seed) for seed in range(200)]
+    model.adapt_to_reference = 0.0
+    assert not any(taken(seed) for seed in range(200))
+
+
 def test_night_pass_leaves_running_statistics_alone(items):
     model = build(dsr_config(alpha=0.0))
     losses_of(model, items)  # updates them by source and mixed
