@@ -2,18 +2,25 @@
 
     python tools/test.py CONFIG CHECKPOINT [--dataset dark_zurich_val,acdc_night_val] [--json FILE]
     python tools/test.py CONFIG CHECKPOINT --images DIR [--labels DIR] --out DIR
+    python tools/test.py CONFIG CHECKPOINT --submit dark_zurich|acdc|cityscapes
+    torchrun --nproc_per_node 4 tools/test.py CONFIG CHECKPOINT --launcher pytorch
 
-Prints IoU by class and group and both means; `--out` also writes the predictions.
+Prints IoU by class and group and both means; `--out` also writes the predictions, `--report`
+measures more and draws it (docs/evaluation.md), `--submit` writes what a test server takes.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
 
 from dsr_nss.apis import evaluate, read_model_config
 from dsr_nss.apis.files import make_folder, write_json
+from dsr_nss.apis.processes import join_processes
+from dsr_nss.apis.submit import SUBMISSION_SETS, write_submission
 from dsr_nss.checkpoints.safe_load import CheckpointError
 from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.errors import ConfigError
@@ -39,6 +46,27 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', metavar='DIR', help='write predictions as PNGs')
     parser.add_argument('--json', metavar='FILE', help='write the scores as one flat JSON object')
+    parser.add_argument(
+        '--report',
+        metavar='DIR',
+        help='also measure boundary IoU, recall of small objects and UIoU, and write them with the '
+        'confusion matrix and the worst images',
+    )
+    parser.add_argument(
+        '--submit',
+        choices=sorted(SUBMISSION_SETS),
+        help='write the archive for a test server instead of scores; --dataset names another set '
+        'than the whole test split',
+    )
+    parser.add_argument(
+        '--submit-file', metavar='ZIP', help='the archive (default: <SUBMIT>_submission.zip)'
+    )
+    parser.add_argument(
+        '--invalid-below',
+        type=float,
+        metavar='CONFIDENCE',
+        help='with --submit dark_zurich: pixels of lower confidence are predicted as invalid',
+    )
     parser.add_argument('--model', choices=['student', 'teacher'], default='student')
     parser.add_argument(
         '--tta',
@@ -50,10 +78,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
     )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if args.labels and not args.images:
         parser.error('--labels needs --images')
+    if args.submit_file and not args.submit:
+        parser.error('--submit-file needs --submit')
+    if args.invalid_below is not None:
+        if not args.submit:
+            parser.error('--invalid-below needs --submit')
+        if not 0 <= args.invalid_below <= 1:
+            parser.error(f'--invalid-below must lie in 0..1, got {args.invalid_below}')
+    if args.submit:
+        for option in ('images', 'out', 'json', 'report'):
+            if getattr(args, option):
+                parser.error(f'--submit writes the archive only; leave --{option} out')
+        if args.launcher != 'none':
+            parser.error('--submit runs in one process; leave --launcher out')
     if args.workers < 0:
         parser.error(f'--workers must be >= 0, got {args.workers}')
     return args
@@ -62,19 +104,24 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     try:
-        for folder in (args.out, args.json and Path(args.json).parent):
+        config = read_model_config(args.config, args.cfg_options)
+        if args.submit:
+            return submit(config, args)
+        for folder in (args.out, args.report, args.json and Path(args.json).parent):
             if folder:
                 make_folder(folder)  # now, not after an hour of predicting
+        device = join_processes(args.launcher, args.device)
         results = evaluate(
-            read_model_config(args.config, args.cfg_options),
+            config,
             args.checkpoint,
             names=args.dataset.split(',') if args.dataset else None,
             images=args.images,
             labels=args.labels,
             which=args.model,
             out=args.out,
+            report=args.report,
             tta=args.tta,
-            device=args.device,
+            device=device,
             workers=args.workers,
         )
     except EXPLAINED as error:
@@ -82,7 +129,29 @@ def main() -> int:
             raise
         print(f'error: {short_message(error)}', file=sys.stderr)
         return 2
-    report(results, args)
+    if is_main_process():
+        report(results, args)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return 0
+
+
+def submit(config: Config, args: argparse.Namespace) -> int:
+    """Write the archive and say where it is."""
+    path, images = write_submission(
+        config,
+        args.checkpoint,
+        args.submit,
+        args.submit_file or f'{args.submit}_submission.zip',
+        name=args.dataset,
+        invalid_below=args.invalid_below,
+        which=args.model,
+        tta=args.tta,
+        device=args.device,
+        workers=args.workers,
+    )
+    print(f'{path}: {images} images, {args.model} of {args.checkpoint}')
+    print(f'check it with: python tools/check_submission.py {path}')
     return 0
 
 
@@ -97,6 +166,11 @@ def report(results: dict, args: argparse.Namespace) -> None:
             print(f'{key[:-7]}: {images} images, {results[f"{key}_per_second"]:.2f} images/s')
     if args.out:
         print(f'predictions: {args.out}')
+    if args.report:
+        for name in set_names(results):
+            if f'{name}/UIoU' not in results:
+                print(f'{name}: no UIoU, the set has no masks of invalid pixels')
+        print(f'report: {args.report}')
     if args.json:
         print(f'scores: {write_json(args.json, results)}')
 

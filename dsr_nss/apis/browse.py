@@ -8,8 +8,8 @@ import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from dsr_nss.apis.evaluate import select_datasets
 from dsr_nss.apis.files import make_folder
+from dsr_nss.apis.test_sets import select_datasets
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.visualization.colours import colourise, overlay
 from dsr_nss.visualization.tiles import fit, legend, tile

@@ -1,8 +1,7 @@
 """Evaluation of one model on several sets: scores, predictions as PNGs, one flat result."""
 
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,29 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmseg.registry import DATASETS
+from mmengine.dist import all_gather_object, get_dist_info, is_main_process
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
+from torch.utils.data import Dataset
 
+from dsr_nss.apis.evaluation_report import write_evaluation_report
 from dsr_nss.apis.files import make_folder
-from dsr_nss.apis.inference import predict
-from dsr_nss.apis.models import load_model, use_scope
-from dsr_nss.datasets.base import find_files, first_of
-from dsr_nss.datasets.class_statistics import one_thread_each
+from dsr_nss.apis.inference import predict_set
+from dsr_nss.apis.models import load_model
+from dsr_nss.apis.test_sets import (
+    CheckedDataset,
+    folder_dataset,
+    has_labels,
+    image_transforms,
+    invalid_masks,
+    prediction_names,
+    select_datasets,
+)
 from dsr_nss.datasets.errors import DataError
-from dsr_nss.datasets.images import read_image, read_label
+from dsr_nss.datasets.invalid_masks import read_invalid_mask
 from dsr_nss.engine.errors import ConfigError
+from dsr_nss.evaluation.accumulator import Confusion, ScoredImage
+from dsr_nss.evaluation.detailed import DetailedMeasures
 from dsr_nss.evaluation.iou import IoUScores, flat_scores, iou_scores
 from dsr_nss.evaluation.metric import sample_confusion
 from dsr_nss.visualization.colours import colourise
@@ -33,8 +40,6 @@ from dsr_nss.visualization.colours import colourise
 CUSTOM_SET = 'custom'
 #: Folders below `<out>/<set>`.
 LABEL_FOLDER, COLOUR_FOLDER = 'labelTrainIds', 'color'
-
-_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,15 @@ class SetResult:
         images: How many images there are.
         seconds: What predicting them took, with loading and writing.
         scores: None for a set without labels.
+        measures: What is measured beyond the IoU, if asked for.
+        confusion: `(K, K)` int64, rows are targets.
     """
 
     images: int
     seconds: float
     scores: IoUScores | None
+    measures: DetailedMeasures | None
+    confusion: np.ndarray
 
 
 def evaluate(
@@ -61,12 +70,16 @@ def evaluate(
     labels: str | Path | None = None,
     which: str = 'student',
     out: str | Path | None = None,
+    report: str | Path | None = None,
     tta: bool = False,
     device: str | None = None,
     workers: int = 2,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Loads a model once and evaluates it on one or several sets.
+
+    Where several processes have joined (`torch.distributed`), they share the images of each set
+    and all return the result of the whole.
 
     Args:
         config: With the model and `test_sets`; see `read_model_config`.
@@ -78,6 +91,8 @@ def evaluate(
         which: `'student'` or `'teacher'`.
         out: Where predictions go: `<out>/<set>/labelTrainIds/<stem>.png` and
             `<out>/<set>/color/<stem>.png`; None writes none.
+        report: Where the reports of `write_evaluation_report` go, `<report>/<set>`; None measures
+            the IoU only.
         tta: Test-time augmentation; see `predict`.
         device: None: the GPU if there is one.
         workers: Processes that load images; 0 loads in this one.
@@ -86,7 +101,8 @@ def evaluate(
     Returns:
         A flat dict: `<set>/mIoU`, `<set>/mIoU_official`, `<set>/mIoU_<group>`,
         `<set>/IoU/<class>` in percent, unrounded, None where nothing of it occurs in the labels;
-        `<set>/images`, `<set>/images_per_second`; `model`, `tta`, `checkpoint`.
+        with `report` also the keys of `DetailedMeasures.flat`; `<set>/images`,
+        `<set>/images_per_second`; `model`, `tta`, `checkpoint`.
 
     Raises:
         ConfigError, CheckpointError, DataError, FileNotFoundError: What is missing or wrong.
@@ -98,12 +114,13 @@ def evaluate(
         chosen = select_datasets(config, names)
     model = load_model(config, checkpoint, which, device or default_device())
     if images is not None:
-        chosen[CUSTOM_SET] = folder_dataset(images, labels, model.dataset_meta)
+        transforms = image_transforms(config)
+        chosen[CUSTOM_SET] = folder_dataset(images, labels, model.dataset_meta, transforms)
     unlabelled = [name for name, dataset in chosen.items() if not has_labels(dataset)]
-    if unlabelled and out is None:
+    if unlabelled and (out is None or report is not None):
         raise ConfigError(
-            f'{", ".join(unlabelled)}: there are no labels to score with; say where the '
-            'predictions go with --out'
+            f'{", ".join(unlabelled)}: there are no labels to score with; '
+            + ('--report needs them' if report else 'say where the predictions go with --out')
         )
     flat: dict[str, Any] = {}
     for name, dataset in chosen.items():
@@ -112,12 +129,23 @@ def evaluate(
             dataset,
             name,
             out=None if out is None else Path(out) / name,
+            detailed=report is not None,
             tta=tta,
             workers=workers,
             progress=progress,
         )
         if result.scores is not None:
             flat |= {f'{name}/{key}': value for key, value in flat_scores(result.scores).items()}
+        if result.measures is not None and report is not None:
+            flat |= {f'{name}/{key}': value for key, value in result.measures.flat().items()}
+            if is_main_process():
+                write_evaluation_report(
+                    Path(report) / name,
+                    title=name,
+                    measures=result.measures,
+                    confusion=result.confusion,
+                    palette=dataset.metainfo['palette'],
+                )
         flat[f'{name}/images'] = result.images
         flat[f'{name}/images_per_second'] = result.images / result.seconds
     return {**flat, 'model': which, 'tta': tta, 'checkpoint': str(checkpoint)}
@@ -129,17 +157,21 @@ def evaluate_dataset(
     name: str,
     *,
     out: Path | None = None,
+    detailed: bool = False,
     tta: bool = False,
     workers: int = 2,
     progress: bool = True,
 ) -> SetResult:
     """Predicts all images of an mmseg data set, scores them if it has labels, writes them if asked.
 
+    Of several processes each takes every so manieth image; the result is that of all.
+
     Args:
         model: Of `load_model`.
         dataset: A built data set with a test pipeline.
         name: What to call it.
         out: Folder of its predictions.
+        detailed: Measure more than the IoU.
         tta, workers, progress: See `evaluate`.
 
     Raises:
@@ -147,41 +179,77 @@ def evaluate_dataset(
         DataError: An image or a label cannot be used; names the file.
     """
     classes = dataset.metainfo['classes']
+    check_classes(model, dataset, name)
+    labelled = has_labels(dataset)
+    files = prediction_names(dataset)
+    masks = invalid_masks(dataset) if detailed else None
+    measures = DetailedMeasures(classes, masks is not None) if detailed else None
+    confusion = Confusion(len(classes))
+    rank, processes = get_dist_info()
+    start = time.perf_counter()
+    for index, prediction, sample in predict_set(
+        model,
+        CheckedDataset(dataset),
+        range(rank, len(files), processes),
+        title=name,
+        tta=tta,
+        with_confidence=masks is not None,
+        workers=workers,
+        progress=progress and rank == 0,
+    ):
+        if labelled:
+            mask = None if masks is None else masks[index]
+            image = _scored_image(files[index], prediction, sample, len(classes), mask)
+            confusion.update(image)
+            if measures is not None:
+                measures.update(image)
+        if out is not None:
+            write_prediction(prediction, files[index], out, dataset.metainfo['palette'])
+    confusion.merge(all_gather_object(confusion.state()))
+    if measures is not None:
+        measures.merge(all_gather_object(measures.state()))
+    seconds = max(all_gather_object(time.perf_counter() - start))
+    scores = None
+    if labelled:
+        try:
+            scores = iou_scores(confusion.result(), classes)
+        except ValueError as error:
+            raise DataError(f'{name}: {error}') from error
+    return SetResult(len(files), seconds, scores, measures, confusion.result())
+
+
+def check_classes(model: nn.Module, dataset: Dataset, name: str) -> None:
+    """Raises `ConfigError` where the model has another number of classes than the set."""
+    classes = dataset.metainfo['classes']
     if len(classes) != model.num_classes:
         raise ConfigError(
             f'{name} has {len(classes)} classes, the model predicts {model.num_classes}'
         )
-    labelled = has_labels(dataset)
-    files = prediction_names(dataset)
-    loader = DataLoader(
-        _Checked(dataset),
-        batch_size=1,  # images of one set may differ in size
-        num_workers=min(workers, len(files)),
-        collate_fn=pseudo_collate,
-        worker_init_fn=_start_worker,
-        pin_memory=next(model.parameters()).is_cuda,
-    )
-    confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
-    start = time.perf_counter()
-    # without a terminal no bar: logs would fill with its lines
-    bar = tqdm(loader, desc=name, unit='img', disable=None if progress else True)
-    for file, data in zip(files, bar, strict=True):
-        prediction, sample = predict(model, data, tta)
-        if labelled:
-            sample['pred_sem_seg'] = {'data': prediction}
-            try:
-                confusion += sample_confusion(sample, len(classes)).cpu()
-            except ValueError as error:
-                raise DataError(str(error)) from error
-        if out is not None:
-            write_prediction(prediction, file, out, dataset.metainfo['palette'])
-    seconds = time.perf_counter() - start
-    if not labelled:
-        return SetResult(len(files), seconds, None)
+
+
+def _scored_image(
+    name: str, prediction: Tensor, sample: dict[str, Any], num_classes: int, mask: Path | None
+) -> ScoredImage:
+    sample['pred_sem_seg'] = {'data': prediction}
     try:
-        return SetResult(len(files), seconds, iou_scores(confusion, classes))
+        confusion = sample_confusion(sample, num_classes)
     except ValueError as error:
-        raise DataError(f'{name}: {error}') from error
+        raise DataError(str(error)) from error
+    label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
+    invalid = None if mask is None else read_invalid_mask(mask)
+    if invalid is not None and invalid.shape != label.shape:
+        sizes = ' and its label '.join('x'.join(map(str, a.shape)) for a in (invalid, label))
+        raise DataError(f'{mask} is {sizes} (height x width)')
+    return ScoredImage(
+        name=name,
+        prediction=prediction.cpu().numpy(),
+        label=label,
+        confusion=confusion.cpu().numpy(),
+        confidence=sample['confidence'].cpu().numpy() if 'confidence' in sample else None,
+        invalid=invalid,
+        image_file=sample.get('img_path', ''),
+        label_file=sample.get('seg_map_path') or '',
+    )
 
 
 def write_prediction(
@@ -195,149 +263,6 @@ def write_prediction(
         Image.fromarray(pixels).save(path)
 
 
-# ---- data sets ----------------------------------------------------------------------------------
-
-
-def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[str, Dataset]:
-    """Builds sets of `config.test_sets`.
-
-    Args:
-        config: With `test_sets`: name -> config of an mmseg data set.
-        names: Which; None: `default_test_sets`, else the first.
-
-    Raises:
-        ConfigError: An unknown name; the message lists the known ones.
-        FileNotFoundError, DataError: The data is not there or cannot be used.
-    """
-    use_scope(config)
-    known = config.get('test_sets') or {}
-    if not known:
-        raise ConfigError('the config has no test_sets; score a folder with --images and --labels')
-    if names is None:
-        names = config.get('default_test_sets') or [next(iter(known))]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigError(
-            f'unknown data set(s) {", ".join(unknown)}; the config has: {", ".join(known)}'
-        )
-    return {name: DATASETS.build({'test_mode': True, **known[name]}) for name in names}
-
-
-def folder_dataset(
-    images: str | Path, labels: str | Path | None, metainfo: Mapping[str, Any]
-) -> Dataset:
-    """A data set of a folder, with labels that pair by stem or without.
-
-    Args:
-        images: Folder of PNG or JPEG images.
-        labels: Folder of label PNGs, or None.
-        metainfo: `classes` and `palette` of the labels.
-
-    Raises:
-        FileNotFoundError: A folder does not exist or is empty, an image lacks its label.
-        DataError: A label lacks its image, or two files have the same stem.
-    """
-    dataset = DATASETS.build(
-        dict(
-            type='FolderDataset',
-            images=str(images),
-            labels=None if labels is None else str(labels),
-            metainfo=dict(metainfo),
-            test_mode=True,
-            pipeline=[
-                dict(type='LoadImageFromFile'),
-                *([] if labels is None else [dict(type='LoadAnnotations')]),
-                dict(type='PackSegInputs'),
-            ],
-        )
-    )
-    if labels is not None:
-        _check_all_used(dataset, Path(labels))
-    return dataset
-
-
-def has_labels(dataset: Dataset) -> bool:
-    """Whether the images of a set have label files."""
-    return all('seg_map_path' in dataset.get_data_info(i) for i in range(len(dataset)))
-
-
-def prediction_names(dataset: Dataset) -> list[str]:
-    """A name for the prediction of each image: its path below the common folder, without suffix.
-
-    Raises:
-        DataError: Two images would have the same name.
-    """
-    paths = [Path(dataset.get_data_info(i)['img_path']).absolute() for i in range(len(dataset))]
-    root = getattr(dataset, 'image_folder', None)
-    if root is None:
-        root = os.path.commonpath([path.parent for path in paths])
-    names: dict[str, Path] = {}
-    for path in paths:
-        name = path.relative_to(Path(root).absolute()).with_suffix('').as_posix()
-        if name in names:
-            raise DataError(f'{names[name]} and {path} have the same stem; rename one of them')
-        names[name] = path
-    return list(names)
-
-
 def default_device() -> str:
     """The GPU if there is one."""
     return 'cuda' if torch.cuda.is_available() else 'cpu'
-
-
-def _check_all_used(dataset: Dataset, folder: Path) -> None:
-    """Labels without an image are as suspicious as images without a label."""
-    used = {dataset.get_data_info(i)['seg_map_path'] for i in range(len(dataset))}
-    unused = [path for path in find_files(folder, '.png') if str(path) not in used]
-    if unused:
-        raise DataError(
-            f'{len(unused)} labels below {folder} have no image, the first: {first_of(unused)}. '
-            'Image and label pair by path and stem'
-        )
-
-
-class _Checked(Dataset):
-    """Items of an mmseg data set whose files this package's strict readers accept.
-
-    mmcv's decoder fills the missing part of a truncated file with grey, scales 16 bits down and
-    drops alpha without a word: such scores would be wrong.
-    """
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        info = self.dataset.get_data_info(index)
-        image, label = info['img_path'], info.get('seg_map_path')
-        size = _size_of(read_image(image)) if _readable(image) else None
-        label_size = _size_of(read_label(label)) if label and _readable(label) else None
-        if size and label_size and size != label_size:
-            raise DataError(
-                f'{image} is {size} (height x width) but its label {label} is {label_size}; they '
-                'must have the same size'
-            )
-        try:
-            return self.dataset[index]
-        except KeyError as error:
-            if error.args != ('seg_map_path',):
-                raise
-            raise DataError(
-                f'{image} has no label, but the pipeline of its set loads one: take '
-                'LoadAnnotations out of it'
-            ) from None
-
-
-def _readable(path: str) -> bool:
-    return path.lower().endswith(_SUFFIXES)
-
-
-def _size_of(array: np.ndarray) -> str:
-    return f'{array.shape[0]}x{array.shape[1]}'
-
-
-def _start_worker(_: int) -> None:
-    torch.set_num_threads(1)
-    one_thread_each()

@@ -1,12 +1,17 @@
-"""The prediction of a segmentor for one image, at the image's own size."""
+"""The predictions of a segmentor for images, each at the image's own size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.dataset import pseudo_collate
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+from tqdm import tqdm
+
+from dsr_nss.datasets.class_statistics import one_thread_each
 
 #: Views of test-time augmentation: each scale as it is and mirrored.
 TTA_SCALES = (0.75, 1.0, 1.25)
@@ -14,8 +19,50 @@ TTA_SCALES = (0.75, 1.0, 1.25)
 TTA_MULTIPLE = 32
 
 
+def predict_set(
+    model: nn.Module,
+    dataset: Dataset,
+    indices: Sequence[int],
+    *,
+    title: str,
+    tta: bool = False,
+    with_confidence: bool = False,
+    workers: int = 2,
+    progress: bool = True,
+) -> Iterator[tuple[int, Tensor, dict[str, Any]]]:
+    """Predicts images of a data set one after the other; nothing of an earlier one is kept.
+
+    Args:
+        model: A plain mmseg segmentor.
+        dataset: With an mmseg test pipeline.
+        indices: Which images.
+        title: Of the progress bar.
+        tta, with_confidence: See `predict`.
+        workers: Processes that load images; 0 loads in this one.
+        progress: Show a bar with the time left, if there is a terminal.
+
+    Yields:
+        The index and what `predict` returns.
+    """
+    loader = DataLoader(
+        Subset(dataset, indices),
+        batch_size=1,  # images of one set may differ in size
+        num_workers=min(workers, len(indices)),
+        collate_fn=pseudo_collate,
+        worker_init_fn=_start_worker,
+        pin_memory=next(model.parameters()).is_cuda,
+    )
+    # without a terminal no bar: logs would fill with its lines
+    bar = tqdm(loader, desc=title, unit='img', disable=None if progress else True)
+    for index, data in zip(indices, bar, strict=True):
+        prediction, sample = predict(model, data, tta, with_confidence=with_confidence)
+        yield index, prediction, sample
+
+
 @torch.no_grad()
-def predict(model: nn.Module, data: dict[str, Any], tta: bool = False) -> tuple[Tensor, dict]:
+def predict(
+    model: nn.Module, data: dict[str, Any], tta: bool = False, *, with_confidence: bool = False
+) -> tuple[Tensor, dict]:
     """Class of each pixel: the argmax of logits that are upsampled bilinearly to native size.
 
     Args:
@@ -23,13 +70,32 @@ def predict(model: nn.Module, data: dict[str, Any], tta: bool = False) -> tuple[
         data: One collated item of an mmseg test pipeline (a batch of one).
         tta: Average the class probabilities of six views: scales 0.75, 1 and 1.25, each as it is
             and mirrored.
+        with_confidence: Also tell the probability of the predicted class.
 
     Returns:
         `(H, W)` uint8 class ids at the size of the image file, and the item's sample as a dict
-        (`gt_sem_seg` where a label was loaded, file names).
+        (`gt_sem_seg` where a label was loaded, file names; `confidence`: `(H, W)` float32 in 0..1,
+        if asked for).
     """
     sample = _average_views(model, data) if tta else model.test_step(data)[0]
-    return sample.pred_sem_seg.data.squeeze(0).to(torch.uint8), sample.to_dict()
+    content = sample.to_dict()
+    prediction = sample.pred_sem_seg.data
+    if with_confidence:
+        if tta:
+            probabilities = sample.seg_probabilities.data
+        else:
+            logits = sample.seg_logits.data.float()
+            # of one output channel, for two classes, mmseg has already taken the sigmoid
+            probabilities = logits.softmax(dim=0) if len(logits) > 1 else logits
+        content['confidence'] = _confidence(probabilities, prediction)
+    return prediction.squeeze(0).to(torch.uint8), content
+
+
+def _confidence(probabilities: Tensor, prediction: Tensor) -> Tensor:
+    """Probabilities `(C, H, W)` at the predicted classes `(1, H, W)`: `(H, W)`."""
+    if len(probabilities) == 1:
+        probabilities = torch.cat([1 - probabilities, probabilities])
+    return probabilities.gather(0, prediction.long())[0]
 
 
 def _average_views(model: nn.Module, data: dict[str, Any]) -> SegDataSample:
@@ -49,12 +115,14 @@ def _average_views(model: nn.Module, data: dict[str, Any]) -> SegDataSample:
         )
         # one output channel: mmseg's heads for two classes
         total = total + (logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid())
-    if total.shape[1] > 1:
+    mean = total / (2 * len(TTA_SCALES))
+    if mean.shape[1] > 1:
         prediction = total.argmax(dim=1)
     else:
-        views = 2 * len(TTA_SCALES)
-        prediction = (total[:, 0] / views > model.decode_head.threshold).long()
-    sample.set_data({'pred_sem_seg': _pixel_data(prediction)})
+        prediction = (mean[:, 0] > model.decode_head.threshold).long()
+    sample.set_data(
+        {'pred_sem_seg': _pixel_data(prediction), 'seg_probabilities': _pixel_data(mean[0])}
+    )
     return sample
 
 
@@ -82,3 +150,8 @@ def _pixel_data(prediction: Tensor) -> Any:
     from mmengine.structures import PixelData
 
     return PixelData(data=prediction)
+
+
+def _start_worker(_: int) -> None:
+    torch.set_num_threads(1)
+    one_thread_each()

@@ -38,7 +38,12 @@ class IoUScores:
 
 
 def confusion_matrix(
-    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = IGNORE_INDEX
+    prediction: Tensor,
+    target: Tensor,
+    num_classes: int,
+    ignore_index: int = IGNORE_INDEX,
+    *,
+    gaps: bool = False,
 ) -> Tensor:
     """Counts pixels by target class and predicted class.
 
@@ -47,9 +52,12 @@ def confusion_matrix(
         target: `(H, W)` integer, class ids or `ignore_index`.
         num_classes: `K`, at most 255.
         ignore_index: Target id of pixels that are not counted.
+        gaps: Allow pixels without a predicted class (id 255) and count them in a further column,
+            so that they are missed, as the Cityscapes script counts them.
 
     Returns:
-        `(K, K)` int64 on the device of `prediction`: rows are targets, columns predictions.
+        `(K, K)` int64, with `gaps` `(K, K + 1)`, on the device of `prediction`: rows are targets,
+        columns predictions.
 
     Raises:
         ValueError: The sizes differ, or an id is neither a class nor (in the target) ignored; the
@@ -68,8 +76,11 @@ def confusion_matrix(
     pairs += prediction.reshape(-1)
     counts = torch.bincount(pairs, minlength=_IDS**2).reshape(_IDS, _IDS)
     _check_ids('label', counts.sum(dim=1), num_classes, ignore_index)
-    _check_ids('prediction', counts.sum(dim=0), num_classes, None)
-    matrix = counts[:num_classes, :num_classes].clone()
+    _check_ids('prediction', counts.sum(dim=0), num_classes, IGNORE_INDEX if gaps else None)
+    matrix = counts[:num_classes, :num_classes]
+    if gaps:
+        matrix = torch.cat([matrix, counts[:num_classes, IGNORE_INDEX:]], dim=1)
+    matrix = matrix.clone()
     if ignore_index < num_classes:
         matrix[ignore_index] = 0
     return matrix
@@ -83,7 +94,8 @@ def iou_scores(
     """Scores of a set.
 
     Args:
-        confusion: `(K, K)` counts, rows are targets: the sum over all images of the set.
+        confusion: `(K, K)` or `(K, K + 1)` counts as of `confusion_matrix`: the sum over all images
+            of the set.
         classes: The `K` class names.
         groups: Class names of each group; names that are not in `classes` are left out. None: the
             method's `REPORTED_GROUPS`.
@@ -92,12 +104,13 @@ def iou_scores(
         ValueError: Another shape, or no labelled pixel at all.
     """
     counts = np.asarray(confusion, dtype=np.float64)
-    if counts.shape != (len(classes), len(classes)):
-        raise ValueError(f'{len(classes)} classes but a confusion matrix of shape {counts.shape}')
+    number = len(classes)
+    if counts.shape not in ((number, number), (number, number + 1)):
+        raise ValueError(f'{number} classes but a confusion matrix of shape {counts.shape}')
     if counts.sum() == 0:
         raise ValueError('the labels hold no pixel of any class, only ignored ones')
     occurs = counts.sum(axis=1) > 0
-    union = counts.sum(axis=1) + counts.sum(axis=0) - counts.diagonal()
+    union = counts.sum(axis=1) + counts[:, :number].sum(axis=0) - counts.diagonal()
     iou = 100 * counts.diagonal() / np.maximum(union, 1)
     if groups is None:
         groups = {name: GROUPS[name] for name in REPORTED_GROUPS}

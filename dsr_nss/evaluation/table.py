@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+_FURTHER = {'boundary_IoU': 'mean boundary IoU', 'UIoU': 'UIoU'}
+_RECALL = 'recall_small/'
+
 
 def set_names(results: Mapping[str, Any]) -> list[str]:
     """The scored sets of a flat result, in its order."""
@@ -10,7 +13,7 @@ def set_names(results: Mapping[str, Any]) -> list[str]:
 
 
 def format_table(results: Mapping[str, Any]) -> str:
-    """A flat result as a table: one row a class, group and mean, one column a set.
+    """A flat result as a table: one row a class, group, mean and further measure, one column a set.
 
     Args:
         results: As `dsr_nss.apis.evaluate` returns it and `tools/test.py --json` writes it.
@@ -18,13 +21,17 @@ def format_table(results: Mapping[str, Any]) -> str:
     sets = set_names(results)
     classes: list[str] = []
     groups: list[str] = []
+    further: list[str] = []
     for key in results:
         _, _, score = key.partition('/')
         if score.startswith('IoU/'):
             classes.append(score)
         elif score.startswith('mIoU_') and score != 'mIoU_official':
             groups.append(score)
-    blocks = [list(dict.fromkeys(classes)), list(dict.fromkeys(groups)), ['mIoU', 'mIoU_official']]
+        elif score in _FURTHER or score.startswith(_RECALL):
+            further.append(score)
+    means = ['mIoU', 'mIoU_official']
+    blocks = [list(dict.fromkeys(scores)) for scores in (classes, groups, means, further)]
     first = max(len(_title(score)) for block in blocks for score in block)
     widths = [max(len(name), 6) for name in sets]
     lines = [_line('', sets, first, widths)]
@@ -38,6 +45,10 @@ def format_table(results: Mapping[str, Any]) -> str:
 
 
 def _title(score: str) -> str:
+    if score.startswith(_RECALL):
+        return f'recall of {score.removeprefix(_RECALL)} objects'
+    if score in _FURTHER:
+        return _FURTHER[score]
     if score.startswith('IoU/'):
         return score.removeprefix('IoU/')
     if score in ('mIoU', 'mIoU_official'):

@@ -92,6 +92,13 @@ def legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int)
     return np.array(canvas)
 
 
+def headline(text: str, width: int) -> np.ndarray:
+    """A line of text as a strip `(H, width, 3)` uint8 RGB."""
+    canvas = Image.new('RGB', (width, _LINE + GAP), BACKGROUND)
+    ImageDraw.Draw(canvas).text((GAP, GAP), text, fill=INK, font=_font())
+    return np.array(canvas)
+
+
 def text_width(text: str) -> int:
     """Pixels that a caption needs."""
     return int(np.ceil(_font().getlength(text)))

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from dsr_nss.apis.evaluate import evaluate, folder_dataset, prediction_names, select_datasets
+from dsr_nss.apis.evaluate import evaluate
 from dsr_nss.apis.models import load_model, read_model_config
+from dsr_nss.apis.test_sets import select_datasets
 from dsr_nss.classes import CLASSES, GROUPS, PALETTE
 from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.errors import ConfigError
@@ -165,19 +166,6 @@ def test_set_without_labels_writes_predictions(tmp_path, config_file, checkpoint
     assert len(list((tmp_path / 'out/night_test/labelTrainIds').rglob('*.png'))) == 3
 
 
-def test_unmatched_folders(data_root):
-    meta = dict(classes=CLASSES, palette=PALETTE)
-    (data_root / 'labels/b/extra.png').write_bytes((data_root / 'labels/b/1.png').read_bytes())
-    with pytest.raises(DataError, match=r'1 labels .* have no image, the first: .*extra\.png'):
-        folder_dataset(data_root / 'images', data_root / 'labels', meta)
-    (data_root / 'labels/b/extra.png').unlink()
-    (data_root / 'labels/a/0.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'1 of 3 images have no label.*a/0\.jpg'):
-        folder_dataset(data_root / 'images', data_root / 'labels', meta)
-    with pytest.raises(FileNotFoundError, match='nowhere'):
-        folder_dataset(data_root / 'nowhere', None, meta)
-
-
 @pytest.mark.parametrize('workers', [0, 1])
 def test_bad_files_are_named(config_file, checkpoint, data_root, workers):
     config = read_model_config(config_file)
@@ -212,11 +200,6 @@ def test_model_and_set_must_agree_on_the_classes(config_file, checkpoint):
     config.test_sets.night_val.metainfo = dict(classes=('a', 'b'), palette=[[0] * 3, [1] * 3])
     with pytest.raises(ConfigError, match='night_val has 2 classes, the model predicts 19'):
         evaluate(config, checkpoint, device='cpu', workers=0, progress=False)
-
-
-def test_names_keep_folders(config_file):
-    dataset = select_datasets(read_model_config(config_file))['night_val']
-    assert prediction_names(dataset) == list(FILES)
 
 
 def test_tta_averages_views(config_file, checkpoint, data_root):

@@ -6,7 +6,7 @@ import torch
 
 from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.visualization import Compared, colourise, comparison_picture, overlay, training_panel
-from dsr_nss.visualization.comparison import classes_present
+from dsr_nss.visualization.comparison import ERROR_COLOUR, classes_present, error_picture
 from dsr_nss.visualization.tiles import GAP, fit, tile
 
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
@@ -76,3 +76,15 @@ def test_comparison_has_a_column_a_model_and_a_legend_of_what_occurs():
     picture = comparison_picture([sample], ['one', 'two'], CLASSES, PALETTE)
     assert {PALETTE[1], PALETTE[18]} <= colours_of(picture)
     assert PALETTE[0] not in colours_of(picture)
+
+
+def test_errors_are_marked_and_ignored_pixels_are_none():
+    image = np.full((40, 60, 3), 100, np.uint8)
+    label = np.zeros((40, 60), np.uint8)
+    label[:, 20:40] = 13
+    label[:, 40:] = 255
+    picture = error_picture(image, label, np.zeros_like(label), CLASSES, PALETTE, 'night/0')
+    errors = picture[:, 3 * (60 + GAP) : -1]
+    marked = (errors == ERROR_COLOUR).all(axis=2).sum()
+    assert 40 * 20 <= marked < 40 * 20 + 300  # and the box of the legend
+    assert ERROR_COLOUR not in PALETTE

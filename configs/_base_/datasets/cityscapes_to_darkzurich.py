@@ -23,7 +23,8 @@ test_pipeline = [
 ]
 unlabelled_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
 
-# What `tools/test.py --dataset NAME,...` can evaluate.
+# What `tools/test.py --dataset NAME,...` can evaluate; those named *_test have no labels and are for
+# `--submit`.
 test_sets = dict(
     dark_zurich_val=dict(
         type='DarkZurich', data_root='data/dark_zurich', split='val', pipeline=test_pipeline
@@ -33,6 +34,20 @@ test_sets = dict(
     ),
     acdc_night_val=dict(
         type='ACDC', data_root='data/acdc', split='val', condition='night', pipeline=test_pipeline
+    ),
+    acdc_night_test=dict(
+        type='ACDC',
+        data_root='data/acdc',
+        split='test',
+        condition='night',
+        pipeline=unlabelled_pipeline,
+    ),
+    acdc_test=dict(
+        type='ACDC',
+        data_root='data/acdc',
+        split='test',
+        condition=['fog', 'night', 'rain', 'snow'],
+        pipeline=unlabelled_pipeline,
     ),
     nighttime_driving=dict(
         type='NighttimeDriving',
@@ -45,6 +60,9 @@ test_sets = dict(
     ),
     cityscapes_val=dict(
         type='Cityscapes', data_root='data/cityscapes', split='val', pipeline=test_pipeline
+    ),
+    cityscapes_test=dict(
+        type='Cityscapes', data_root='data/cityscapes', split='test', pipeline=unlabelled_pipeline
     ),
 )
 default_test_sets = ['dark_zurich_val']

@@ -26,6 +26,12 @@ test_sets = dict(
         split='val',
         pipeline=test_pipeline,
     ),
+    dark_zurich_test=dict(
+        type='DarkZurich',
+        data_root='data/nightscape/dark_zurich',
+        split='test',
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')],
+    ),
     acdc_night_val=dict(
         type='ACDC',
         data_root='data/nightscape/acdc',

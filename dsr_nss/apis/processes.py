@@ -1,0 +1,35 @@
+"""Several processes that share one evaluation, as torchrun or Slurm starts them."""
+
+import torch
+from mmengine.dist import init_dist
+from mmengine.utils.dl_utils import set_multi_processing
+
+from dsr_nss.engine.errors import ConfigError
+
+
+def join_processes(launcher: str, device: str | None = None) -> str | None:
+    """Makes this process one of the group that its launcher started.
+
+    Args:
+        launcher: `'none'`, `'pytorch'` (torchrun) or `'slurm'`.
+        device: `'cpu'`, `'cuda'`, or None for a GPU each if there are GPUs.
+
+    Returns:
+        The device of this process.
+
+    Raises:
+        ConfigError: The launcher cannot work with this device.
+    """
+    if launcher == 'none':
+        return device
+    if device not in (None, 'cpu', 'cuda'):
+        raise ConfigError(f'--device {device}: with --launcher each process takes its own GPU')
+    set_multi_processing(distributed=True)
+    if device == 'cpu' or not torch.cuda.is_available():
+        if launcher != 'pytorch':
+            raise ConfigError(f'--launcher {launcher} needs GPUs; on CPUs start torchrun')
+        # mmengine's own start selects a GPU even where there is none
+        torch.distributed.init_process_group('gloo')
+        return 'cpu'
+    init_dist(launcher)
+    return f'cuda:{torch.cuda.current_device()}'

@@ -1,0 +1,62 @@
+"""Scores predictions that exist as PNG files; no model is needed.
+
+    python tools/score.py PRED_DIR GT_DIR [--json FILE]
+
+Both folders hold PNGs of train ids, at any depth. They pair by relative path or by stem; suffixes
+such as _leftImg8bit, _rgb_anon and _gtFine_labelTrainIds may differ.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dsr_nss.apis.files import make_folder, write_json
+from dsr_nss.apis.score import score
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.launch import short_message
+from dsr_nss.evaluation.table import format_table
+
+#: Errors whose message says what to do; of all others the traceback is shown.
+EXPLAINED = (FileNotFoundError, DataError, ConfigError)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Score predictions that exist as PNG files.')
+    parser.add_argument('predictions', metavar='PRED_DIR', help='folder of predicted train ids')
+    parser.add_argument('labels', metavar='GT_DIR', help='folder of labels (train ids)')
+    parser.add_argument('--json', metavar='FILE', help='write the scores as one flat JSON object')
+    parser.add_argument('--workers', type=int, help='processes (default: one a core)')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    args = parser.parse_args()
+    if args.workers is not None and args.workers < 1:
+        parser.error(f'--workers must be >= 1, got {args.workers}')
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        if args.json:
+            make_folder(Path(args.json).parent)
+        results = score(args.predictions, args.labels, workers=args.workers)
+    except EXPLAINED as error:
+        if args.debug:
+            raise
+        print(f'error: {short_message(error)}', file=sys.stderr)
+        return 2
+    title = Path(args.predictions).resolve().name
+    print(format_table({f'{title}/{key}': value for key, value in results.items()}))
+    print(f'{results["images"]} images')
+    if results['no_prediction']:
+        print(
+            f'nothing is predicted (255) for {results["no_prediction"]:.3g} % of the labelled '
+            'pixels; they count as missed'
+        )
+    if args.json:
+        print(f'scores: {write_json(args.json, results)}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
