@@ -26,13 +26,18 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
-def write_text(path: str | Path, text: str) -> Path:
+def write_bytes(path: str | Path, content: bytes) -> Path:
     """Writes a neighbouring file first, which then takes the name."""
     path = Path(path)
     partial = make_folder(path.parent) / f'.{path.name}.partial'
-    partial.write_text(text, encoding='utf-8')
+    partial.write_bytes(content)
     os.replace(partial, path)
     return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """The same for text, in UTF-8."""
+    return write_bytes(path, text.encode('utf-8'))
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:

@@ -1,0 +1,8 @@
+"""HRDA on Dark Zurich, a random half and all dynamic classes are mixed (table IV).
+
+python tools/train.py configs/ablations/random_dynamic_mask_hrda_darkzurich.py
+"""
+
+_base_ = '../dsr_hrda_darkzurich.py'
+
+model = dict(mixup=dict(always_classes=_base_.dynamic))

@@ -1,0 +1,96 @@
+"""The paper's tables: trains and tests their rows and writes them side by side.
+
+    python tools/reproduce.py --data nightscape --table 3 4 --seeds 0 1 2 --jobs 2
+    python tools/reproduce.py --list
+    python tools/reproduce.py --table 1 --dry-run
+
+What is done is not done again; what was cut off goes on. Everything runs through `tools/train.py`
+and `tools/test.py`, and the tables go to work_dirs/reproduce/table<N>.{md,csv,tex,json,png}
+(work_dirs/reproduce/<data>/ for other data than the real sets).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dsr_nss.datasets.errors import DataError
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.reproduction.reproduce import choose_tables, listing, reproduce, train_lines
+from dsr_nss.reproduction.runs import Settings
+from dsr_nss.reproduction.tables import DATA, TABLES
+
+#: Errors whose message says what to do; of all others the traceback is shown.
+EXPLAINED = (FileNotFoundError, DataError, ConfigError)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Train, test and print the paper's tables.", allow_abbrev=False
+    )
+    parser.add_argument(
+        '--table',
+        nargs='+',
+        choices=TABLES,
+        help="the paper's tables I to VI, or `choices`: what it leaves open (default: 1 to 6)",
+    )
+    parser.add_argument('--data', choices=DATA, default='real', help='default: real')
+    parser.add_argument(
+        '--rows', nargs='+', metavar='ROW', help='names or numbers of rows as --list has them'
+    )
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='default: 0 1 2')
+    parser.add_argument(
+        '--max-iters',
+        type=int,
+        metavar='N',
+        help='length of each run; warm-up, teacher and intervals are scaled with it',
+    )
+    parser.add_argument('--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'])
+    parser.add_argument('--jobs', type=int, default=1, metavar='J', help='trainings side by side')
+    parser.add_argument('--out', default='work_dirs/reproduce', metavar='DIR')
+    parser.add_argument(
+        '--docs',
+        type=Path,
+        metavar='FILE',
+        help='put the tables into FILE, between <!-- table3 nightscape begin --> and ... end -->',
+    )
+    parser.add_argument('--list', action='store_true', help='print `table row config` and end')
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print the command line of each training and end'
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    args = parser.parse_args()
+    if args.jobs < 1:
+        parser.error(f'--jobs must be >= 1, got {args.jobs}')
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    settings = Settings(args.data, Path(args.out), args.max_iters, args.amp)
+    try:
+        tables = choose_tables(args.table, args.data)
+        if args.list:
+            lines = listing(tables, args.rows)
+        elif args.dry_run:
+            lines = train_lines(tables, args.rows, args.seeds, settings)
+        else:
+            return reproduce(
+                tables,
+                settings,
+                rows=args.rows,
+                seeds=args.seeds,
+                jobs=args.jobs,
+                docs=args.docs,
+            )
+        for line in lines:
+            print(line)
+    except EXPLAINED as error:
+        if args.debug:
+            raise
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
