@@ -16,7 +16,9 @@ model = dict(
     student=_base_.student,
     data_preprocessor=_base_.data_preprocessor,
     teacher=dict(momentum=1 - 40 / _base_.max_iters),
-    refinement=dict(aligner=dict(type='Identity')),  # SIFT matches few of these day/night pairs
+    refinement=dict(
+        aligner=dict(_delete_=True, type='Identity')
+    ),  # SIFT matches few of these pairs
     bank=dict(size=(192, 192)),
     alignment=dict(start=_base_.max_iters // 4, feature_level=0),  # 24x24 cells at crop 192
     confidence_threshold=0.8,  # 600 steps make no network as sure as 40,000

@@ -55,6 +55,7 @@ def convert_mit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns:
         The entries of the encoder alone; its classifier and everything beside it are left out.
+        Names that no such encoder has are left as they are.
 
     Raises:
         CheckpointError: No MiT encoder among the names, or several.
@@ -100,7 +101,8 @@ def _convert_mmseg(encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in encoder.items():
         match = re.fullmatch(r'layers\.(\d)\.([012])\.(.+)', name)
         if match is None:
-            raise CheckpointError(f'unknown name {name!r} in an mmseg MiT')
+            converted[name] = tensor
+            continue
         stage, part, rest = int(match[1]) + 1, match[2], match[3]
         if part == '0':
             converted[f'patch_embed{stage}.{rest.replace("projection", "proj")}'] = tensor
@@ -121,9 +123,7 @@ def _convert_mmseg_block(block: str, name: str, tensor: Tensor) -> dict[str, Ten
             f'{block}.attn.kv.{kind}': tensor[channels:],
         }
     module, _, kind = name.rpartition('.')
-    if module not in BLOCK_NAMES:
-        raise CheckpointError(f'unknown name {name!r} in a block of an mmseg MiT')
-    target = BLOCK_NAMES[module]
+    target = BLOCK_NAMES.get(module, module)
     if target in ('mlp.fc1', 'mlp.fc2') and kind == 'weight':
         tensor = tensor.flatten(1)
     return {f'{block}.{target}.{kind}': tensor}

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.comparison import compare
 from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
 
 #: Entries under which published files keep their weights.
 NESTED = ('state_dict', 'model')
-#: How many names of each kind a message lists.
-LISTED = 8
 
 
 def read_state_dict(path: str | Path, hint: str = '') -> dict[str, Tensor]:
@@ -26,14 +26,28 @@ def read_state_dict(path: str | Path, hint: str = '') -> dict[str, Tensor]:
     """
     if not Path(path).exists():
         raise FileNotFoundError(f'weight file not found: {path}. {hint}'.rstrip())
-    content = load_checkpoint_file(path)
+    return named_tensors(load_checkpoint_file(path), path)
+
+
+def named_tensors(content: Mapping[str, Any], origin: str | Path) -> dict[str, Tensor]:
+    """The weights in what a file holds; names lose the `module.` that parallel training adds.
+
+    Args:
+        content: What `load_checkpoint_file` returned.
+        origin: What to call the file in the message.
+
+    Raises:
+        CheckpointError: There are none.
+    """
     for entry in NESTED:
         if isinstance(content.get(entry), Mapping):
             content = content[entry]
             break
-    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise CheckpointError(f'{path} holds no tensors by name, so it is no weight file')
+        raise CheckpointError(f'{origin} holds no tensors by name, so it is no weight file')
+    if all(name.startswith('module.') for name in tensors):
+        tensors = {name.removeprefix('module.'): value for name, value in tensors.items()}
     return tensors
 
 
@@ -48,19 +62,7 @@ def load_strictly(module: nn.Module, state_dict: Mapping[str, Tensor], origin: s
     Raises:
         CheckpointError: Missing or unknown names, or other shapes.
     """
-    own = module.state_dict()
-    problems = {
-        'missing': [name for name in own if name not in state_dict],
-        'unknown': [name for name in state_dict if name not in own],
-        'of another shape': [
-            f'{name} {tuple(state_dict[name].shape)} for {tuple(own[name].shape)}'
-            for name in own
-            if name in state_dict and state_dict[name].shape != own[name].shape
-        ],
-    }
-    messages = [
-        f'{len(names)} {kind}: {_listing(names)}' for kind, names in problems.items() if names
-    ]
+    messages = compare(module.state_dict(), state_dict).problems()
     if messages:
         raise CheckpointError(
             f'{origin} does not fit {type(module).__name__}. '
@@ -68,8 +70,3 @@ def load_strictly(module: nn.Module, state_dict: Mapping[str, Tensor], origin: s
             + '. Is it the file of another architecture?'
         )
     module.load_state_dict(state_dict)
-
-
-def _listing(names: list[str]) -> str:
-    rest = len(names) - LISTED
-    return ', '.join(names[:LISTED]) + (f' and {rest} more' if rest > 0 else '')

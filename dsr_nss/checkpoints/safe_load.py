@@ -2,56 +2,34 @@
 
 `torch.load(weights_only=True)` refuses every type that it does not know, and mmengine's own loader
 then reads the file again without that protection. Here the few harmless types that training
-checkpoints hold are allowed by name, and everything else is an error.
+checkpoints hold are allowed by name (`allowed_globals`), and everything else is an error.
 """
 
-import pickle
+import importlib
 import re
-import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+from dsr_nss.checkpoints.allowed_globals import allowed_globals
+from dsr_nss.checkpoints.file_checks import (
+    archive_problem,
+    foreign_globals,
+    is_safetensors,
+    is_zip,
+    text_beginning,
+)
 
 
 class CheckpointError(RuntimeError):
     """A file that cannot be read as a checkpoint, or that does not fit the model."""
 
 
-def _history_buffer_method(owner: object, name: str) -> Any:
-    """Stand-in for `getattr`, which the pickled log history of mmengine calls.
-
-    Only public methods of `HistoryBuffer` can be reached through it.
-    """
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise pickle.UnpicklingError(f'Unsupported global: GLOBAL getattr of {owner!r}, {name!r}')
-    return getattr(HistoryBuffer, name)
-
-
-def _allowed_globals() -> list[Callable | tuple[Callable, str]]:
-    """What a checkpoint may hold besides tensors, strings, numbers and containers of these."""
-    from numpy._core import multiarray
-
-    allowed: list[Callable | tuple[Callable, str]] = [
-        HistoryBuffer,
-        (_history_buffer_method, 'builtins.getattr'),
-        (_history_buffer_method, '__builtin__.getattr'),
-        slice,
-        np.ndarray,
-        np.dtype,
-        *{type(np.dtype(code)) for code in '?bBhHiIlLqQefdg'},
-    ]
-    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):  # numpy 2, numpy 1
-        allowed.append((multiarray._reconstruct, f'{module}._reconstruct'))
-        allowed.append((multiarray.scalar, f'{module}.scalar'))
-    return allowed
-
-
 def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
-    """Reads a `torch.save` file as data only.
+    """Reads a `torch.save` or safetensors file as data only.
 
     Args:
         path: The file.
@@ -62,7 +40,8 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The file is cut off, is no checkpoint, or holds a type that could run code.
+        CheckpointError: The file is cut off, is no checkpoint, claims to be larger than it is, or
+            holds a type that could run code.
     """
     path = Path(path)
     if path.is_dir():
@@ -70,34 +49,86 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint not found: {path}')
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint = _read(path, map_location)
+    except CheckpointError:
+        raise
     except PermissionError as error:
         raise CheckpointError(f'checkpoint {path} cannot be read: {error.strerror}') from error
-    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged pickles fail in any way; none of them is our fault
         raise CheckpointError(_explain(path, error)) from error
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise CheckpointError(f'{path} is no checkpoint: it holds a {kind}, not a dict of tensors')
+    for name, tensor in _tensors(checkpoint):
+        _check_backed(path, name, tensor)
     return checkpoint
+
+
+def _read(path: Path, map_location: str | torch.device) -> Any:
+    if is_safetensors(path):
+        try:
+            safetensors = importlib.import_module('safetensors.torch')
+        except ImportError as error:
+            raise CheckpointError(
+                f'{path} is a safetensors file: `pip install safetensors` to read it'
+            ) from error
+        return safetensors.load_file(path, device=str(map_location))
+    problem = archive_problem(path) if is_zip(path) else None
+    if problem is not None:
+        raise CheckpointError(f'checkpoint {path} {problem}')
+    with torch.serialization.safe_globals(allowed_globals()):
+        return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def _tensors(content: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
+    """All tensors in nested containers, with dotted names."""
+    if isinstance(content, Tensor):
+        yield name, content
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _tensors(value, f'{name}.{key}' if name else str(key))
+    elif isinstance(content, (list, tuple)):
+        for i, value in enumerate(content):
+            yield from _tensors(value, f'{name}.{i}')
+
+
+def _check_backed(path: Path, name: str, tensor: Tensor) -> None:
+    """A few stored numbers can pose as a huge tensor (stride 0); copying it would fill the memory.
+
+    Raises:
+        CheckpointError: The tensor has more elements than the file holds for it.
+    """
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        raise CheckpointError(
+            f'checkpoint {path}: {name} is a sparse or quantised tensor; such weights are refused'
+        )
+    stored = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.itemsize > stored:
+        raise CheckpointError(
+            f'checkpoint {path}: {name} claims {tensor.numel()} elements but the file holds '
+            f'{stored // tensor.itemsize}; it was refused'
+        )
 
 
 def _explain(path: Path, error: Exception) -> str:
     """The one line that says what is wrong with the file."""
     forbidden = re.search(r'GLOBAL (getattr of .*|[\w.]+)', str(error))
-    if forbidden is not None:
+    names = [forbidden.group(1)] if forbidden else foreign_globals(path)
+    if names:
         return (
-            f'checkpoint {path} holds {forbidden.group(1)}, which is neither a tensor nor plain '
+            f'checkpoint {path} holds {", ".join(names[:4])}, which is neither a tensor nor plain '
             'data and could run code when loaded; it was refused. If you trust its origin, load '
             'it yourself and save its state dict alone: '
             "torch.save(torch.load(FILE, weights_only=False)['state_dict'], NEW_FILE)"
         )
     size = path.stat().st_size
-    starts_as_zip = path.open('rb').read(4) == b'PK\x03\x04'
-    if size == 0 or isinstance(error, EOFError) or (starts_as_zip and not zipfile.is_zipfile(path)):
+    if size == 0 or isinstance(error, EOFError):
         return (
             f'checkpoint {path} is cut off ({size} bytes): '
             'its writing or download was interrupted; fetch it again or use an older one'
         )
+    text = text_beginning(path)
+    if text is not None:
+        return f'{path} is no checkpoint but a text file that begins with {text!r}'
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return f'{path} is no checkpoint that torch can read ({first_line[:200]})'

@@ -115,7 +115,9 @@ def fuse_windows(
         window_logits: `(N * B, K, h, w)`, ordered as by `windows.stack_windows`.
         boxes: The N windows in pixels of the image.
         image_size: (height, width) of the image.
-        truncate: Place windows on whole cells, rounding down, instead of resampling them.
+        truncate: Place windows on whole cells, rounding down, instead of resampling them. Where a
+            window does not have a whole number of cells, published code stops with an error; there
+            it is resampled all the same.
 
     Returns:
         `(B, K, 2h, 2w)`, float32 at least.
@@ -123,9 +125,14 @@ def fuse_windows(
     context_logits, attention = at_least_float32(context_logits), at_least_float32(attention)
     total = _canvas(context_logits)
     count = total.new_zeros(total.shape[2:])
-    place = _truncate if truncate else _fit
-    for logits, box in zip(window_logits.chunk(len(boxes)), boxes, strict=True):
-        cells, patch = place(at_least_float32(logits), box, image_size, total.shape[2:])
+    grid = total.shape[2:]
+    truncated = [_truncate(box, image_size, grid) for box in boxes]
+    whole = truncate and all(_size(cells) == window_logits.shape[2:] for cells in truncated)
+    for i, logits in enumerate(window_logits.chunk(len(boxes))):
+        logits = at_least_float32(logits)
+        cells, patch = (
+            (truncated[i], logits) if whole else _fit(logits, boxes[i], image_size, grid)
+        )
         _view(total, cells).add_(patch)
         _view(count, cells).add_(1)
     return _blend(context_logits, attention, total / count)
@@ -192,17 +199,15 @@ def _resample(
     return torch.lerp(below, above, share.expand_as(below))
 
 
-def _truncate(
-    logits: Tensor, box: Box, image_size: Sequence[int], grid: Sequence[int]
-) -> tuple[tuple[Span, Span], Tensor]:
+def _truncate(box: Box, image_size: Sequence[int], grid: Sequence[int]) -> tuple[Span, Span]:
+    """The cells from the one that the box starts in to the one before that it ends in."""
     spans = []
     for axis in (0, 1):
         edges = (edge * grid[axis] // image_size[axis] for edge in box[2 * axis : 2 * axis + 2])
         spans.append(Span(*edges))
-    sizes = tuple(span.stop - span.start for span in spans)
-    if sizes != tuple(logits.shape[2:]):
-        raise ValueError(
-            f'a detail window with logits of {tuple(logits.shape[2:])} truncates to {sizes} cells '
-            f'on an image of {tuple(image_size)}: set truncate_boxes=False for such sizes'
-        )
-    return (spans[0], spans[1]), logits
+    return spans[0], spans[1]
+
+
+def _size(cells: tuple[Span, Span]) -> tuple[int, int]:
+    rows, columns = cells
+    return rows.stop - rows.start, columns.stop - columns.start

@@ -18,11 +18,27 @@ def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack((columns, rows))[None]
 
 
-def warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+def sample_along(image: Tensor, flow: Tensor) -> Tensor:
     """Sample `image` at `p + flow(p)`, bilinear, `align_corners=True`, zeros outside.
 
     Computed in float32 (or float64) whatever the autocast mode: half precision cannot hold pixel
     positions of large images.
+
+    Args:
+        image: `(B, C, H, W)` floating.
+        flow: `(B, 2, H, W)` in pixels, x first.
+
+    Returns:
+        `(B, C, H, W)`, float32 or float64. Differentiable in both arguments.
+
+    Raises:
+        ValueError: The sizes of `image` and `flow` differ.
+    """
+    return _sample(image, flow)[0]
+
+
+def warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`sample_along`, and where it is valid.
 
     Args:
         image: `(B, C, H, W)` floating.
@@ -36,6 +52,15 @@ def warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: The sizes of `image` and `flow` differ.
     """
+    warped, grid = _sample(image, flow)
+    valid = (grid.abs() < 1).all(dim=1)
+    unmoved = (flow == 0).flatten(1).all(dim=1)
+    warped = torch.where(unmoved.view(-1, 1, 1, 1), image.to(warped.dtype), warped)
+    return warped, valid | unmoved.view(-1, 1, 1)
+
+
+def _sample(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """The sampled image, and the positions `(B, 2, H, W)` scaled so that the image is -1..1."""
     if flow.shape[1] != 2 or flow.shape[-2:] != image.shape[-2:]:
         raise ValueError(
             f'flow must be (B, 2, H, W) with the size of the image, got {tuple(flow.shape)} '
@@ -52,10 +77,7 @@ def warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
             image, grid.permute(0, 2, 3, 1), mode='bilinear', padding_mode='zeros',
             align_corners=True,
         )  # fmt: skip
-        valid = (grid.abs() < 1).all(dim=1)
-        unmoved = (flow == 0).flatten(1).all(dim=1)
-        warped = torch.where(unmoved.view(-1, 1, 1, 1), image, warped)
-        return warped, valid | unmoved.view(-1, 1, 1)
+    return warped, grid
 
 
 def match_confidence(log_variance: Tensor, radius: float = 1.0) -> Tensor:

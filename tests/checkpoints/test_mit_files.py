@@ -109,16 +109,12 @@ def test_two_encoders_in_one_file(published):
         convert_mit(both)
 
 
-def test_unknown_mmseg_names():
-    with pytest.raises(CheckpointError, match="unknown name 'layers.0.3.weight'"):
-        convert_mit({'layers.0.0.projection.weight': torch.zeros(1), 'layers.0.3.weight': None})
-    with pytest.raises(CheckpointError, match="unknown name 'ffn.gate.weight' in a block"):
-        convert_mit(
-            {
-                'layers.0.0.projection.weight': torch.zeros(1),
-                'layers.0.1.0.ffn.gate.weight': torch.zeros(1),
-            }
-        )
+def test_unknown_mmseg_names_are_left_for_the_report():
+    names = ['layers.0.0.projection.weight', 'layers.0.3.weight', 'layers.0.1.0.ffn.gate.weight']
+    converted = convert_mit({name: torch.zeros(1) for name in names})
+    assert list(converted) == [
+        'patch_embed1.proj.weight', 'layers.0.3.weight', 'block1.0.ffn.gate.weight'
+    ]  # fmt: skip
 
 
 def test_files_without_weights(tmp_path):

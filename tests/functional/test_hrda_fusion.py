@@ -84,9 +84,14 @@ def test_truncated_windows_are_half_a_cell_off():
     error = (fused - ramp((0, 216, 0, 216), (54, 54))).abs()
     # Half of the windows there start at 54 = 13.5 cells and are off by 2 pixels, half a cell.
     assert error[0, 0, 20, 27] == 1
-    with pytest.raises(ValueError, match='truncate_boxes=False'):
-        odd = torch.zeros(1, 2, 9, 9)
-        fuse_windows(odd, odd, odd.repeat(9, 1, 1, 1), detail_boxes((67, 67)), (67, 67), True)
+
+
+def test_windows_that_do_not_truncate_to_whole_ones_are_resampled():
+    """Of 67 pixels, some windows truncate to 10 cells and others to 9, which is what they have."""
+    size = (67, 67)
+    context, attention, windows = random(1, 2, 9, 9), random(1, 2, 9, 9), random(9, 2, 9, 9)
+    parts = (context, attention, windows, detail_boxes(size), size)
+    assert torch.equal(fuse_windows(*parts, truncate=True), fuse_windows(*parts))
 
 
 def test_inference_equation():

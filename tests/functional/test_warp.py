@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dsr_nss.functional.warp import match_confidence, warp
+from dsr_nss.functional.warp import match_confidence, sample_along, warp
 from tests.reference import warp as reference
 
 
@@ -130,6 +130,21 @@ def test_image_gradient():
     image, flow = _case(6, batch=1, channels=2, height=3, width=4, reach=1.0)
     image, flow = torch.tensor(image, requires_grad=True), torch.tensor(flow)
     assert torch.autograd.gradcheck(lambda x: warp(x, flow)[0], (image,))
+
+
+def test_sampling_has_no_exception_for_a_zero_flow():
+    image, flow = _case(8)
+    expected, _ = reference.warp(image, flow)
+    sampled = sample_along(torch.tensor(image), torch.tensor(flow))
+    np.testing.assert_allclose(sampled.numpy(), expected, rtol=1e-10, atol=1e-12)
+    image = torch.tensor(image)
+    torch.testing.assert_close(sample_along(image, torch.zeros(2, 2, 6, 8)), image)
+
+
+def test_sampling_gradient_reaches_the_flow():
+    image, flow = _case(9, batch=1, channels=2, height=3, width=4, reach=0.4)
+    image, flow = torch.tensor(image), torch.tensor(flow, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: sample_along(image, x), (flow,))
 
 
 def test_confidence_by_hand():

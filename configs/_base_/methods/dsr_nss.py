@@ -8,7 +8,10 @@ model = dict(
     teacher=dict(type='EMATeacher', momentum=0.999),  # lambda [7]
     refinement=dict(
         type='HolisticRefinement',
-        aligner=dict(type='Homography'),
+        aligner=dict(  # docs/alignment.md says where to get the weights, and how to do without
+            type='UAWarpC',
+            init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/uawarpc_megadepth.pth'),
+        ),
         class_names=_base_.class_names,
         static_classes=_base_.large_static,
     ),

@@ -27,7 +27,8 @@ class HRDAHead(BaseDecodeHead):
         detail_stride: Step of the detail windows at inference as a share of their size: 0.5 gives
             9 overlapping windows, 1 gives 4 without overlap (for CPUs).
         truncate_boxes: Place detail windows on whole cells of the logits, rounding down, as
-            published code does; only window sizes that 16 does not divide are concerned.
+            published code does; only window sizes that 16 does not divide are concerned, and of
+            these only multiples of 8, for at others published code stops.
         init_cfg: As in mmengine.
 
     Raises:

@@ -34,8 +34,23 @@ class Alignment:
     aligned: Tensor
 
 
+class WeightlessAligner(BaseModule):
+    """An aligner without weights.
+
+    Args:
+        init_cfg: Accepted and without effect: there is nothing to load. A config, or an option of
+            the command line, may so replace an aligner with weights by its type alone.
+    """
+
+    def __init__(self, init_cfg: dict | None = None) -> None:
+        super().__init__()
+
+    def init_weights(self) -> None:
+        """Nothing."""
+
+
 @MODELS.register_module()
-class Identity(BaseModule):
+class Identity(WeightlessAligner):
     """No warp: the day pixel at the same position, with confidence 0.5."""
 
     @torch.no_grad()
@@ -50,7 +65,7 @@ class Identity(BaseModule):
 
 
 @MODELS.register_module()
-class Homography(BaseModule):
+class Homography(WeightlessAligner):
     """One homography an image pair: SIFT features, ratio test, RANSAC (all from OpenCV).
 
     Runs on the CPU and therefore waits for the device; a dense network does not.
@@ -59,12 +74,13 @@ class Homography(BaseModule):
         min_inliers: Fewer inliers than this count as "not aligned".
         ratio: Lowe's ratio of the best to the second-best match.
         threshold: Largest re-projection error of an inlier in pixels.
+        **kwargs: See `WeightlessAligner`.
     """
 
     def __init__(
-        self, *, min_inliers: int = 20, ratio: float = 0.8, threshold: float = 3.0
+        self, *, min_inliers: int = 20, ratio: float = 0.8, threshold: float = 3.0, **kwargs
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         if min_inliers < 4:
             raise ValueError(f'a homography needs at least 4 inliers, got {min_inliers}')
         self.min_inliers = min_inliers

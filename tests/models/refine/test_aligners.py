@@ -2,7 +2,9 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
+from mmseg.registry import MODELS
 
 from dsr_nss.functional.warp import warp
 from dsr_nss.models.refine import Homography, Identity
@@ -66,3 +68,11 @@ def test_identity_does_not_warp():
     alignment = Identity()(image, image)
     assert (alignment.flow == 0).all() and (alignment.confidence == 0.5).all()
     assert warp(image, alignment.flow)[1].all()
+
+
+@pytest.mark.parametrize('kind', ['Identity', 'Homography'])
+def test_an_aligner_with_weights_is_replaced_by_its_type_alone(kind):
+    left = dict(type='Pretrained', checkpoint='no/such/file.pth')
+    aligner = MODELS.build(dict(type=kind, init_cfg=left))
+    aligner.init_weights()
+    assert not aligner.state_dict()

@@ -1,0 +1,87 @@
+"""How well named tensors fit a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+#: How many names of each kind a message lists.
+LISTED = 8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What fits and what does not, by the network's names.
+
+    Attributes:
+        matched: In both, of the same shape, all values finite.
+        missing: In the network alone.
+        unexpected: In the file alone.
+        mismatched: In both, of different shapes; name -> (shape in the file, in the network).
+        not_finite: In both, of the same shape, but with NaN or infinite values.
+    """
+
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    not_finite: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry of the network is filled and none is left over."""
+        return not (self.missing or self.unexpected or self.mismatched or self.not_finite)
+
+    @property
+    def unfilled(self) -> list[str]:
+        """Entries of the network that the file gives no value."""
+        return [*self.missing, *self.mismatched, *self.not_finite]
+
+    def problems(self) -> list[str]:
+        """One text for each kind of misfit that occurs."""
+        shapes = [f'{name} {a} for {b}' for name, (a, b) in self.mismatched.items()]
+        kinds = {
+            'missing': self.missing,
+            'unknown': self.unexpected,
+            'of another shape': shapes,
+            'with NaN or infinite values': self.not_finite,
+        }
+        return [f'{len(names)} {kind}: {listing(names)}' for kind, names in kinds.items() if names]
+
+
+def compare(
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], check_values: bool = False
+) -> Comparison:
+    """Compare a network's state dict with named tensors.
+
+    Args:
+        own: Of the network; values are not read, they may be on the meta device.
+        given: Of the file.
+        check_values: Also look for NaN and infinite values.
+    """
+    result = Comparison(
+        missing=[name for name in own if name not in given],
+        unexpected=[name for name in given if name not in own],
+    )
+    for name, tensor in own.items():
+        if name not in given:
+            continue
+        if given[name].shape != tensor.shape:
+            result.mismatched[name] = (tuple(given[name].shape), tuple(tensor.shape))
+        elif check_values and not is_finite(given[name]):
+            result.not_finite.append(name)
+        else:
+            result.matched.append(name)
+    return result
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether it holds neither NaN nor infinities."""
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
+def listing(names: Sequence[str], shown: int = LISTED) -> str:
+    """The first names and how many follow."""
+    rest = len(names) - shown
+    return ', '.join(names[:shown]) + (f' and {rest} more' if rest > 0 else '')

@@ -1,0 +1,122 @@
+"""What can be told of a weight file before any of it is unpickled."""
+
+import io
+import json
+import pickletools
+import zipfile
+from pathlib import Path
+
+from dsr_nss.checkpoints.allowed_globals import is_allowed
+
+ZIP_START = b'PK\x03\x04'
+#: A safetensors file begins with the length of its JSON header in 8 bytes.
+LENGTH_BYTES = 8
+LONGEST_HEADER = 100 << 20
+#: The pickled part of a checkpoint is small; its weights follow it.
+PICKLE_BYTES = 64 << 20
+
+
+def is_zip(path: Path) -> bool:
+    """Whether it begins as what `torch.save` has written since torch 1.6."""
+    with path.open('rb') as file:
+        return file.read(len(ZIP_START)) == ZIP_START
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether it begins with a JSON header that fits into the file."""
+    longest = min(path.stat().st_size - LENGTH_BYTES, LONGEST_HEADER)
+    with path.open('rb') as file:
+        length = int.from_bytes(file.read(LENGTH_BYTES), 'little')
+        if not 2 <= length <= longest or file.read(1) != b'{':
+            return False
+        file.seek(LENGTH_BYTES)
+        try:
+            return isinstance(json.loads(file.read(length)), dict)
+        except ValueError:
+            return False
+
+
+def archive_problem(path: Path) -> str | None:
+    """Why a zip file must not be read: cut off, or larger inside than outside.
+
+    `torch.save` stores its entries uncompressed, so together they are smaller than the file. An
+    entry that claims more is damaged, or made to fill the memory of whoever reads it.
+    """
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return (
+            f'is cut off ({size} bytes): its writing or download was interrupted; fetch it again '
+            'or use an older one'
+        )
+    claimed = sum(entry.file_size for entry in entries)
+    packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
+    if claimed > size:
+        return (
+            f'claims to hold {claimed} bytes in a file of {size}: it is damaged, or made to fill '
+            'the memory; it was refused'
+        )
+    if packed:
+        return (
+            f'holds a compressed entry ({packed[0]!r}), which torch never writes; it was refused. '
+            'Save it anew with torch.save'
+        )
+    return None
+
+
+def foreign_globals(path: Path) -> list[str]:
+    """Classes and functions that a pickle names and that reading does not allow.
+
+    Nothing is executed; a pickle that cannot be followed to its end gives what was seen before.
+    """
+    found: dict[str, None] = {}
+    for data in _pickles(path):
+        stream = io.BytesIO(data)
+        try:
+            while stream.tell() < len(data):
+                _collect(stream, found)
+        except Exception:  # a damaged pickle: what was seen before its damage counts
+            continue
+    return [name for name in found if not is_allowed(name)]
+
+
+def text_beginning(path: Path) -> str | None:
+    """The first line of a text file (an error page, a pointer), None for anything else."""
+    with path.open('rb') as file:
+        start = file.read(200)
+    try:
+        text = start.decode('ascii')
+    except UnicodeDecodeError:
+        return None
+    lines = text.strip().splitlines()
+    return lines[0][:80] if lines and text.isprintable() | ('\n' in text) else None
+
+
+def _pickles(path: Path) -> list[bytes]:
+    if not is_zip(path):
+        with path.open('rb') as file:
+            return [file.read(PICKLE_BYTES)]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [archive.read(name) for name in archive.namelist() if name.endswith('.pkl')]
+    except Exception:  # a damaged archive fails in any way; another message says so
+        return []
+
+
+def _collect(stream: io.BytesIO, found: dict[str, None]) -> None:
+    """Follow one pickle; add the globals that it names."""
+    strings: list[str] = []
+    memo: dict[int, str] = {}
+    for code, argument, _ in pickletools.genops(stream):
+        if code.name in ('GLOBAL', 'INST'):
+            found['.'.join(str(argument).split(' ', 1))] = None
+        elif code.name == 'STACK_GLOBAL' and len(strings) >= 2:
+            found[f'{strings[-2]}.{strings[-1]}'] = None
+        elif code.name == 'MEMOIZE':
+            memo[len(memo)] = strings[-1] if strings else ''
+        elif code.name in ('BINGET', 'LONG_BINGET') and argument in memo:
+            strings.append(memo[argument])
+        elif isinstance(argument, str):
+            strings.append(argument)

@@ -1,0 +1,37 @@
+"""mmengine's loading of weights, restricted to data.
+
+The start weights of mmseg's own encoders (`init_cfg=dict(type='Pretrained', ...)`) and mmseg's
+`init_model` read files through mmengine, which falls back to unrestricted unpickling. mmengine lets
+the reader of a scheme be replaced; this is done once, when `dsr_nss` is imported.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.runner import CheckpointLoader
+
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+
+
+def restrict_mmengine_loading() -> None:
+    """Makes mmengine read local and downloaded files through `load_checkpoint_file`."""
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+
+
+def load_from_local(filename: str, map_location: Any = None) -> dict:
+    """A local file. (mmengine logs the end of this function's name.)"""
+    return load_checkpoint_file(Path(filename).expanduser(), map_location or 'cpu')
+
+
+def load_from_http(filename: str, map_location: Any = None) -> dict:
+    """A file from the net, kept where torch keeps its downloads."""
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(urlparse(filename).path).name
+    if is_main_process() and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(filename, str(path))
+    barrier()
+    return load_checkpoint_file(path, map_location or 'cpu')
