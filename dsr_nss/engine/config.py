@@ -53,18 +53,28 @@ def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         FileNotFoundError: The file or one of its bases is not there.
         ConfigError: The file is broken, or a key has no meaning.
     """
+    config = open_config(path)
+    apply_options(config, options or {})
+    check_config(config)
+    return config
+
+
+def open_config(path: str | Path) -> Config:
+    """Reads a config file as it stands.
+
+    Raises:
+        FileNotFoundError: The file or one of its bases is not there.
+        ConfigError: The file is broken.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'config not found: {path}')
     try:
-        config = Config.fromfile(str(path))
+        return Config.fromfile(str(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: {error}') from error
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
-    apply_options(config, options or {})
-    check_config(config)
-    return config
 
 
 def apply_options(config: Config, options: dict[str, Any]) -> None:

@@ -119,12 +119,28 @@ def test_reference_of_another_size(config, tmp_path):
 
 def test_missing_weight_file(config, tmp_path):
     weights = tmp_path / 'mit_b5.pth'
+    config.model.student.backbone = dict(type='MiT', arch='b5')
     config.model.student.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
     (problem,) = check(config, tmp_path).problems
     assert f'the weight file {weights} does not exist' in problem
     assert 'model.student.backbone.init_cfg.checkpoint' in problem and 'SegFormer' in problem
     weights.write_bytes(b'x')
     assert check(config, tmp_path).problems == []
+
+
+def test_missing_matcher_file(config, tmp_path):
+    start = dict(type='Pretrained', checkpoint='matcher.pth')
+    config.model.refinement = dict(aligner=dict(type='UAWarpC', init_cfg=start))
+    (problem,) = check(config, tmp_path).problems
+    assert 'matcher.pth does not exist. It holds the weights of the matching network' in problem
+    assert 'tools/convert_checkpoint.py FILE matcher.pth' in problem and 'type=Identity' in problem
+
+
+def test_missing_resnet_file(config, tmp_path):
+    start = dict(type='Pretrained', checkpoint='resnet18.pth')
+    config.model.student.backbone = dict(type='ResNetEncoder', depth=18, init_cfg=start)
+    (problem,) = check(config, tmp_path).problems
+    assert 'resnet18.pth does not exist. Get it from torchvision' in problem
 
 
 def test_weight_files_are_found_anywhere():

@@ -1,0 +1,85 @@
+"""Converts published checkpoints to ours, and ours to plain mmseg ones.
+
+    python tools/convert_checkpoint.py refign_hrda_star_acdc.ckpt hrda.pth --config-out hrda.py
+    python tools/convert_checkpoint.py work_dirs/RUN/iter_40000.pth student.pth --as mmseg \
+        --config-out student.py
+    python tools/convert_checkpoint.py FILE --inspect
+
+Nothing in the file is executed. Exit status: 0 complete, 1 incomplete (nothing is written without
+--partial), 2 not readable or not known. docs/checkpoints.md lists the public files.
+"""
+
+import argparse
+import sys
+
+from dsr_nss.apis.convert import convert_checkpoint
+from dsr_nss.apis.convert_report import describe_conversion, inspect_checkpoint
+from dsr_nss.checkpoints.layouts import LAYOUT_NAMES, NETWORKS
+from dsr_nss.checkpoints.safe_load import CheckpointError
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.launch import short_message
+
+#: Errors whose message says what to do; of all others the traceback is shown.
+EXPLAINED = (FileNotFoundError, CheckpointError, ConfigError, OSError)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Convert published checkpoints to ours, and ours to plain mmseg ones.'
+    )
+    parser.add_argument('source', metavar='SRC', help='the file to convert')
+    parser.add_argument('destination', metavar='DST', nargs='?', help='the checkpoint to write')
+    parser.add_argument(
+        '--as',
+        dest='layout',
+        choices=('auto', *LAYOUT_NAMES),
+        default='auto',
+        help='insist on a layout (default: told from the names in the file); mmseg takes every '
+        'segmentor, our own runs too, and writes a plain mmseg checkpoint and config',
+    )
+    parser.add_argument('--model', choices=NETWORKS, default='student')
+    parser.add_argument('--config-out', metavar='CFG', help='write the config of the network too')
+    parser.add_argument(
+        '--config',
+        metavar='CFG',
+        help='convert for the network of this config, not for the one that the file tells',
+    )
+    parser.add_argument(
+        '--partial',
+        action='store_true',
+        help='write an incomplete network too, with what is missing at random',
+    )
+    parser.add_argument('--inspect', action='store_true', help='only print what the file holds')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    args = parser.parse_args()
+    if args.destination is None and not args.inspect:
+        parser.error('name the checkpoint to write (DST), or --inspect')
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        if args.inspect:
+            print(inspect_checkpoint(args.source, args.layout))
+            return 0
+        result = convert_checkpoint(
+            args.source,
+            args.destination,
+            layout=args.layout,
+            network=args.model,
+            partial=args.partial,
+            config=args.config,
+            config_out=args.config_out,
+        )
+    except EXPLAINED as error:
+        if args.debug:
+            raise
+        print(f'error: {short_message(error)}', file=sys.stderr)
+        return 2
+    print(describe_conversion(result))
+    return 0 if result.written else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
