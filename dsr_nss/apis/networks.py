@@ -83,15 +83,19 @@ def describe_encoder(state: State) -> dict[str, Any]:
 
 
 def shapes_of(config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """State dict of the network of a config, without memory for its values.
+    """State dict of the network of a config; its values mean nothing and take no memory.
 
     Raises:
         ConfigError: The config does not build.
     """
     init_default_scope('mmseg')
+    config = dict(config)
     try:
-        with torch.device('meta'):
-            return MODELS.build(copy.deepcopy(dict(config))).state_dict()
+        try:
+            with torch.device('meta'):
+                return MODELS.build(copy.deepcopy(config)).state_dict()
+        except RuntimeError:  # some constructors of mmseg read values, as of a linspace
+            return MODELS.build(copy.deepcopy(config)).state_dict()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'the network cannot be built: {error}') from error
 

@@ -84,7 +84,8 @@ LAYOUTS = (
         names=('dsrnss', 'refign'),
         title='DSR-NSS and Refign (PyTorch Lightning)',
         kind='segmentor',
-        mark=r'(m_)?(backbone\.clf_conv|head|hrda_scale_attention)\..*|m_backbone\..*',
+        mark=r'm_backbone\..*|(m_)?(backbone\.clf_conv|hrda_scale_attention)\..*'
+        r'|(m_)?head\.(conv_seg|embed_layers|fuse_layer|conv2d_list)\..*',
         parts={
             **{f'{part}.': 'student' for part in ('backbone', 'head', 'hrda_scale_attention')},
             **{f'm_{part}.': 'teacher' for part in ('backbone', 'head', 'hrda_scale_attention')},

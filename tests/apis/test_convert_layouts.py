@@ -29,7 +29,8 @@ def shuffled(module, seed=0):
         elif value.is_floating_point():
             noise = torch.randn_like(value)
             value.copy_(noise / value[0].numel() ** 0.5 if value.dim() > 1 else value + 0.1 * noise)
-    return module.eval()
+    module.eval()  # mmseg's ResNet does not return itself
+    return module
 
 
 def convert(state, tmp_path, **options):
