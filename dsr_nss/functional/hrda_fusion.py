@@ -130,9 +130,7 @@ def fuse_windows(
     whole = truncate and all(_size(cells) == window_logits.shape[2:] for cells in truncated)
     for i, logits in enumerate(window_logits.chunk(len(boxes))):
         logits = at_least_float32(logits)
-        cells, patch = (
-            (truncated[i], logits) if whole else _fit(logits, boxes[i], image_size, grid)
-        )
+        cells, patch = (truncated[i], logits) if whole else _fit(logits, boxes[i], image_size, grid)
         _view(total, cells).add_(patch)
         _view(count, cells).add_(1)
     return _blend(context_logits, attention, total / count)
