@@ -49,9 +49,9 @@ HEAD_NAMES = tuple(
 
 HINT = (
     'It holds the weights of the matching network. Convert a published one with `python '
-    'tools/convert_checkpoint.py FILE {path}` (a DSR-NSS or Refign checkpoint, or UAWarpC trained '
-    'on MegaDepth; see docs/alignment.md), or train it with the configs in configs/align/. To run '
-    'without alignment: `--cfg-options model.refinement.aligner.type=Identity`'
+    'tools/convert_checkpoint.py FILE {path} --as uawarpc` (of a DSR-NSS or Refign checkpoint, or '
+    'UAWarpC trained on MegaDepth; see docs/alignment.md). To run without alignment: '
+    '`--cfg-options model.refinement.aligner.type=Identity`'
 )
 VGG16_HINT = (
     'It holds the VGG-16 that torchvision publishes (vgg16-397923af.pth); place it there, or use '

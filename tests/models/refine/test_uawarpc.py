@@ -127,7 +127,7 @@ def test_the_papers_config_without_the_weights_says_what_to_do(repo_root, tmp_pa
         model.init_weights()
     message = str(error.value)
     assert 'data/pretrained/uawarpc_megadepth.pth' in message
-    assert 'python tools/convert_checkpoint.py' in message and 'configs/align/' in message
+    assert 'python tools/convert_checkpoint.py' in message and '--as uawarpc' in message
     option = '--cfg-options model.refinement.aligner.type=Identity'
     assert option in message
     name, value = option.removeprefix('--cfg-options ').split('=')
