@@ -91,7 +91,8 @@ def real_test_sets(half_size: bool = False) -> dict[str, Any]:
 
     def data_set(kind: str, root: str, split: str, scale: float = 0.5, **fields: Any) -> dict:
         load = [dict(type='LoadImageFromFile'), *_resize(scale, half_size)]
-        label = [] if split == 'test' and kind == 'DarkZurich' else [dict(type='LoadAnnotations')]
+        hidden = split == 'test' and kind != 'NighttimeDriving'  # the labels of test servers
+        label = [] if hidden else [dict(type='LoadAnnotations')]
         pipeline = [*load, *label, dict(type='PackSegInputs')]
         return dict(type=kind, data_root=f'data/{root}', split=split, **fields, pipeline=pipeline)
 
@@ -99,9 +100,12 @@ def real_test_sets(half_size: bool = False) -> dict[str, Any]:
         dark_zurich_val=data_set('DarkZurich', 'dark_zurich', 'val'),
         dark_zurich_test=data_set('DarkZurich', 'dark_zurich', 'test'),
         acdc_night_val=data_set('ACDC', 'acdc', 'val', condition='night'),
+        acdc_night_test=data_set('ACDC', 'acdc', 'test', condition='night'),
+        acdc_test=data_set('ACDC', 'acdc', 'test', condition=['fog', 'night', 'rain', 'snow']),
         nighttime_driving=data_set('NighttimeDriving', 'nighttime_driving', 'test'),
         bdd100k_night_val=data_set('BDD100kNight', 'bdd100k', 'val', scale=0.75),
         cityscapes_val=data_set('Cityscapes', 'cityscapes', 'val'),
+        cityscapes_test=data_set('Cityscapes', 'cityscapes', 'test'),
     )
 
 

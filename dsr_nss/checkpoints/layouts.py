@@ -108,7 +108,7 @@ LAYOUTS = (
         names=('hrda', 'mic', 'daformer'),
         title='HRDA, MIC and DAFormer (mmseg 0.x)',
         kind='segmentor',
-        mark=r'model\.(backbone|decode_head)\..*|decode_head\.(embed_layers|head)\..*',
+        mark=r'model\.(backbone|decode_head)\..*|decode_head\.(embed_layers|head|scale_attention)\..*',
         parts={
             **_NETWORK,
             'model.': 'student',

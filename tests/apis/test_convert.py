@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 
 from dsr_nss.apis import load_model
 from dsr_nss.apis.convert import convert_checkpoint
+from dsr_nss.apis.convert_config import real_test_sets
 from dsr_nss.apis.convert_report import describe_conversion, inspect_checkpoint
 from dsr_nss.checkpoints.safe_load import CheckpointError
 from dsr_nss.classes import CLASSES
@@ -141,6 +142,31 @@ def test_missing_batch_counters_are_zero_and_it_is_said(tmp_path, network):
     state = {k: v for k, v in network.state_dict().items() if not k.endswith('batches_tracked')}
     result = convert(save(tmp_path / 'old.pth', state))
     assert result.written and 'were missing and set to 0' in describe_conversion(result)
+
+
+def test_networks_without_a_detail_branch_are_tested_at_half_size(tmp_path, source):
+    """As their authors do; BDD100K's images come to the same 540x960."""
+    single = save(tmp_path / 'daformer.pth', prefixed(build_single_scale().state_dict(), 'model.'))
+    result = convert(single, config_out=tmp_path / 'daformer.py')
+    assert result.layout == 'daformer'
+    sets = Config.fromfile(str(result.config_written)).test_sets
+    resize = [step for step in sets.dark_zurich_val.pipeline if step.type == 'Resize']
+    assert resize == [dict(type='Resize', scale_factor=0.5)]
+    assert sets.bdd100k_night_val.pipeline[1].scale_factor == 0.75
+    assert not any(step.type == 'LoadAnnotations' for step in sets.dark_zurich_test.pipeline)
+    again = convert_checkpoint(result.written, tmp_path / 'a.pth', config_out=tmp_path / 'a.py')
+    assert Config.fromfile(str(again.config_written)).test_sets == sets
+    whole = Config.fromfile(str(convert(source, config_out=tmp_path / 'b.py').config_written))
+    assert all(step.type != 'Resize' for step in whole.test_sets.dark_zurich_val.pipeline)
+
+
+def test_the_test_sets_are_those_of_our_configs(repo_root):
+    for path, half_size in (
+        ('dsr_hrda_darkzurich.py', False),
+        ('dsr_daformer_darkzurich.py', True),
+    ):
+        config = Config.fromfile(str(repo_root / 'configs' / path))
+        assert config.test_sets.to_dict() == real_test_sets(half_size)
 
 
 def test_mic_is_recognised(tmp_path, network):

@@ -104,7 +104,10 @@ def image(fill):
 
 
 def assert_near(value, expected, tolerance):
-    torch.testing.assert_close(value, torch.from_numpy(expected), rtol=0, atol=tolerance)
+    """And say how near: `pytest -rP` prints it."""
+    expected = torch.as_tensor(expected).to(value.dtype)
+    print(f'largest difference {(value - expected).abs().max():.1e}, allowed {tolerance:.0e}')
+    torch.testing.assert_close(value, expected, rtol=0, atol=tolerance)
 
 
 def metas(image):
@@ -161,7 +164,7 @@ def test_hrda_at_other_sizes(network, fill, size):
     parts = [x[0].double().numpy() for x in (logits, attention, *windows)]
     fused = torch.from_numpy(hrda_fusion.fuse(parts[0], parts[1], parts[2:], size))[None]
     expected = F.interpolate(fused, size, mode='bilinear', align_corners=False)
-    torch.testing.assert_close(result.double(), expected, rtol=0, atol=PLAIN_TOLERANCE)
+    assert_near(result.double(), expected, PLAIN_TOLERANCE)
 
 
 @pytest.mark.parametrize('size', [(257, 100), (131, 67)])
