@@ -10,17 +10,12 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/schedule.py',
     '_base_/datasets/cityscapes_to_acdc_half.py',
-    '_base_/methods/dsr_nss.py',
+    '_base_/methods/dsr_nss_feature_distance.py',
     '_base_/models/daformer_mit_b5.py',
 ]
 
 model = dict(
     student=_base_.student,
     bank=dict(size=(512, 512)),
-    feature_distance=dict(  # the base method's regulariser
-        type='FeatureDistance',
-        class_names=_base_.class_names,
-        classes=('traffic light', 'traffic sign') + _base_.dynamic,
-    ),
     adapt_to_reference=0.5,
 )

@@ -12,18 +12,13 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/schedule.py',
     '_base_/datasets/cityscapes_to_darkzurich.py',
-    '_base_/methods/dsr_nss.py',
+    '_base_/methods/dsr_nss_feature_distance.py',
     '_base_/models/hrda_mit_b5.py',
 ]
 
 model = dict(
     student=_base_.student,
     teacher=dict(momentum=0.999),  # lambda [7]
-    feature_distance=dict(  # the base method's regulariser
-        type='FeatureDistance',
-        class_names=_base_.class_names,
-        classes=('traffic light', 'traffic sign') + _base_.dynamic,
-    ),
     alpha=1.0,  # [15]
     beta=0.1,
 )

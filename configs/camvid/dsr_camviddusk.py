@@ -8,7 +8,7 @@ python tools/train.py configs/camvid/dsr_camviddusk.py
 _base_ = [
     '../_base_/camvid_run.py',
     '../_base_/datasets/camvid_dusk.py',
-    '../_base_/methods/dsr_nss.py',
+    '../_base_/methods/dsr_nss_short.py',
     '../_base_/models/hrda_efficientnet_lite0.py',
 ]
 
@@ -17,7 +17,5 @@ model = dict(
     data_preprocessor=_base_.data_preprocessor,
     teacher=dict(momentum=1 - 40 / _base_.max_iters),
     refinement=None,
-    bank=dict(size=(192, 192)),
     alignment=dict(start=_base_.max_iters // 4, feature_level=0),  # 24x24 cells at crop 192
-    confidence_threshold=0.8,  # 1,000 steps make no network as sure as 40,000
 )

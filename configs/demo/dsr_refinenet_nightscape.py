@@ -8,7 +8,7 @@ It starts from random weights. Results: docs/results.md.
 _base_ = [
     '../_base_/short_run.py',
     '../_base_/datasets/nightscape.py',
-    '../_base_/methods/dsr_nss.py',
+    '../_base_/methods/dsr_nss_short.py',
     '../_base_/models/refinenet_r18.py',
 ]
 
@@ -19,10 +19,5 @@ model = dict(
     student=_base_.student,
     data_preprocessor=_base_.data_preprocessor,
     teacher=dict(momentum=1 - 40 / _base_.max_iters),
-    refinement=dict(
-        aligner=dict(_delete_=True, type='Identity')
-    ),  # SIFT matches few of these pairs
-    bank=dict(size=(192, 192)),
     alignment=dict(start=_base_.max_iters // 4, feature_level=1),  # 24x24 cells at crop 192
-    confidence_threshold=0.8,  # 600 steps make no network as sure as 40,000
 )
