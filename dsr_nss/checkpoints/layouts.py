@@ -31,7 +31,6 @@ class Layout:
             'teacher' can be converted, everything else is left out.
         convert: Entries of one network -> the names of this package. Names that it does not know
             stay as they are, so that they are reported.
-        unused: Prefixes of entries that published code writes and never reads.
     """
 
     names: tuple[str, ...]
@@ -40,7 +39,6 @@ class Layout:
     mark: str
     parts: Mapping[str, str]
     convert: Convert
-    unused: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,7 +100,6 @@ LAYOUTS = (
         mark=r'decode_head\.linear_(c\d|fuse)\..*',
         parts={**_NETWORK, **{name: 'a classifier that is never used' for name in UNUSED}},
         convert=lambda state, network: convert_segformer(state),
-        unused=UNUSED,
     ),
     Layout(
         names=('hrda', 'mic', 'daformer'),
