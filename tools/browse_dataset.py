@@ -10,9 +10,8 @@ from mmengine.config import DictAction
 from mmseg.utils import register_all_modules
 
 from dsr_nss.apis.browse import TRAIN, browse, class_shares
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.config import read_config
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.launch import EXPLAINED, explain
 
 
 def main() -> int:
@@ -32,9 +31,8 @@ def main() -> int:
             print(f'classes in the source crops of {args.num} items, % of the pixels:')
             for name, share in class_shares(config, args.num).items():
                 print(f'  {name:14s} {share:6.2f}')
-    except (FileNotFoundError, DataError, ConfigError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    except EXPLAINED as error:
+        return explain(error)
     return 0
 
 

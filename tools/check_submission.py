@@ -11,8 +11,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from dsr_nss.datasets.errors import DataError
-from dsr_nss.engine.launch import short_message
+from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.evaluation.submission_check import SubmissionCheck, check_submission
 from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
 
@@ -40,9 +39,8 @@ def main() -> int:
     args = parse_args()
     try:
         check = check_submission(args.archive, args.kind, images=args.images, progress=True)
-    except (FileNotFoundError, DataError) as error:
-        print(f'error: {short_message(error)}', file=sys.stderr)
-        return 2
+    except EXPLAINED as error:
+        return explain(error)
     title = f' for {check.format.title}' if check.format else ''
     if check.problems:
         print(f'{args.archive}{title}: {len(check.problems)} problem(s)')

@@ -15,12 +15,7 @@ import sys
 from dsr_nss.apis.convert import convert_checkpoint
 from dsr_nss.apis.convert_report import describe_conversion, inspect_checkpoint
 from dsr_nss.checkpoints.layouts import LAYOUT_NAMES, NETWORKS
-from dsr_nss.checkpoints.safe_load import CheckpointError
-from dsr_nss.engine.errors import ConfigError
-from dsr_nss.engine.launch import short_message
-
-#: Errors whose message says what to do; of all others the traceback is shown.
-EXPLAINED = (FileNotFoundError, CheckpointError, ConfigError, OSError)
+from dsr_nss.engine.launch import EXPLAINED, explain
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,11 +67,8 @@ def main() -> int:
             config=args.config,
             config_out=args.config_out,
         )
-    except EXPLAINED as error:
-        if args.debug:
-            raise
-        print(f'error: {short_message(error)}', file=sys.stderr)
-        return 2
+    except (*EXPLAINED, OSError) as error:
+        return explain(error, args.debug)
     print(describe_conversion(result))
     return 0 if result.written else 1
 

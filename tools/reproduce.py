@@ -13,14 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.datasets.errors import DataError
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.reproduction.reproduce import choose_tables, listing, reproduce, train_lines
 from dsr_nss.reproduction.runs import Settings
 from dsr_nss.reproduction.tables import DATA, TABLES
-
-#: Errors whose message says what to do; of all others the traceback is shown.
-EXPLAINED = (FileNotFoundError, DataError, ConfigError)
 
 
 def parse_args() -> argparse.Namespace:
@@ -85,10 +81,7 @@ def main() -> int:
         for line in lines:
             print(line)
     except EXPLAINED as error:
-        if args.debug:
-            raise
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+        return explain(error, args.debug)
     return 0
 
 

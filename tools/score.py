@@ -12,13 +12,8 @@ from pathlib import Path
 
 from dsr_nss.apis.files import make_folder, write_json
 from dsr_nss.apis.score import score
-from dsr_nss.datasets.errors import DataError
-from dsr_nss.engine.errors import ConfigError
-from dsr_nss.engine.launch import short_message
+from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.evaluation.table import format_table
-
-#: Errors whose message says what to do; of all others the traceback is shown.
-EXPLAINED = (FileNotFoundError, DataError, ConfigError)
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,10 +36,7 @@ def main() -> int:
             make_folder(Path(args.json).parent)
         results = score(args.predictions, args.labels, workers=args.workers)
     except EXPLAINED as error:
-        if args.debug:
-            raise
-        print(f'error: {short_message(error)}', file=sys.stderr)
-        return 2
+        return explain(error, args.debug)
     title = Path(args.predictions).resolve().name
     print(format_table({f'{title}/{key}': value for key, value in results.items()}))
     print(f'{results["images"]} images')

@@ -19,16 +19,10 @@ from mmengine.dist import is_main_process
 
 from dsr_nss.apis import evaluate, read_model_config
 from dsr_nss.apis.files import make_folder, write_json
-from dsr_nss.apis.processes import join_processes
 from dsr_nss.apis.submit import SUBMISSION_SETS, write_submission
-from dsr_nss.checkpoints.safe_load import CheckpointError
-from dsr_nss.datasets.errors import DataError
-from dsr_nss.engine.errors import ConfigError
-from dsr_nss.engine.launch import short_message
+from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.processes import join_processes
 from dsr_nss.evaluation.table import format_table, set_names
-
-#: Errors whose message says what to do; of all others the traceback is shown.
-EXPLAINED = (FileNotFoundError, DataError, ConfigError, CheckpointError)
 
 
 def parse_args() -> argparse.Namespace:
@@ -125,10 +119,7 @@ def main() -> int:
             workers=args.workers,
         )
     except EXPLAINED as error:
-        if args.debug:
-            raise
-        print(f'error: {short_message(error)}', file=sys.stderr)
-        return 2
+        return explain(error, args.debug)
     if is_main_process():
         report(results, args)
     if torch.distributed.is_initialized():

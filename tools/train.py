@@ -15,14 +15,8 @@ import torch
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
-from dsr_nss.checkpoints.safe_load import CheckpointError
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.config import read_config
-from dsr_nss.engine.errors import ConfigError, NonFiniteLossError
-from dsr_nss.engine.launch import configure_run, short_message, train
-
-#: Errors whose message says what to do; of all others the traceback is shown.
-EXPLAINED = (FileNotFoundError, DataError, ConfigError, CheckpointError, NonFiniteLossError)
+from dsr_nss.engine.launch import EXPLAINED, configure_run, explain, train
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,10 +67,7 @@ def main() -> int:
         )
         checkpoint = train(config)
     except EXPLAINED as error:
-        if args.debug:
-            raise
-        print(f'error: {short_message(error)}', file=sys.stderr)
-        return 2
+        return explain(error, args.debug)
     except KeyboardInterrupt:
         print('stopped at once; nothing was saved after the last checkpoint', file=sys.stderr)
         return 130

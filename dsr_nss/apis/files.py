@@ -1,12 +1,12 @@
 """Files that are written whole or not at all."""
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dsr_nss.datasets.atomic import write_atomically
 from dsr_nss.engine.errors import ConfigError
 
 
@@ -27,12 +27,10 @@ def make_folder(path: str | Path) -> Path:
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Writes a neighbouring file first, which then takes the name."""
+    """Makes the folder and writes the file whole or not at all."""
     path = Path(path)
-    partial = make_folder(path.parent) / f'.{path.name}.partial'
-    partial.write_bytes(content)
-    os.replace(partial, path)
-    return path
+    make_folder(path.parent)
+    return write_atomically(path, content)
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,10 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from dsr_nss.checkpoints.safe_load import CheckpointError
+from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.config import accepted_fields, hooks_of_type
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.errors import ConfigError, NonFiniteLossError
 from dsr_nss.engine.runner import AdaptationRunner
 
 _AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
@@ -182,6 +185,18 @@ def _build_error(text: str) -> str | None:
     if unknown is not None:
         return f'the config names {unknown[1]!r}, but no {unknown[2]} of that name is registered'
     return None
+
+
+#: Errors whose message says what to do; of all others a command line shows the traceback.
+EXPLAINED = (FileNotFoundError, DataError, ConfigError, CheckpointError, NonFiniteLossError)
+
+
+def explain(error: Exception, debug: bool = False) -> int:
+    """Prints the error that ends a command line; returns the exit status, or raises to debug."""
+    if debug:
+        raise error
+    print(f'error: {short_message(error)}', file=sys.stderr)
+    return 2
 
 
 def short_message(error: Exception) -> str:

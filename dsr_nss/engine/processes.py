@@ -1,4 +1,4 @@
-"""Several processes that share one evaluation, as torchrun or Slurm starts them."""
+"""Several processes that share one run, as torchrun or Slurm starts them."""
 
 import torch
 from mmengine.dist import init_dist
@@ -7,8 +7,19 @@ from mmengine.utils.dl_utils import set_multi_processing
 from dsr_nss.engine.errors import ConfigError
 
 
+def join_cpu_processes(launcher: str) -> None:
+    """Joins the group over Gloo; mmengine's own start selects a GPU even where there is none.
+
+    Raises:
+        ConfigError: The launcher cannot start processes on CPUs.
+    """
+    if launcher != 'pytorch':
+        raise ConfigError(f'--launcher {launcher} needs GPUs; on CPUs start torchrun')
+    torch.distributed.init_process_group('gloo')
+
+
 def join_processes(launcher: str, device: str | None = None) -> str | None:
-    """Makes this process one of the group that its launcher started.
+    """Makes this process one of the group that its launcher started, before an evaluation.
 
     Args:
         launcher: `'none'`, `'pytorch'` (torchrun) or `'slurm'`.
@@ -26,10 +37,7 @@ def join_processes(launcher: str, device: str | None = None) -> str | None:
         raise ConfigError(f'--device {device}: with --launcher each process takes its own GPU')
     set_multi_processing(distributed=True)
     if device == 'cpu' or not torch.cuda.is_available():
-        if launcher != 'pytorch':
-            raise ConfigError(f'--launcher {launcher} needs GPUs; on CPUs start torchrun')
-        # mmengine's own start selects a GPU even where there is none
-        torch.distributed.init_process_group('gloo')
+        join_cpu_processes(launcher)
         return 'cpu'
     init_dist(launcher)
     return f'cuda:{torch.cuda.current_device()}'

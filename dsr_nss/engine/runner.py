@@ -1,6 +1,5 @@
 """mmengine's runner with strict loading, whole checkpoints and training on several CPUs."""
 
-import os
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -16,8 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
+from dsr_nss.checkpoints.writing import save_checkpoint_file
+from dsr_nss.datasets.atomic import write_atomically
 from dsr_nss.engine.environment import describe_environment
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.workers import protect_workers
 
 
@@ -37,12 +38,7 @@ class AdaptationRunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes; mmengine's own start selects a GPU even where there is none."""
         if self.distributed and not torch.cuda.is_available() and not is_distributed():
-            if self.launcher != 'pytorch':
-                raise ConfigError(
-                    f'--launcher {self.launcher} needs GPUs; on CPUs start torchrun: '
-                    'tools/dist_train.sh CONFIG PROCESSES'
-                )
-            torch.distributed.init_process_group('gloo')
+            join_cpu_processes(self.launcher)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -161,13 +157,7 @@ class AdaptationRunner(Runner):
             checkpoint['param_schedulers'] = [s.state_dict() for s in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
 
-        partial = Path(out_dir) / f'.{filename}.partial'
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open('wb') as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, Path(out_dir) / filename)
+        save_checkpoint_file(Path(out_dir) / filename, checkpoint)
 
     def _describe(self) -> dict:
         """Where a checkpoint comes from: the resolved config, versions, commit, seed."""
@@ -196,10 +186,7 @@ class AdaptationRunner(Runner):
         self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
         self._saved_iteration = iteration
         if is_main_process():
-            pointer = path.with_name('last_checkpoint')
-            partial = path.with_name('.last_checkpoint.partial')
-            partial.write_text(str(path))
-            os.replace(partial, pointer)
+            write_atomically(path.with_name('last_checkpoint'), str(path))
         return path
 
     # --- talking -------------------------------------------------------------------------------
