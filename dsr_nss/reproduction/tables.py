@@ -80,7 +80,14 @@ _SMALL_SETS: dict[str, dict[str, set[str] | None]] = {
         'refinenet': {'source_only', 'dsr'},
     },
     'camvid': {
-        'hrda': {'source_only', 'source_only_augmented', 'classmix', 'bank', 'dsr'},
+        'hrda': {
+            'source_only',
+            'source_only_augmented',
+            'classmix',
+            'composite_mask',
+            'bank',
+            'dsr',
+        },
         'deeplabv2': {'source_only', 'dsr'},
         'refinenet': {'source_only', 'dsr'},
     },
@@ -190,8 +197,6 @@ def _on(data: str, row: Row) -> Row | None:
     variants = networks.get(row.network, set())
     if row.variant == 'acdc' or (variants is not None and row.variant not in variants):
         return None
-    if data == 'camvid' and row.variant == 'bank':
-        row = replace(row, label='+ composite mask and bank: DSR')  # no references, fewer rows
     return replace(row, config=_small_config(data, row))
 
 

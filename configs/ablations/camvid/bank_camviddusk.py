@@ -1,5 +1,7 @@
 """CamVid day to dusk, the whole DSR, no prototype alignment.
 
+Results: docs/results.md.
+
 python tools/train.py configs/ablations/camvid/bank_camviddusk.py
 """
 
