@@ -18,7 +18,8 @@ def _per_image(factor: Tensor, image: Tensor) -> Tensor:
 
 def grey(image: Tensor) -> Tensor:
     """Luma of RGB: `(B, 3, H, W)` -> `(B, 1, H, W)`."""
-    weight = image.new_tensor(_GREY).view(1, 3, 1, 1)
+    weight = torch.tensor(_GREY, dtype=image.dtype).to(image.device, non_blocking=True)
+    weight = weight.view(1, 3, 1, 1)
     return (image * weight).sum(dim=1, keepdim=True)
 
 

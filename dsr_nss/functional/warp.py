@@ -18,6 +18,14 @@ def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack((columns, rows))[None]
 
 
+def per_axis(x: float, y: float, like: Tensor) -> Tensor:
+    """`(1, 2, 1, 1)` with dtype and device of `like`: one factor an axis, x first.
+
+    It is filled on the device: a copy from the host would wait for a GPU.
+    """
+    return torch.cat((like.new_full((1, 1, 1, 1), x), like.new_full((1, 1, 1, 1), y)), dim=1)
+
+
 def sample_along(image: Tensor, flow: Tensor) -> Tensor:
     """Sample `image` at `p + flow(p)`, bilinear, `align_corners=True`, zeros outside.
 
@@ -71,7 +79,7 @@ def _sample(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
         dtype = torch.promote_types(torch.promote_types(image.dtype, flow.dtype), torch.float32)
         image, flow = image.to(dtype), flow.to(dtype)
         position = pixel_grid(height, width, flow) + flow
-        scale = flow.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
+        scale = per_axis(max(width - 1, 1), max(height - 1, 1), flow)
         grid = 2.0 * position / scale - 1.0
         warped = F.grid_sample(
             image, grid.permute(0, 2, 3, 1), mode='bilinear', padding_mode='zeros',

@@ -19,6 +19,11 @@ COLUMNS = {
     'mixed_image': 'mixed image',
     'mixed_label': 'mixed label',
     'pseudo_label': "teacher's prediction",
+    'target_image': 'target',
+    'matched_image': 'reference',
+    'synthetic_image': 'synthetic view of the target',
+    'warped_image': 'reference, warped to it',
+    'confidence': 'confidence',
 }
 #: A tile is shrunk to this many pixels.
 TILE_SIDE = 384
@@ -34,7 +39,8 @@ def training_panel(
 
     Args:
         panel: `*_image`: `(B, 3, H, W)` normalised float; `*_label`: `(B, H, W)` integer class
-            ids; `mask`: `(B, 1, H, W)` bool, true where source pixels were pasted.
+            ids; `mask`: `(B, 1, H, W)` bool, true where source pixels were pasted; `confidence`:
+            `(B, 1, H, W)` float in [0, 1].
         mean: `(3, 1, 1)`, of the normalisation, in 0..255.
         std: As `mean`.
         palette: RGB of each class.
@@ -55,11 +61,12 @@ def training_panel(
             tensor = panel[name][sample]
             if name.endswith('_label'):
                 picture = colourise(tensor.cpu().numpy(), palette)
-            elif name == 'mask':
-                picture = _mask_picture(tensor)
+            elif name in ('mask', 'confidence'):
+                picture = _grey_picture(tensor)
             else:
                 picture = _image_picture(tensor, mean, std)
-            row.append(fit(picture, TILE_SIDE, labels=not name.endswith('_image')))
+            nearest = name == 'mask' or name.endswith('_label')
+            row.append(fit(picture, TILE_SIDE, labels=nearest))
         rows.append(row)
     return tile(rows, [COLUMNS[name] for name in shown])
 
@@ -69,6 +76,6 @@ def _image_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
     return pixels.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def _mask_picture(mask: Tensor) -> np.ndarray:
-    grey = (mask[0].cpu().numpy() != 0).astype(np.uint8) * 255
+def _grey_picture(share: Tensor) -> np.ndarray:
+    grey = (share[0].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     return np.repeat(grey[..., None], 3, axis=2)

@@ -104,6 +104,12 @@ def test_broken_term_is_named_with_iteration_and_files(runner, value):
     assert 'No checkpoint was written' in message
 
 
+def test_files_of_image_pairs_are_named(runner):
+    batch = dict(files=dict(target=['night.png'], reference=['day.png', '']))
+    with pytest.raises(NonFiniteLossError, match=r'target: night\.png; reference: day\.png, '):
+        FiniteLossGuard().after_train_iter(runner, 0, batch, losses(loss_a=float('nan')))
+
+
 def test_last_good_checkpoint_is_named(runner, tmp_path):
     (tmp_path / 'last_checkpoint').write_text('work_dirs/x/iter_40.pth')
     with pytest.raises(NonFiniteLossError, match='iter_40.pth'):

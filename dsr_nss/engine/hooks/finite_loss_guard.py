@@ -102,10 +102,9 @@ def _files(batch: dict | None) -> str:
     """The files that a batch was made of, for the message."""
     if not isinstance(batch, dict):
         return 'unknown files'
-    parts = []
-    for key in ('source_file', 'night_file'):
-        if batch.get(key):
-            parts.append(f'{key.removesuffix("_file")}: {", ".join(map(str, batch[key]))}')
+    named = {'source': batch.get('source_file'), 'night': batch.get('night_file')}
+    named |= batch.get('files', {})  # image pairs
+    parts = [f'{name}: {", ".join(map(str, files))}' for name, files in named.items() if files]
     return '; '.join(parts) or 'unknown files'
 
 

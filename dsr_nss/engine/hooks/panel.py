@@ -16,7 +16,8 @@ class PanelHook(Hook):
     """Writes `work_dir/vis/iter_000500.png` and adds it to TensorBoard (and other backends).
 
     Source, night, reference, mask, mixed image, mixed label and the teacher's prediction side by
-    side; a method without a target shows what it has.
+    side, or for matching the views, the reference warped and the confidence; a method without a
+    target shows what it has.
 
     Args:
         interval: Iterations between two pictures.
@@ -33,7 +34,7 @@ class PanelHook(Hook):
         """Check that the model can show itself."""
         if not hasattr(_model(runner), 'want_panel'):
             raise ConfigError(
-                f'PanelHook needs a model that keeps panels (an Adaptation), '
+                f'PanelHook needs a model that keeps panels (an Adaptation or WarpConsistency), '
                 f'got {type(_model(runner)).__name__}: set default_hooks.panel=None'
             )
 
@@ -54,7 +55,9 @@ class PanelHook(Hook):
         model.want_panel = False
         panel, model.panel = model.panel, None
         preprocessor = model.data_preprocessor
-        palette = runner.train_dataloader.dataset.metainfo['palette']
+        # a set of image pairs has no classes
+        metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
+        palette = metainfo.get('palette', ())
         picture = training_panel(panel, preprocessor.mean, preprocessor.std, palette)
 
         iteration = runner.iter + 1

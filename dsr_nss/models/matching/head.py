@@ -29,7 +29,7 @@ from dsr_nss.functional.correlation import (
     normalize_correlation,
     normalize_features,
 )
-from dsr_nss.functional.warp import pixel_grid, sample_along
+from dsr_nss.functional.warp import per_axis, pixel_grid, sample_along
 from dsr_nss.models.matching.layers import (
     DECODER_CHANNELS,
     FlowDecoder,
@@ -179,7 +179,7 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _ratio(old: tuple[int, int], new: tuple[int, int], like: Tensor) -> Tensor:
     """`(1, 2, 1, 1)`: what to multiply a flow with that moves to another image size, x first."""
-    return like.new_tensor([new[1] / old[1], new[0] / old[0]]).view(1, 2, 1, 1)
+    return per_axis(new[1] / old[1], new[0] / old[0], like)
 
 
 def _rescale(estimate: FlowEstimate, size: tuple[int, int]) -> FlowEstimate:
