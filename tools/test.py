@@ -19,6 +19,7 @@ from mmengine.dist import is_main_process
 
 from dsr_nss.apis import evaluate, read_model_config
 from dsr_nss.apis.files import make_folder, write_json
+from dsr_nss.apis.inference import AMP_TYPES
 from dsr_nss.apis.submit import SUBMISSION_SETS, write_submission
 from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.engine.processes import join_processes
@@ -66,6 +67,14 @@ def parse_args() -> argparse.Namespace:
         '--tta',
         action='store_true',
         help='average the probabilities at scales 0.75, 1 and 1.25, each also mirrored',
+    )
+    parser.add_argument(
+        '--amp', choices=sorted(AMP_TYPES), help='run the network in this precision'
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile the network: slow at the start, once for each size of image or window',
     )
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
     parser.add_argument('--workers', type=int, default=2, help='processes that load images')
@@ -115,6 +124,8 @@ def main() -> int:
             out=args.out,
             report=args.report,
             tta=args.tta,
+            amp=args.amp,
+            compiled=args.compile,
             device=device,
             workers=args.workers,
         )
@@ -138,6 +149,8 @@ def submit(config: Config, args: argparse.Namespace) -> int:
         invalid_below=args.invalid_below,
         which=args.model,
         tta=args.tta,
+        amp=args.amp,
+        compiled=args.compile,
         device=args.device,
         workers=args.workers,
     )

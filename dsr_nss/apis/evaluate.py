@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_dist_info, is_main_process
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dsr_nss.apis.background import Writer
 from dsr_nss.apis.evaluation_report import write_evaluation_report
-from dsr_nss.apis.files import make_folder
-from dsr_nss.apis.inference import predict_set
+from dsr_nss.apis.inference import compile_stages, predict_set
 from dsr_nss.apis.models import load_model
+from dsr_nss.apis.pictures import write_prediction
 from dsr_nss.apis.test_sets import (
     CheckedDataset,
     folder_dataset,
@@ -34,12 +34,9 @@ from dsr_nss.evaluation.accumulator import Confusion, ScoredImage
 from dsr_nss.evaluation.detailed import DetailedMeasures
 from dsr_nss.evaluation.iou import IoUScores, flat_scores, iou_scores
 from dsr_nss.evaluation.metric import sample_confusion
-from dsr_nss.visualization.colours import colourise
 
 #: Name of the set that `--images` and `--labels` make.
 CUSTOM_SET = 'custom'
-#: Folders below `<out>/<set>`.
-LABEL_FOLDER, COLOUR_FOLDER = 'labelTrainIds', 'color'
 
 
 @dataclass(frozen=True)
@@ -72,6 +69,8 @@ def evaluate(
     out: str | Path | None = None,
     report: str | Path | None = None,
     tta: bool = False,
+    amp: str | None = None,
+    compiled: bool = False,
     device: str | None = None,
     workers: int = 2,
     progress: bool = True,
@@ -94,6 +93,8 @@ def evaluate(
         report: Where the reports of `write_evaluation_report` go, `<report>/<set>`; None measures
             the IoU only.
         tta: Test-time augmentation; see `predict`.
+        amp: Precision of the network, `'bf16'`, `'fp16'` or None for float32.
+        compiled: Compile the network; see `compile_stages`.
         device: None: the GPU if there is one.
         workers: Processes that load images; 0 loads in this one.
         progress: Show a bar with the time left.
@@ -102,7 +103,7 @@ def evaluate(
         A flat dict: `<set>/mIoU`, `<set>/mIoU_official`, `<set>/mIoU_<group>`,
         `<set>/IoU/<class>` in percent, unrounded, None where nothing of it occurs in the labels;
         with `report` also the keys of `DetailedMeasures.flat`; `<set>/images`,
-        `<set>/images_per_second`; `model`, `tta`, `checkpoint`.
+        `<set>/images_per_second`; `model`, `tta`, `amp`, `checkpoint`.
 
     Raises:
         ConfigError, CheckpointError, DataError, FileNotFoundError: What is missing or wrong.
@@ -113,6 +114,8 @@ def evaluate(
     if names is not None or images is None:
         chosen = select_datasets(config, names)
     model = load_model(config, checkpoint, which, device or default_device())
+    if compiled:
+        compile_stages(model)
     if images is not None:
         transforms = image_transforms(config)
         chosen[CUSTOM_SET] = folder_dataset(images, labels, model.dataset_meta, transforms)
@@ -131,6 +134,7 @@ def evaluate(
             out=None if out is None else Path(out) / name,
             detailed=report is not None,
             tta=tta,
+            amp=amp,
             workers=workers,
             progress=progress,
         )
@@ -148,7 +152,7 @@ def evaluate(
                 )
         flat[f'{name}/images'] = result.images
         flat[f'{name}/images_per_second'] = result.images / result.seconds
-    return {**flat, 'model': which, 'tta': tta, 'checkpoint': str(checkpoint)}
+    return {**flat, 'model': which, 'tta': tta, 'amp': amp, 'checkpoint': str(checkpoint)}
 
 
 def evaluate_dataset(
@@ -159,6 +163,7 @@ def evaluate_dataset(
     out: Path | None = None,
     detailed: bool = False,
     tta: bool = False,
+    amp: str | None = None,
     workers: int = 2,
     progress: bool = True,
 ) -> SetResult:
@@ -172,7 +177,7 @@ def evaluate_dataset(
         name: What to call it.
         out: Folder of its predictions.
         detailed: Measure more than the IoU.
-        tta, workers, progress: See `evaluate`.
+        tta, amp, workers, progress: See `evaluate`.
 
     Raises:
         ConfigError: The model has another number of classes than the set.
@@ -187,24 +192,29 @@ def evaluate_dataset(
     confusion = Confusion(len(classes))
     rank, processes = get_dist_info()
     start = time.perf_counter()
-    for index, prediction, sample in predict_set(
+    predictions = predict_set(
         model,
         CheckedDataset(dataset),
         range(rank, len(files), processes),
         title=name,
         tta=tta,
         with_confidence=masks is not None,
+        amp=amp,
         workers=workers,
         progress=progress and rank == 0,
-    ):
-        if labelled:
-            mask = None if masks is None else masks[index]
-            image = _scored_image(files[index], prediction, sample, len(classes), mask)
-            confusion.update(image)
-            if measures is not None:
-                measures.update(image)
-        if out is not None:
-            write_prediction(prediction, files[index], out, dataset.metainfo['palette'])
+    )
+    with Writer() as writer:
+        for index, prediction, sample in predictions:
+            if labelled:
+                mask = None if masks is None else masks[index]
+                image = _scored_image(files[index], prediction, sample, len(classes), mask)
+                confusion.update(image)
+                if measures is not None:
+                    measures.update(image)
+            if out is not None:
+                ids = prediction.cpu().numpy()
+                palette = dataset.metainfo['palette']
+                writer.submit(write_prediction, ids, files[index], out, palette)
     confusion.merge(all_gather_object(confusion.state()))
     if measures is not None:
         measures.merge(all_gather_object(measures.state()))
@@ -250,17 +260,6 @@ def _scored_image(
         image_file=sample.get('img_path', ''),
         label_file=sample.get('seg_map_path') or '',
     )
-
-
-def write_prediction(
-    prediction: Tensor, file: str, out: Path, palette: Sequence[Sequence[int]]
-) -> None:
-    """Writes `<out>/labelTrainIds/<file>.png` (class ids) and `<out>/color/<file>.png`."""
-    ids = prediction.cpu().numpy()
-    for folder, pixels in ((LABEL_FOLDER, ids), (COLOUR_FOLDER, colourise(ids, palette))):
-        path = out / folder / f'{file}.png'
-        make_folder(path.parent)
-        Image.fromarray(pixels).save(path)
 
 
 def default_device() -> str:

@@ -6,17 +6,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.dataset import pseudo_collate
-from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from dsr_nss.datasets.class_statistics import one_thread_each
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.functional.mosaic import Mosaic, class_map
 
 #: Views of test-time augmentation: each scale as it is and mirrored.
 TTA_SCALES = (0.75, 1.0, 1.25)
 #: Scaled sizes are rounded to what encoders divide by.
 TTA_MULTIPLE = 32
+#: Precisions that the network can run in.
+AMP_TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 def predict_set(
@@ -27,6 +30,7 @@ def predict_set(
     title: str,
     tta: bool = False,
     with_confidence: bool = False,
+    amp: str | None = None,
     workers: int = 2,
     progress: bool = True,
 ) -> Iterator[tuple[int, Tensor, dict[str, Any]]]:
@@ -37,7 +41,7 @@ def predict_set(
         dataset: With an mmseg test pipeline.
         indices: Which images.
         title: Of the progress bar.
-        tta, with_confidence: See `predict`.
+        tta, with_confidence, amp: See `predict`.
         workers: Processes that load images; 0 loads in this one.
         progress: Show a bar with the time left, if there is a terminal.
 
@@ -55,13 +59,18 @@ def predict_set(
     # without a terminal no bar: logs would fill with its lines
     bar = tqdm(loader, desc=title, unit='img', disable=None if progress else True)
     for index, data in zip(indices, bar, strict=True):
-        prediction, sample = predict(model, data, tta, with_confidence=with_confidence)
+        prediction, sample = predict(model, data, tta, with_confidence=with_confidence, amp=amp)
         yield index, prediction, sample
 
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, data: dict[str, Any], tta: bool = False, *, with_confidence: bool = False
+    model: nn.Module,
+    data: dict[str, Any],
+    tta: bool = False,
+    *,
+    with_confidence: bool = False,
+    amp: str | None = None,
 ) -> tuple[Tensor, dict]:
     """Class of each pixel: the argmax of logits that are upsampled bilinearly to native size.
 
@@ -71,59 +80,172 @@ def predict(
         tta: Average the class probabilities of six views: scales 0.75, 1 and 1.25, each as it is
             and mirrored.
         with_confidence: Also tell the probability of the predicted class.
+        amp: Run the network in this precision, a key of `AMP_TYPES`; None: in float32. What is
+            summed and compared afterwards is float32 in any case.
 
     Returns:
         `(H, W)` uint8 class ids at the size of the image file, and the item's sample as a dict
         (`gt_sem_seg` where a label was loaded, file names; `confidence`: `(H, W)` float32 in 0..1,
         if asked for).
     """
-    sample = _average_views(model, data) if tta else model.test_step(data)[0]
-    content = sample.to_dict()
-    prediction = sample.pred_sem_seg.data
-    if with_confidence:
-        if tta:
-            probabilities = sample.seg_probabilities.data
-        else:
-            logits = sample.seg_logits.data.float()
-            # of one output channel, for two classes, mmseg has already taken the sigmoid
-            probabilities = logits.softmax(dim=0) if len(logits) > 1 else logits
-        content['confidence'] = _confidence(probabilities, prediction)
-    return prediction.squeeze(0).to(torch.uint8), content
+    return predict_batch(model, data, tta, with_confidence=with_confidence, amp=amp)[0]
 
 
-def _confidence(probabilities: Tensor, prediction: Tensor) -> Tensor:
-    """Probabilities `(C, H, W)` at the predicted classes `(1, H, W)`: `(H, W)`."""
-    if len(probabilities) == 1:
-        probabilities = torch.cat([1 - probabilities, probabilities])
-    return probabilities.gather(0, prediction.long())[0]
+@torch.no_grad()
+def predict_batch(
+    model: nn.Module,
+    data: dict[str, Any],
+    tta: bool = False,
+    *,
+    with_confidence: bool = False,
+    amp: str | None = None,
+) -> list[tuple[Tensor, dict]]:
+    """As `predict`, of several images of one size.
 
-
-def _average_views(model: nn.Module, data: dict[str, Any]) -> SegDataSample:
+    Raises:
+        ValueError: The images differ in size.
+    """
     data = model.data_preprocessor(data, False)
-    image, sample = data['inputs'], data['data_samples'][0]
-    meta = sample.metainfo
-    image = _without_padding(image, meta)
-    total = torch.zeros((), device=image.device)
+    metas = [dict(sample.metainfo) for sample in data['data_samples']]
+    if len({tuple(meta['ori_shape'][:2]) for meta in metas}) > 1:
+        raise ValueError('the images of a batch must have one size')
+    views = network_views(model, data['inputs'], metas, tta, amp)
+    ids, confidence = classes_of_views(views, binary_threshold(model), tta, with_confidence)
+    results = []
+    for i, sample in enumerate(data['data_samples']):
+        content = sample.to_dict()
+        if confidence is not None:
+            content['confidence'] = confidence[i]
+        results.append((ids[i], content))
+    return results
+
+
+def network_views(
+    model: nn.Module, image: Tensor, metas: list[dict], tta: bool = False, amp: str | None = None
+) -> list[Mosaic]:
+    """The logits of the network for one batch, of one view or of the views of `predict`.
+
+    Args:
+        model, tta, amp: As of `predict`.
+        image: `(B, 3, H, W)`, preprocessed.
+        metas: mmseg's meta data of each image.
+    """
+    if not tta:
+        return [_mosaic(model, image, metas, amp, padding=_padding(metas[0]))]
+    image = _without_padding(image, metas[0])
+    views = []
     for size, mirrored in _views(image.shape[-2:]):
         view = F.interpolate(image, size, mode='bilinear', align_corners=False, antialias=True)
         view = view.flip(-1) if mirrored else view
         shapes = dict(img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0])
-        logits = model.inference(view, [{**meta, **shapes}]).float()
-        logits = logits.flip(-1) if mirrored else logits
-        logits = F.interpolate(
-            logits, meta['ori_shape'], mode='bilinear', align_corners=model.align_corners
-        )
-        # one output channel: mmseg's heads for two classes
-        total = total + (logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid())
-    mean = total / (2 * len(TTA_SCALES))
-    if mean.shape[1] > 1:
-        prediction = total.argmax(dim=1)
-    else:
-        prediction = (mean[:, 0] > model.decode_head.threshold).long()
-    sample.set_data(
-        {'pred_sem_seg': _pixel_data(prediction), 'seg_probabilities': _pixel_data(mean[0])}
+        metas_of_view = [{**meta, **shapes} for meta in metas]
+        views.append(_mosaic(model, view, metas_of_view, amp, mirrored=mirrored))
+    return views
+
+
+def classes_of_views(
+    views: Sequence[Mosaic],
+    threshold: float | None,
+    tta: bool = False,
+    with_confidence: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Class of each pixel, and its probability, strip by strip.
+
+    Args:
+        views: Of `network_views`.
+        threshold: See `binary_threshold`.
+        tta: Whether probabilities are averaged; with one view the logits are compared.
+        with_confidence: As of `predict`.
+
+    Returns:
+        `(B, H, W)` uint8, and float32 or None.
+    """
+    first = views[0]
+    shape = (first.batch, first.height, first.width)
+    ids = torch.empty(shape, dtype=torch.uint8, device=first.device)
+    confidence = torch.empty(shape, device=first.device) if with_confidence else None
+    for strips in zip(*(view.strips() for view in views), strict=True):
+        rows, scores = strips[0]
+        binary = scores.shape[1] == 1  # mmseg's heads for two classes
+        if tta or binary:
+            scores = _mean_probability([logits for _, logits in strips])
+        ids[:, rows] = scores[:, 0] > threshold if binary else class_map(scores)
+        if confidence is not None:
+            confidence[:, rows] = _confidence(scores, ids[:, rows], probable=tta or binary)
+    return ids, confidence
+
+
+def binary_threshold(model: nn.Module) -> float | None:
+    """The probability above which mmseg's heads with one output channel predict class 1."""
+    return getattr(model.decode_head, 'threshold', None)
+
+
+def compile_stages(model: nn.Module) -> None:
+    """Has `torch.compile` compile the encoder and the head, in place, for static shapes.
+
+    Each new size of a window or number of windows at once costs one compilation. The state dict
+    keeps its names.
+    """
+    if hasattr(model, 'compilable'):
+        stages = model.compilable()
+    else:  # any segmentor of mmseg
+        stages = [model.backbone, model.decode_head]
+    for stage in stages:
+        stage.compile(dynamic=False)
+
+
+def _mosaic(
+    model: nn.Module,
+    image: Tensor,
+    metas: list[dict],
+    amp: str | None,
+    *,
+    padding: Sequence[int] = (0, 0, 0, 0),
+    mirrored: bool = False,
+) -> Mosaic:
+    """One view's logits, without padding (left, right, top, bottom), at native size."""
+    if any(meta.get('flip') for meta in metas):
+        raise ConfigError('the test pipeline mirrors images; use --tta instead of RandomFlip')
+    with torch.autocast(image.device.type, AMP_TYPES.get(amp or ''), enabled=amp is not None):
+        if hasattr(model, 'window_logits'):
+            windows, boxes = model.window_logits(image)
+            height, width = image.shape[-2:]
+        else:  # any segmentor of mmseg: its own windows, at input size
+            windows = [model.inference(image, metas)]
+            height, width = windows[0].shape[-2:]
+            boxes = [(0, height, 0, width)]
+    left, right, top, bottom = padding
+    return Mosaic(
+        windows,
+        boxes,
+        content=(top, height - bottom, left, width - right),
+        size=metas[0]['ori_shape'][:2],
+        align_corners=bool(model.align_corners),
+        mirrored=mirrored,
     )
-    return sample
+
+
+def _mean_probability(views: Sequence[Tensor]) -> Tensor:
+    """Mean over views of the class probabilities of logits `(B, K, rows, W)`."""
+    total = torch.zeros_like(views[0])
+    for logits in views:
+        total += logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
+    return total / len(views)
+
+
+def _confidence(scores: Tensor, ids: Tensor, probable: bool) -> Tensor:
+    """Probability of the predicted class: `(B, H, W)` float32.
+
+    Args:
+        scores: `(B, K, rows, W)`, logits or probabilities.
+        ids: `(B, rows, W)` the predicted classes.
+        probable: Whether the scores are probabilities.
+    """
+    if not probable:
+        scores = scores.softmax(dim=1)
+    if scores.shape[1] == 1:
+        scores = torch.cat([1 - scores, scores], dim=1)
+    return scores.gather(1, ids[:, None].long())[:, 0]
 
 
 def _views(size: torch.Size) -> Iterator[tuple[tuple[int, int], bool]]:
@@ -139,17 +261,15 @@ def _scaled(side: int, scale: float) -> int:
     return max(round(side * scale / TTA_MULTIPLE), 1) * TTA_MULTIPLE
 
 
+def _padding(meta: dict[str, Any]) -> Sequence[int]:
+    """(left, right, top, bottom), as mmseg's preprocessor tells it."""
+    return meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+
+
 def _without_padding(image: Tensor, meta: dict[str, Any]) -> Tensor:
-    padding = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
-    left, right, top, bottom = padding
+    left, right, top, bottom = _padding(meta)
     height, width = image.shape[-2:]
     return image[..., top : height - bottom, left : width - right]
-
-
-def _pixel_data(prediction: Tensor) -> Any:
-    from mmengine.structures import PixelData
-
-    return PixelData(data=prediction)
 
 
 def _start_worker(_: int) -> None:

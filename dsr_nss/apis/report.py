@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from dsr_nss.apis import report_page as ui
-from dsr_nss.apis.evaluate import LABEL_FOLDER
 from dsr_nss.apis.files import write_json, write_text
+from dsr_nss.apis.pictures import LABEL_FOLDER
 from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.datasets.cityscapes import Cityscapes
 from dsr_nss.datasets.dark_zurich import DarkZurich

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from dsr_nss.apis.evaluate import check_classes, default_device
 from dsr_nss.apis.files import make_folder
-from dsr_nss.apis.inference import predict_set
+from dsr_nss.apis.inference import compile_stages, predict_set
 from dsr_nss.apis.models import load_model
 from dsr_nss.apis.test_sets import CheckedDataset, prediction_names, select_datasets
 from dsr_nss.engine.errors import ConfigError
@@ -31,6 +31,8 @@ def write_submission(
     invalid_below: float | None = None,
     which: str = 'student',
     tta: bool = False,
+    amp: str | None = None,
+    compiled: bool = False,
     device: str | None = None,
     workers: int = 2,
     progress: bool = True,
@@ -45,7 +47,7 @@ def write_submission(
         name: Another set of `config.test_sets` than `SUBMISSION_SETS[kind]`, e.g. one condition.
         invalid_below: Confidence below which a pixel is predicted as invalid; see
             `SubmissionWriter`.
-        which, tta, device, workers, progress: See `dsr_nss.apis.evaluate`.
+        which, tta, amp, compiled, device, workers, progress: See `dsr_nss.apis.evaluate`.
 
     Returns:
         The archive and how many images it holds.
@@ -61,6 +63,8 @@ def write_submission(
     dataset = select_datasets(config, [name])[name]
     model = load_model(config, checkpoint, which, device or default_device())
     check_classes(model, dataset, name)
+    if compiled:
+        compile_stages(model)
     files = prediction_names(dataset)
     with SubmissionWriter(kind, path, files, invalid_below=invalid_below) as writer:
         for index, prediction, sample in predict_set(
@@ -69,6 +73,7 @@ def write_submission(
             range(len(files)),
             title=name,
             tta=tta,
+            amp=amp,
             with_confidence=writer.format.needs_confidence,
             workers=workers,
             progress=progress,

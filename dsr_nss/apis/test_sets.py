@@ -1,12 +1,17 @@
 """The sets that a model is tested on: from a config, or from a folder of images."""
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import cv2
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
@@ -144,21 +149,17 @@ class CheckedDataset(Dataset):
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+        strict = _with_strict_loaders(dataset)
+        self.dataset = strict or dataset
+        self.reads_strictly = strict is not None
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        info = self.dataset.get_data_info(index)
-        image, label = info['img_path'], info.get('seg_map_path')
-        size = _size_of(read_image(image)) if _readable(image) else None
-        label_size = _size_of(read_label(label)) if label and _readable(label) else None
-        if size and label_size and size != label_size:
-            raise DataError(
-                f'{image} is {size} (height x width) but its label {label} is {label_size}; they '
-                'must have the same size'
-            )
+        if not self.reads_strictly:
+            _check_files(self.dataset.get_data_info(index))
+        image = self.dataset.get_data_info(index)['img_path']
         try:
             return self.dataset[index]
         except KeyError as error:
@@ -170,6 +171,86 @@ class CheckedDataset(Dataset):
             ) from None
 
 
+class StrictImageLoader(BaseTransform):
+    """`LoadImageFromFile` by this package's reader: BGR uint8, as mmseg's networks are fed."""
+
+    def transform(self, results: dict) -> dict:
+        """Adds `img`, `img_shape` and `ori_shape`."""
+        image = cv2.cvtColor(read_image(results['img_path']), cv2.COLOR_RGB2BGR)
+        return {**results, 'img': image, 'img_shape': image.shape[:2], 'ori_shape': image.shape[:2]}
+
+
+class StrictLabelLoader(BaseTransform):
+    """`LoadAnnotations` by this package's reader, for labels of train ids."""
+
+    def transform(self, results: dict) -> dict:
+        """Adds `gt_seg_map`; raises `DataError` where image and label differ in size."""
+        label = read_label(results['seg_map_path'])
+        _check_sizes(results, results.get('ori_shape', label.shape), label.shape)
+        results['gt_seg_map'] = label
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+
+def _with_strict_loaders(dataset: Dataset) -> Dataset | None:
+    """The same data set, read by strict loaders in the place of mmseg's; None if that cannot be.
+
+    So each file is decoded once, not once to check it and once to use it.
+    """
+    pipeline = getattr(dataset, 'pipeline', None)
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    if pipeline is None or not all(map(_is_plain, infos)):
+        return None
+    steps: list[Any] = []
+    for step in pipeline.transforms:
+        if isinstance(step, LoadImageFromFile):
+            settings = (step.to_float32, step.ignore_empty, step.backend_args, step.color_type)
+            if type(step) is not LoadImageFromFile or settings != (False, False, None, 'color'):
+                return None
+            steps.append(StrictImageLoader())
+        elif isinstance(step, MMCVLoadAnnotations):
+            if type(step) is not LoadAnnotations or step.reduce_zero_label or step.backend_args:
+                return None
+            steps.append(StrictLabelLoader())
+        else:
+            steps.append(step)
+    strict = copy.copy(dataset)
+    strict.pipeline = Compose(steps)
+    return strict
+
+
+def _is_plain(info: Mapping[str, Any]) -> bool:
+    """Whether an item is of files that the strict readers know, without other class ids."""
+    label = info.get('seg_map_path')
+    return (
+        _readable(info['img_path'])
+        and (label is None or _readable(label))
+        and not (info.get('label_map') or info.get('reduce_zero_label'))
+    )
+
+
+def _check_files(info: Mapping[str, Any]) -> None:
+    """Reads what mmseg's loaders will read again."""
+    image, label = info['img_path'], info.get('seg_map_path')
+    size = read_image(image).shape[:2] if _readable(image) else None
+    label_size = read_label(label).shape if label and _readable(label) else None
+    if size and label_size:
+        _check_sizes(info, size, label_size)
+
+
+def _check_sizes(info: Mapping[str, Any], size: Sequence[int], label_size: Sequence[int]) -> None:
+    if tuple(size) != tuple(label_size):
+        sizes = ['x'.join(map(str, pair)) for pair in (size, label_size)]
+        raise DataError(
+            f'{info["img_path"]} is {sizes[0]} (height x width) but its label '
+            f'{info["seg_map_path"]} is {sizes[1]}; they must have the same size'
+        )
+
+
+def _readable(path: str) -> bool:
+    return path.lower().endswith(_SUFFIXES)
+
+
 def _check_all_used(dataset: Dataset, folder: Path) -> None:
     """Labels without an image are as suspicious as images without a label."""
     used = {dataset.get_data_info(i)['seg_map_path'] for i in range(len(dataset))}
@@ -179,11 +260,3 @@ def _check_all_used(dataset: Dataset, folder: Path) -> None:
             f'{len(unused)} labels below {folder} have no image, the first: {first_of(unused)}. '
             'Image and label pair by path and stem'
         )
-
-
-def _readable(path: str) -> bool:
-    return path.lower().endswith(_SUFFIXES)
-
-
-def _size_of(array: np.ndarray) -> str:
-    return f'{array.shape[0]}x{array.shape[1]}'

@@ -25,7 +25,8 @@ def test_confidence_is_the_probability_of_the_class(model_and_set, tta):
     assert (confidence >= 1 / 19 - 1e-6).all() and (confidence <= 1).all()
     assert 'confidence' not in predict(model, data, tta)[1]
     if not tta:
-        probabilities = sample['seg_logits']['data'].softmax(dim=0)
+        plain = model.test_step(data)[0]  # mmseg's own way
+        probabilities = plain.seg_logits.data.softmax(dim=0)
         assert torch.equal(ids.long(), probabilities.argmax(dim=0))
         torch.testing.assert_close(confidence, probabilities.amax(dim=0))
 

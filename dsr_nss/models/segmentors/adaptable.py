@@ -6,10 +6,11 @@ import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsr_nss.functional.cross_entropy import weighted_cross_entropy
 from dsr_nss.functional.windows import (
+    Box,
     at_least_float32,
     average_windows,
     sliding_boxes,
@@ -73,6 +74,10 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         logits = self._resize(logits, label.shape[-2:])
         return weighted_cross_entropy(logits, label, weight, self.decode_head.ignore_index)
 
+    def compilable(self) -> list[nn.Module]:
+        """The parts that `torch.compile` may turn into kernels: nearly all of the work."""
+        return [self.backbone, self.decode_head]
+
     # ---- inference ------------------------------------------------------------------------------
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
@@ -85,14 +90,32 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         mmseg's own runs one window a call and pads a map of the image's size for each. An image
         that fits into one window gives exactly what `whole_inference` gives.
         """
-        boxes = sliding_boxes(inputs.shape[2:], self.test_cfg.crop_size, self.test_cfg.stride)
+        windows, boxes = self.window_logits(inputs)
+        top, bottom, left, right = boxes[0]
+        size = (bottom - top, right - left)
+        return average_windows([self._resize(window, size) for window in windows], boxes)
+
+    def window_logits(self, inputs: Tensor) -> tuple[list[Tensor], list[Box]]:
+        """Logits of each window as the head gives them; `inference` upsamples and averages them.
+
+        Args:
+            inputs: `(B, 3, H, W)`, normalised.
+
+        Returns:
+            `(B, K, h, w)` of each window, and the windows in pixels: a grid, row by row; with mode
+            'whole' one window of the whole image.
+        """
+        height, width = (int(side) for side in inputs.shape[2:])
+        if self.test_cfg.mode == 'whole':
+            return [self._forward(inputs)], [(0, height, 0, width)]
+        boxes = sliding_boxes((height, width), self.test_cfg.crop_size, self.test_cfg.stride)
         limit = self.test_cfg.get('max_windows') or len(boxes) * len(inputs)
         chunk = max(limit // len(inputs), 1)
         windows: list[Tensor] = []
         for start in range(0, len(boxes), chunk):
             part = boxes[start : start + chunk]
-            windows += self.encode_decode(stack_windows(inputs, part)).chunk(len(part))
-        return average_windows(windows, boxes)
+            windows += self._forward(stack_windows(inputs, part)).chunk(len(part))
+        return windows, boxes
 
     def _resize(self, logits: Tensor, size: Any) -> Tensor:
         logits = at_least_float32(logits)

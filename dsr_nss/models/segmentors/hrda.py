@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmseg.models.losses import accuracy
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsr_nss.functional.hrda_fusion import draw_detail_box, half_size
 from dsr_nss.functional.windows import crop, stack_windows
@@ -84,6 +84,10 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
             'decode.loss_ce': self.segmentation_loss(output, label),
             'decode.acc_seg': accuracy(logits, label, ignore_index=self.decode_head.ignore_index),
         }
+
+    def compilable(self) -> list[nn.Module]:
+        """Not the fusion, whose shapes follow a box that is drawn in every step."""
+        return [self.backbone, self.decode_head.head, self.decode_head.scale_attention]
 
     # ---- inference ------------------------------------------------------------------------------
 

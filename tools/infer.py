@@ -1,0 +1,114 @@
+"""Predicts images, folders of images at any depth, and videos.
+
+    python tools/infer.py CONFIG CHECKPOINT IMAGE_OR_FOLDER_OR_VIDEO... --out DIR [--overlay]
+
+Writes train ids, colours and, with --overlay, both over the image (docs/inference.md). What is
+there already is kept: a run that was stopped goes on. The exit status is 1 where an input could not
+be predicted, 2 where nothing could be begun.
+"""
+
+import argparse
+import sys
+import time
+
+from mmengine.config import DictAction
+
+from dsr_nss.apis import read_model_config
+from dsr_nss.apis.infer import InferReport, infer
+from dsr_nss.apis.inference import AMP_TYPES
+from dsr_nss.engine.launch import EXPLAINED, explain
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Predict images, folders and videos.')
+    parser.add_argument('config', help='config file of the run, or any mmseg config')
+    parser.add_argument('checkpoint', help='checkpoint of the run')
+    parser.add_argument('inputs', nargs='+', help='images, folders, videos', metavar='INPUT')
+    parser.add_argument('--out', required=True, metavar='DIR', help='where the results go')
+    parser.add_argument(
+        '--overlay', action='store_true', help='also write the images with the colours over them'
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='remove earlier results of these inputs first'
+    )
+    parser.add_argument('--model', choices=['student', 'teacher'], default='student')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average the probabilities at scales 0.75, 1 and 1.25, each also mirrored',
+    )
+    parser.add_argument(
+        '--amp', choices=sorted(AMP_TYPES), help='run the network in this precision'
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile the network: slow at the start, once for each size of image or window',
+    )
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=1,
+        help='the most images of one size that go through the network together',
+    )
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
+    parser.add_argument(
+        '--workers', type=int, default=2, help='threads that read, and as many that write'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    args = parser.parse_args()
+    if args.batch_size < 1:
+        parser.error(f'--batch-size must be >= 1, got {args.batch_size}')
+    if args.workers < 0:
+        parser.error(f'--workers must be >= 0, got {args.workers}')
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    start = time.perf_counter()
+    try:
+        result = infer(
+            read_model_config(args.config, args.cfg_options),
+            args.checkpoint,
+            args.inputs,
+            args.out,
+            which=args.model,
+            overlays=args.overlay,
+            tta=args.tta,
+            amp=args.amp,
+            compiled=args.compile,
+            batch_size=args.batch_size,
+            overwrite=args.overwrite,
+            device=args.device,
+            workers=args.workers,
+        )
+    except EXPLAINED as error:
+        return explain(error, args.debug)
+    report(result, args, time.perf_counter() - start)
+    return 1 if result.failed else 0
+
+
+def report(result: InferReport, args: argparse.Namespace, seconds: float) -> None:
+    """Say what came out, what did not, and where it is."""
+    kept = result.images + result.frames - result.predicted
+    print(f'{args.model} of {args.checkpoint}: {args.out}')
+    print(
+        f'{result.images} images and {result.frames} frames of videos in {seconds:.1f} s'
+        + (f', {kept} of them kept from an earlier run' if kept else '')
+    )
+    if result.others:
+        kinds = ', '.join(f'{n} {suffix}' for suffix, n in sorted(result.others.items()))
+        print(f'left out, neither image nor video: {kinds}')
+    if result.failed:
+        print(f'error: {len(result.failed)} inputs could not be predicted:', file=sys.stderr)
+        for path, message in result.failed.items():
+            text = message if str(path) in message else f'{path}: {message}'
+            print(f'  {text}', file=sys.stderr)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
