@@ -54,7 +54,7 @@ def configure_run(
         config.work_dir = str(Path('work_dirs') / Path(config.filename).stem)
     check_work_dir(config.work_dir)
     if amp is not None:
-        _use_amp(config, amp)
+        use_amp(config, amp)
     if seed is None and 'seed' not in config.train_dataloader.dataset:
         seed = config.get('randomness', {}).get('seed')
     if seed is not None:
@@ -115,7 +115,7 @@ def resume_command(arguments: Sequence[str], launcher: str = 'none') -> str:
     return shlex.join(['tools/dist_train.sh', kept[0], processes, *rest, '--resume'])
 
 
-def _use_amp(config: Config, amp: str) -> None:
+def use_amp(config: Config, amp: str) -> None:
     if amp not in _AMP_DTYPES:
         raise ConfigError(f'--amp must be one of {sorted(_AMP_DTYPES)}, got {amp!r}')
     wrapper = config.optim_wrapper

@@ -18,6 +18,7 @@ from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file
 from dsr_nss.datasets.atomic import write_atomically
 from dsr_nss.engine.environment import describe_environment
+from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.workers import protect_workers
 
@@ -58,6 +59,21 @@ class AdaptationRunner(Runner):
             return super().train()
         finally:
             self.call_hook('restore_signals')
+
+    def _maybe_compile(self, target: str) -> None:
+        """`compile=True`, or a dict of options: `torch.compile` for the networks of the step.
+
+        mmengine's own compiles `train_step` as a whole, with its draws, its backward pass and its
+        optimiser, and breaks at each of them.
+        """
+        setting = self.cfg.get('compile') or None
+        if setting is None or target != 'train_step':
+            return
+        model: nn.Module = getattr(self.model, 'module', self.model)
+        if not hasattr(model, 'compile_networks'):
+            raise ConfigError(f'compile: a {type(model).__name__} cannot be compiled; remove it')
+        model.compile_networks(**({} if setting is True else setting))
+        self.logger.info('networks are compiled: the first steps take minutes')
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """As mmengine's; None switches any hook off, not only those that mmengine knows."""

@@ -9,11 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.drop import DropPath
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dsr_nss.checkpoints.mit import load_mit
 
@@ -138,6 +140,8 @@ class MiT(BaseModule):
     Args:
         arch: One of 'b0' to 'b5'.
         drop_path_rate: Stochastic depth of the last block; it rises linearly from 0 at the first.
+        with_cp: Activation checkpointing: in training, keep of each block its input only and
+            compute the rest again for the gradient. Less memory, more time, the same result.
         init_cfg: None for random weights, or `dict(type='Pretrained', checkpoint=PATH)` for a file
             in one of the published layouts (see `dsr_nss.checkpoints.mit`).
 
@@ -146,7 +150,11 @@ class MiT(BaseModule):
     """
 
     def __init__(
-        self, arch: str = 'b0', drop_path_rate: float = 0.1, init_cfg: dict | None = None
+        self,
+        arch: str = 'b0',
+        drop_path_rate: float = 0.1,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if arch not in ARCHITECTURES:
@@ -157,6 +165,7 @@ class MiT(BaseModule):
                 f'got {init_cfg}'
             )
         self.arch = arch
+        self.with_cp = with_cp
         self.channels, depths = ARCHITECTURES[arch]
         rates = (drop_path_rate * i / (sum(depths) - 1) for i in range(sum(depths)))
         in_channels = 3
@@ -202,7 +211,10 @@ class MiT(BaseModule):
         for stage in range(1, 5):
             tokens, size = getattr(self, f'patch_embed{stage}')(x)
             for block in getattr(self, f'block{stage}'):
-                tokens = block(tokens, size)
+                if self.with_cp and torch.is_grad_enabled():
+                    tokens = checkpoint(block, tokens, size, use_reentrant=False)
+                else:
+                    tokens = block(tokens, size)
             x = to_map(getattr(self, f'norm{stage}')(tokens), size)
             maps.append(x)
         return tuple(maps)

@@ -67,6 +67,21 @@ class Adaptation(BaseSegmentor):
             self.after_step()
         return log_vars
 
+    def compile_networks(self, **options: Any) -> None:
+        """`torch.compile` for encoder and heads, in place: names in the state dict stay.
+
+        What is between them (mixing, the bank, losses) stays plain: it is little work, draws random
+        numbers and has branches. Every shape is compiled once.
+
+        Args:
+            **options: Of `torch.compile`.
+        """
+        for part in self._compilable():
+            part.compile(**{'dynamic': False, **options})
+
+    def _compilable(self) -> list[nn.Module]:
+        return self.student.compilable()
+
     def to_pixels(self, image: Tensor) -> Tensor:
         """Normalised `(B, 3, H, W)` -> RGB in [0, 1]."""
         return to_pixels(image, self.data_preprocessor.mean, self.data_preprocessor.std)

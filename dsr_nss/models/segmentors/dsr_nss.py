@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsr_nss.functional.pseudo_label import confident_share, pseudo_label
 from dsr_nss.models.batch_norm import frozen_running_statistics
@@ -110,6 +110,10 @@ class DSRNSS(Adaptation):
         self.teacher.copy_from(self.student)
         if self.feature_distance is not None:
             self.feature_distance.copy_from(self.student.backbone)
+
+    def _compilable(self) -> list[nn.Module]:
+        frozen = [] if self.feature_distance is None else [self.feature_distance.encoder]
+        return [*super()._compilable(), *self.teacher.model.compilable(), *frozen]
 
     def after_step(self) -> None:
         """The teacher follows the student."""

@@ -1,0 +1,52 @@
+"""What the device can do: the floor under every figure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from dsr_nss.benchmark.timing import measure
+from dsr_nss.engine.environment import describe_environment
+
+_DTYPES = {None: torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+def matmul_peak(device: torch.device, amp: str | None) -> float:
+    """FLOP/s of a large square matrix product, 2 a multiply-add, the best of several.
+
+    Args:
+        device: Where.
+        amp: `'bf16'`, `'fp16'`, or None for float32.
+    """
+    side = 8192 if device.type == 'cuda' else 2048
+    a = torch.randn(side, side, device=device).to(_DTYPES[amp])
+    (timing,) = measure([lambda: a @ a], device, warmup=3, repeats=10)
+    return 2 * side**3 / timing.spread[0]
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes/s read plus bytes/s written of a large copy, the best of several."""
+    source = torch.zeros(2**28 if device.type == 'cuda' else 2**26, device=device)
+    target = torch.empty_like(source)
+    (timing,) = measure([lambda: target.copy_(source)], device, warmup=2, repeats=8)
+    return 2 * source.numel() * source.element_size() / timing.spread[0]
+
+
+def describe_device(device: torch.device) -> Mapping[str, Any]:
+    """What stands beside every figure: device, threads, versions, commit."""
+    environment = describe_environment()
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else _cpu_name()
+    return {
+        'device': name,
+        'threads': torch.get_num_threads(),
+        'torch': environment['torch'],
+        'commit': environment['git_commit'],
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open('/proc/cpuinfo') as file:
+            return next(line.split(':')[1].strip() for line in file if 'model name' in line)
+    except (OSError, StopIteration):
+        return 'CPU'

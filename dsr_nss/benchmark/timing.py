@@ -1,0 +1,102 @@
+"""Repeated measurements on a CPU or a GPU."""
+
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Repeated measurements of one thing.
+
+    Attributes:
+        samples: Seconds, in the order of measurement.
+    """
+
+    samples: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.samples)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The fastest and the slowest, in seconds."""
+        return min(self.samples), max(self.samples)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        low, high = self.spread
+        return {'median_s': self.median, 'min_s': low, 'max_s': high, 'repeats': len(self.samples)}
+
+    def __str__(self) -> str:
+        low, high = self.spread
+        return f'{_seconds(self.median)} ({_seconds(low)} to {_seconds(high)})'
+
+
+def _seconds(value: float) -> str:
+    return f'{1000 * value:.1f} ms' if value < 1 else f'{value:.2f} s'
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done what it was asked; a CPU already has."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def measure(
+    work: Sequence[Callable[[], Any]], device: torch.device, *, warmup: int, repeats: int
+) -> list[Timing]:
+    """Times several pieces of work in turns, so that what else the machine does hits all alike.
+
+    Args:
+        work: Functions without arguments.
+        device: Where they compute.
+        warmup: Calls of each before the clock starts.
+        repeats: Timed calls of each.
+
+    Returns:
+        One `Timing` for each of `work`.
+    """
+    for _ in range(warmup):
+        for function in work:
+            function()
+    samples: list[list[float]] = [[] for _ in work]
+    for _ in range(repeats):
+        for function, times in zip(work, samples, strict=True):
+            synchronise(device)
+            start = time.perf_counter()
+            function()
+            synchronise(device)
+            times.append(time.perf_counter() - start)
+    return [Timing(tuple(times)) for times in samples]
+
+
+def peak_memory(work: Callable[[], Any], device: torch.device) -> int:
+    """The most bytes that a call holds beyond what was held before, without warm-up.
+
+    On a GPU by the allocator's own count, on a CPU by adding up what the profiler saw being
+    allocated and freed.
+    """
+    if device.type == 'cuda':
+        synchronise(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        synchronise(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # or it writes to stderr that there is no GPU
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        work()
+    kineto = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+    changes = [(event.start_ns(), event.nbytes()) for event in kineto if event.name() == '[memory]']
+    return max(0, *itertools.accumulate(size for _, size in sorted(changes, key=itemgetter(0))))

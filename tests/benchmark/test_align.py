@@ -1,0 +1,40 @@
+"""The naive forms compute what ours does; an aligner and the correlation have times."""
+
+import pytest
+import torch
+
+from dsr_nss.benchmark.align import (
+    benchmark_align,
+    benchmark_correlation,
+    shifted_products,
+    unfolded,
+)
+from dsr_nss.engine.config import read_config
+from dsr_nss.engine.errors import ConfigError
+from dsr_nss.functional.correlation import local_correlation
+
+CPU = torch.device('cpu')
+
+
+@pytest.mark.parametrize('naive', [shifted_products, unfolded])
+def test_naive_forms_are_the_same_correlation(naive):
+    torch.manual_seed(0)
+    target, reference = torch.randn(2, 2, 3, 11, 13, dtype=torch.float64)
+    torch.testing.assert_close(naive(target, reference), local_correlation(target, reference))
+
+
+def test_an_aligner_is_timed(repo_root):
+    config = read_config(repo_root / 'configs/demo/dsr_hrda_nightscape.py')
+    costs = benchmark_align(config, CPU, size=(32, 48), warmup=0, repeats=2)
+    assert list(costs) == ['Identity'] and len(costs['Identity'].timing.samples) == 2
+    without = read_config(repo_root / 'configs/demo/classmix_hrda_nightscape.py')
+    with pytest.raises(ConfigError, match='no model.refinement.aligner'):
+        benchmark_align(without, CPU, size=(32, 48), warmup=0, repeats=2)
+
+
+def test_unfolding_holds_every_neighbour_at_once():
+    shape = (1, 16, 32, 32)
+    costs = benchmark_correlation(CPU, shape=shape, warmup=0, repeats=1)
+    assert set(costs) == {'local_correlation', 'shifted products', 'unfold'}
+    assert costs['unfold'].peak_memory > 81 * 16 * 32 * 32 * 4
+    assert costs['local_correlation'].peak_memory < costs['unfold'].peak_memory / 4

@@ -1,0 +1,43 @@
+"""Timing in turns, and memory by what is allocated."""
+
+import pytest
+import torch
+
+from dsr_nss.benchmark.timing import Timing, measure, peak_memory
+
+CPU = torch.device('cpu')
+
+
+def test_work_is_done_in_turns_after_the_warm_up():
+    calls = []
+    work = [lambda: calls.append('a'), lambda: calls.append('b')]
+    timings = measure(work, CPU, warmup=1, repeats=3)
+    assert ''.join(calls) == 'ab' + 3 * 'ab'
+    assert [len(timing.samples) for timing in timings] == [3, 3]
+    assert all(sample >= 0 for timing in timings for sample in timing.samples)
+
+
+def test_median_and_spread():
+    timing = Timing((0.5, 0.1, 2.0, 0.2))
+    assert timing.median == pytest.approx(0.35)
+    assert timing.spread == (0.1, 2.0)
+    assert str(timing) == '350.0 ms (100.0 ms to 2.00 s)'
+    assert timing.as_dict() == {
+        'median_s': pytest.approx(0.35), 'min_s': 0.1, 'max_s': 2.0, 'repeats': 4,
+    }  # fmt: skip
+
+
+def test_peak_memory_counts_what_is_held_at_once():
+    mebi = 2**20
+
+    def one_after_the_other() -> None:
+        for _ in range(3):
+            torch.zeros(mebi, dtype=torch.uint8)
+
+    def all_at_once() -> None:
+        kept = [torch.zeros(mebi, dtype=torch.uint8) for _ in range(3)]
+        assert kept
+
+    assert peak_memory(one_after_the_other, CPU) == pytest.approx(mebi, rel=0.01)
+    assert peak_memory(all_at_once, CPU) == pytest.approx(3 * mebi, rel=0.01)
+    assert peak_memory(lambda: None, CPU) == 0
