@@ -3,19 +3,21 @@
 Two thirds of the time of a PNG decoder go into zlib. `deflate` (libdeflate) inflates two to three
 times as fast, and `pyspng` (libspng) undoes the row filters faster than OpenCV and Pillow; so the
 pixels are inflated by the first and handed to the second as a PNG whose data are stored instead of
-compressed. `pip install 'dsr_nss[fast]'` brings both. The pixels are the same either way.
+compressed. `pip install -e .[fast]` brings both. The pixels are the same either way.
 """
 
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 try:
-    import deflate
-    import pyspng
+    deflate: Any = import_module('deflate')
+    pyspng: Any = import_module('pyspng')
 except ImportError:  # one of them is not enough
     deflate = pyspng = None
 
@@ -25,7 +27,6 @@ WITH_ALPHA = (4, 6)
 _CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1}
 #: Most bytes of one stored block.
 _BLOCK = 65535
-
 
 _in_use = True
 
