@@ -99,4 +99,5 @@ def peak_memory(work: Callable[[], Any], device: torch.device) -> int:
         work()
     kineto = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
     changes = [(event.start_ns(), event.nbytes()) for event in kineto if event.name() == '[memory]']
-    return max(0, *itertools.accumulate(size for _, size in sorted(changes, key=itemgetter(0))))
+    sizes = (size for _, size in sorted(changes, key=itemgetter(0)))
+    return max(itertools.accumulate(sizes, initial=0))
