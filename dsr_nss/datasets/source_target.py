@@ -17,6 +17,7 @@ from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.pixel_cache import CachedFiles
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
 from dsr_nss.datasets.rare_class_sampling import RareClassSampling
+from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.datasets.stages import stage
 
 
@@ -89,7 +90,8 @@ class SourceTargetDataset(Dataset):
                 crop_size=self.crop_size,
                 **rare_class_sampling,
             )
-        self._orders: dict[str, tuple[int, np.ndarray]] = {}
+        self._source_order = ShuffledPasses(len(self.source), seed=seed, stream=1)
+        self._target_order = ShuffledPasses(len(self), seed=seed, stream=2)
         self._pixels: PixelSource = (
             DecodedFiles() if cache is None else CachedFiles(cache, self.files())
         )
@@ -146,7 +148,7 @@ class SourceTargetDataset(Dataset):
 
     def _source_item(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
         draw = self.sampling.draw(rng) if self.sampling else None
-        index = draw.index if draw else self._shuffled('source', number, len(self.source))
+        index = draw.index if draw else self._source_order[number]
         info = self.source.get_data_info(index)
         file, label_file = info['img_path'], info['seg_map_path']
         image = self._pixels.read(PixelFile(file, False, self.source_scale))
@@ -178,7 +180,7 @@ class SourceTargetDataset(Dataset):
 
     def _night_item(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
         assert self.target is not None
-        info = self.target.get_data_info(self._shuffled('target', number, len(self.target)))
+        info = self.target.get_data_info(self._target_order[number])
         file, reference_file = info['img_path'], info['reference_path']
         night = self._pixels.read(PixelFile(file, False, self.target_scale))
         reference = None
@@ -206,15 +208,6 @@ class SourceTargetDataset(Dataset):
             'night_file': file,
             'reference_file': reference_file or '',
         }
-
-    def _shuffled(self, name: str, number: int, size: int) -> int:
-        """Element `number` of endlessly repeated passes, each in its own seeded order."""
-        epoch, position = divmod(number, size)
-        if self._orders.get(name, (-1, None))[0] != epoch:
-            stream = (0, 1) if name == 'source' else (0, 2)
-            sequence = np.random.SeedSequence((self.seed, epoch), spawn_key=stream)
-            self._orders[name] = (epoch, np.random.default_rng(sequence).permutation(size))
-        return int(self._orders[name][1][position])
 
 
 def _infos(dataset: RoadSceneDataset | None) -> Iterator[dict[str, Any]]:
