@@ -20,7 +20,8 @@ CONFIGS = sorted(
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
 def test_config_reads_without_unknown_names_and_says_how_to_run_it(path):
     config = read_config(path)
-    assert config.model.type in ('DSRNSS', 'SourceOnly')
+    aligns = path.parent.name == 'align'
+    assert config.model.type in (('WarpConsistency',) if aligns else ('DSRNSS', 'SourceOnly'))
     command = f'python tools/train.py {path.relative_to(ROOT)}'
     assert command in path.read_text().split('"""')[1]
 
@@ -41,7 +42,34 @@ def shrink(student) -> None:
         head.in_channels = channels[-1] if head.type == 'DeepLabV2Head' else channels
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if path.parent.name == 'align'], ids=lambda p: p.stem
+)
+def test_matching_model_builds_and_the_images_are_larger_than_its_crop(path):
+    config = read_config(path)
+    if config.model.pyramid.type == 'BackbonePyramid':
+        pytest.importorskip('timm')
+    model = MODELS.build(config.model)
+    crop, size = model.crop_size, config.train_dataloader.dataset.size
+    ratios = [size[i] / crop[i] for i in (0, 1)]
+    assert all(1.4 < ratio < 1.5 for ratio in ratios)
+    assert model.bipath_start <= config.train_cfg.max_iters
+    second = 'stage2' in path.stem
+    assert model.visibility_mask == second and bool(config.model.get('init_cfg')) == second
+
+
+def test_the_second_stage_starts_where_the_first_one_ends():
+    first = read_config(ROOT / 'configs/align/uawarpc_megadepth.py')
+    second = read_config(ROOT / 'configs/align/uawarpc_megadepth_stage2.py')
+    end = f'work_dirs/uawarpc_megadepth/iter_{first.train_cfg.max_iters}.pth'
+    assert second.model.init_cfg.checkpoint == end
+    assert first.train_dataloader == second.train_dataloader
+    assert first.train_dataloader.batch_size == 6
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if path.parent.name != 'align'], ids=lambda p: p.stem
+)
 def test_model_builds(path):
     config = read_config(path)
     if config.model.student.backbone.type == 'EfficientNetLite0':

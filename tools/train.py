@@ -72,7 +72,8 @@ def main() -> int:
         print('stopped at once; nothing was saved after the last checkpoint', file=sys.stderr)
         return 130
     if is_main_process() and checkpoint is not None:
-        print(f'\nTrained. Test it with:\n    python tools/test.py {args.config} {checkpoint}')
+        tool = 'test_align' if config.model.type == 'WarpConsistency' else 'test'
+        print(f'\nTrained. Test it with:\n    python tools/{tool}.py {args.config} {checkpoint}')
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0

@@ -16,6 +16,7 @@ from dsr_nss.checkpoints import mit, resnet, uawarpc
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.image_pairs import PairDataset
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
 from dsr_nss.datasets.preparation.completeness import inspect
 from dsr_nss.datasets.published import PUBLISHED
@@ -136,7 +137,9 @@ def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
             report.say(f'  {where}: {file} ({Path(file).stat().st_size / 2**20:.0f} MiB)')
         else:
             hint = f' {hints[0]}.' if 'backbone' in where and hints else ''
-            if 'aligner' in where and 'UAWarpC' in kinds:
+            if 'pyramid' in where and 'VGG16Pyramid' in kinds:
+                hint = f' {uawarpc.VGG16_HINT.format(path=file)}.'
+            elif 'aligner' in where and 'UAWarpC' in kinds:
                 hint = f' {uawarpc.HINT.format(path=file)}.'
             report.fail(f'{where}: the weight file {file} does not exist.{hint}')
     for kind in kinds:
@@ -172,7 +175,11 @@ def _types(node: Any) -> set[str]:
 
 
 def _check_training_data(report: Report, settings: Mapping[str, Any]) -> None:
-    """Source and target one by one, then the two together with one item."""
+    """Source and target one by one, then the two together with one item; or image pairs."""
+    kind = DATASETS.get(settings['type'])
+    if isinstance(kind, type) and issubclass(kind, PairDataset):
+        _check_pairs(report, settings)
+        return
     parts = [name for name in ('source', 'target') if settings.get(name)]
     good = True
     for name in parts:
@@ -196,6 +203,23 @@ def _check_training_data(report: Report, settings: Mapping[str, Any]) -> None:
             for name, share in zip(names, dataset.sampling.probabilities, strict=True)
         ]
         report.say(f'  rare-class sampling draws: {", ".join(shares)}')
+
+
+def _check_pairs(report: Report, settings: Mapping[str, Any]) -> None:
+    """All pairs of a training of dense matching; some of them are opened."""
+    report.say('Training: image pairs')
+    try:
+        dataset: PairDataset = DATASETS.build(dict(settings))
+        for number in range(min(SAMPLES, len(dataset))):
+            dataset[number]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        report.fail(str(error))
+        return
+    paired = sum(pair.reference is not None for pair in dataset.pairs)
+    size = 'x'.join(str(n) for n in dataset.size)
+    report.say(
+        f'  {dataset.title}: {len(dataset)} images, {paired} with a reference; all to {size}'
+    )
 
 
 def _check_set(report: Report, settings: Mapping[str, Any], fatal: bool) -> bool:

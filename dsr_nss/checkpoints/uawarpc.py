@@ -50,7 +50,8 @@ HEAD_NAMES = tuple(
 HINT = (
     'It holds the weights of the matching network. Convert a published one with `python '
     'tools/convert_checkpoint.py FILE {path} --as uawarpc` (of a DSR-NSS or Refign checkpoint, or '
-    'UAWarpC trained on MegaDepth; see docs/alignment.md). To run without alignment: '
+    'UAWarpC trained on MegaDepth), or train one: `python tools/train.py '
+    'configs/align/uawarpc_megadepth.py` (docs/alignment.md). To run without alignment: '
     '`--cfg-options model.refinement.aligner.type=Identity`'
 )
 VGG16_HINT = (

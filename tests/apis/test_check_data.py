@@ -136,6 +136,35 @@ def test_missing_matcher_file(config, tmp_path):
     assert 'tools/convert_checkpoint.py FILE matcher.pth' in problem and 'type=Identity' in problem
 
 
+@pytest.fixture
+def pairs(tmp_path):
+    """Config of a training of dense matching; all is there but VGG-16's weights."""
+    for i in range(2):
+        write_image(tmp_path / f'images/{i}.png', np.random.default_rng(i))
+    pyramid = dict(type='VGG16Pyramid', init_cfg=dict(type='Pretrained', checkpoint='vgg16.pth'))
+    images = dict(type='FolderDataset', images=str(tmp_path / 'images'))
+    return Config(
+        dict(
+            custom_imports=dict(imports=['dsr_nss'], allow_failed_imports=False),
+            model=dict(type='WarpConsistency', crop_size=(16, 16), pyramid=pyramid),
+            train_dataloader=dict(
+                dataset=dict(type='ReferencePairs', images=images, size=(24, 24))
+            ),
+            optim_wrapper=dict(type='OptimWrapper'),
+            train_cfg=dict(max_iters=1),
+        )
+    )
+
+
+def test_image_pairs_of_dense_matching(pairs, tmp_path):
+    report = check(pairs, tmp_path)
+    (problem,) = report.problems
+    assert 'vgg16.pth does not exist' in problem and 'torchvision' in problem
+    assert '2 images, 0 with a reference; all to 24x24' in '\n'.join(report.lines)
+    (tmp_path / 'images/1.png').write_bytes(b'no image')
+    assert any('images/1.png' in problem for problem in check(pairs, tmp_path).problems)
+
+
 def test_missing_resnet_file(config, tmp_path):
     start = dict(type='Pretrained', checkpoint='resnet18.pth')
     config.model.student.backbone = dict(type='ResNetEncoder', depth=18, init_cfg=start)

@@ -1,0 +1,46 @@
+"""AdaBN, a baseline without training: batch norm statistics of a checkpoint, anew on night images.
+
+    python tools/adapt_batch_norm.py configs/demo/source_only_hrda_nightscape.py \
+        work_dirs/source_only_hrda_nightscape/iter_600.pth adabn.pth
+    python tools/test.py configs/demo/source_only_hrda_nightscape.py adabn.pth
+
+The night images are those that the config trains on.
+"""
+
+import argparse
+import sys
+
+import torch
+
+from dsr_nss.apis.adapt_batch_norm import adapt_batch_norm
+from dsr_nss.apis.models import PREFIXES, read_model_config
+from dsr_nss.engine.launch import EXPLAINED, explain
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Batch norm statistics of a checkpoint, taken anew on the night images that '
+        'the config trains on (AdaBN).'
+    )
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('destination', help='the checkpoint to write; tools/test.py takes it')
+    parser.add_argument('--model', choices=sorted(PREFIXES), default='student')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        config = read_model_config(args.config)
+        done = adapt_batch_norm(config, args.checkpoint, args.destination, args.model, args.device)
+    except EXPLAINED as error:
+        return explain(error, args.debug)
+    print(f'{args.destination}: {done.norms} batch norms, statistics of {done.images} images')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
