@@ -1,0 +1,174 @@
+"""The true flow of nightscape as an aligner: what perfect alignment would give."""
+
+from functools import cached_property
+from pathlib import Path
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from dsr_nss.models.refine.aligners import UNINFORMED, Alignment, WeightlessAligner
+
+_SUFFIX = '_rgb_anon.png'
+IMAGES = 'dark_zurich/rgb_anon/train/night'
+FLOWS = 'truth/flow'
+
+
+@MODELS.register_module()
+class TrueFlow(WeightlessAligner):
+    """Flow and confidence from the truth of nightscape's dark_zurich train pairs (an oracle).
+
+    An aligner sees images alone, so each night image is looked up by its pixels: it must be a crop
+    of a train image, mirrored or not, at its own size. The day image is not read; it must be the
+    same crop of the reference. The match is of whole crops, byte by byte.
+
+    Args:
+        data_root: Folder of the nightscape, with `dark_zurich` and `truth`. It is read when the
+            first image is aligned.
+        informed: Confidence 1, and 0 where the truth says `occluded` (the point is hidden by day,
+            or a dynamic object covers it in either view). False: 0.5 everywhere, as of aligners
+            that know nothing, so that the flow alone is better than theirs.
+        **kwargs: See `WeightlessAligner`.
+    """
+
+    def __init__(
+        self, *, data_root: str = 'data/nightscape', informed: bool = True, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.data_root = Path(data_root)
+        self.informed = informed
+
+    @torch.no_grad()
+    def forward(self, night: Tensor, day: Tensor) -> Alignment:
+        """Align two batches `(B, 3, H, W)` of RGB in [0, 1].
+
+        Raises:
+            FileNotFoundError: The folder is no nightscape, or an image has no flow.
+            ValueError: A night image is no crop of the set, or a flow file is damaged.
+        """
+        pixels = (night.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        found = [self._truth_of(image) for image in pixels]
+        flow = torch.from_numpy(np.stack([flow for flow, _ in found])).to(night.device)
+        if self.informed:
+            shown = np.stack([~occluded for _, occluded in found])[:, None]
+            confidence = torch.from_numpy(shown).to(night.device, torch.float32)
+        else:
+            confidence = torch.full_like(flow[:, :1], UNINFORMED)
+        aligned = torch.ones(len(night), dtype=torch.bool, device=night.device)
+        return Alignment(flow, confidence, aligned)
+
+    @cached_property
+    def _images(self) -> dict[str, np.ndarray]:
+        """All train night images by the stem of their frame, `(H, W, 3)` uint8 RGB."""
+        folder = self.data_root / IMAGES
+        files = sorted(folder.rglob(f'*{_SUFFIX}'))
+        if not files:
+            raise FileNotFoundError(
+                f'TrueFlow: no night images in {folder}; set data_root to a nightscape '
+                '(`python tools/make_nightscape.py data/nightscape` makes one)'
+            )
+        return {path.name.removesuffix(_SUFFIX): _read_rgb(path) for path in files}
+
+    def _truth_of(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flow `(2, h, w)` float32 and occlusion `(h, w)` bool of a crop `(h, w, 3)` uint8."""
+        for mirrored in (False, True):
+            seen = np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop
+            for stem, image in self._images.items():
+                corner = find_crop(image, seen)
+                if corner is not None:
+                    flow, occluded = read_flow(self.data_root / FLOWS / f'{stem}.npz')
+                    return cut_flow(flow, occluded, corner, crop.shape[:2], mirrored)
+        raise ValueError(
+            f'TrueFlow: a night image of {crop.shape[0]}x{crop.shape[1]} (height x width) is no '
+            f'crop of an image in {self.data_root / IMAGES}. It aligns that set only, without '
+            'target_scale; set aligner.data_root to the set that is trained on'
+        )
+
+
+def find_crop(image: np.ndarray, crop: np.ndarray) -> tuple[int, int] | None:
+    """Where a crop was cut from an image.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        crop: `(h, w, 3)` uint8.
+
+    Returns:
+        (top, left) of the first place with exactly these pixels, None if there is none.
+    """
+    height, width = crop.shape[:2]
+    if height > image.shape[0] or width > image.shape[1]:
+        return None
+    # the liveliest row: an even one would be found in too many places
+    row = int(crop.std(axis=(1, 2)).argmax())
+    needle, haystack = crop[row].tobytes(), image.tobytes()
+    place = haystack.find(needle)
+    while place >= 0:
+        y, rest = divmod(place, 3 * image.shape[1])
+        top, left = y - row, rest // 3
+        if rest % 3 == 0 and 0 <= top <= image.shape[0] - height:
+            # a needle that goes on in the next row gives a narrower cut, which is not equal
+            if np.array_equal(image[top : top + height, left : left + width], crop):
+                return top, left
+        place = haystack.find(needle, place + 1)
+    return None
+
+
+def cut_flow(
+    flow: np.ndarray,
+    occluded: np.ndarray,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    mirrored: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Truth of the same crop, mirrored or not, of both views.
+
+    Cutting the same box out of both views leaves every flow as it is; mirroring both turns its x.
+
+    Args:
+        flow: `(2, H, W)` float32 in pixels, x first.
+        occluded: `(H, W)` bool.
+        corner: (top, left) of the crop.
+        size: (height, width) of it.
+        mirrored: Whether the crop was mirrored after cutting.
+
+    Returns:
+        `(2, h, w)` float32 and `(h, w)` bool.
+    """
+    rows = slice(corner[0], corner[0] + size[0])
+    columns = slice(corner[1], corner[1] + size[1])
+    flow, occluded = flow[:, rows, columns].copy(), occluded[rows, columns]
+    if mirrored:
+        flow, occluded = flow[..., ::-1].copy(), occluded[:, ::-1]
+        flow[0] *= -1
+    return flow, occluded.copy()
+
+
+def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A flow file of nightscape's truth.
+
+    Returns:
+        Flow `(2, H, W)` float32 in pixels, x first, and `occluded` `(H, W)` bool.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is damaged or lacks an entry.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'TrueFlow: {path} does not exist; make the nightscape anew')
+    try:
+        with np.load(path) as file:
+            return file['flow'], file['occluded']
+    except (BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
+        raise ValueError(
+            f'{path} is no flow file of a nightscape ({error}); make the nightscape anew'
+        ) from error
+
+
+def _read_rgb(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f'{path}: cannot be decoded; make the nightscape anew')
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
