@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dsr_nss.apis.models import use_scope
+from dsr_nss.apis.models import initialise_quietly, use_scope
 from dsr_nss.datasets.alignment_truth import POINT_SETS, TruePair, Truth, true_pairs
 from dsr_nss.datasets.images import read_image
 from dsr_nss.engine.errors import ConfigError
@@ -125,7 +125,7 @@ def _trained_pyramid(settings: dict | None) -> dict | None:
 
 def _ready(settings: dict, device: str) -> nn.Module:
     aligner = MODELS.build(settings)
-    aligner.init_weights()
+    initialise_quietly(aligner)
     return aligner.to(device).eval()
 
 

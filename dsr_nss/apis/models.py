@@ -1,6 +1,7 @@
 """From a config and a checkpoint to a segmentor that is ready to predict."""
 
 import copy
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModule, revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -193,3 +195,14 @@ def _spread_palette(number: int) -> list[list[int]]:
             rest >>= 3
         colours.append(colour)
     return colours
+
+
+def initialise_quietly(module: BaseModule) -> None:
+    """Its `init_weights()`, without the lines that mmengine writes for every parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        module.init_weights()
+    finally:
+        logger.setLevel(level)

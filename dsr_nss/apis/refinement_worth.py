@@ -1,6 +1,5 @@
 """What alignment is worth: the refined pseudo-label of each aligner against the truth."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from dsr_nss.apis.evaluate import default_device
-from dsr_nss.apis.models import load_model
+from dsr_nss.apis.models import initialise_quietly, load_model
 from dsr_nss.apis.pictures import write_picture
 from dsr_nss.apis.refinement_scores import Tally, aligner_names, confidence_bins, flat_results
 from dsr_nss.classes import CLASSES
@@ -286,13 +284,7 @@ def _build(settings: dict[str, Any], aligner: dict[str, Any], device: str) -> nn
         module = MODELS.build({**settings, 'aligner': aligner})
     except (KeyError, TypeError) as error:
         raise ConfigError(f'aligner {aligner["type"]} cannot be built: {error}') from error
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # mmengine would write some lines for every parameter
-    try:
-        module.aligner.init_weights()
-    finally:
-        logger.setLevel(level)
+    initialise_quietly(module.aligner)
     return module.to(device)
 
 

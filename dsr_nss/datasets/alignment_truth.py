@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,8 +64,8 @@ def true_pairs(data: str, data_root: str | Path | None = None) -> list[TruePair]
         if data == 'nightscape':
             pairs = nightscape_pairs(root)
         else:
-            file, images = POINT_SETS[data]
-            pairs = listed_pairs(root / file, root / images)
+            points, images = POINT_SETS[data]
+            pairs = listed_pairs(root / points, root / images)
     else:
         file = Path(data)
         if file.suffix.lower() != '.csv':
@@ -94,7 +95,7 @@ def nightscape_pairs(root: Path) -> list[TruePair]:
                 f'{flow} is not there: only a set that tools/make_nightscape.py made has true flow'
             )
         target, reference = Path(info['img_path']), Path(info['reference_path'])
-        pairs.append(TruePair(stem, target, reference, lambda file=flow: read_flow(file)))
+        pairs.append(TruePair(stem, target, reference, partial(read_flow, flow)))
     return pairs
 
 
@@ -155,7 +156,7 @@ def listed_pairs(file: Path, root: Path) -> list[TruePair]:
 def _flow_pair(row: dict[str, str], root: Path) -> TruePair:
     flow = root / row['flow'].strip()
     target, reference = root / row['target'].strip(), root / row['reference'].strip()
-    return TruePair(target.stem, target, reference, lambda: read_flow(flow))
+    return TruePair(target.stem, target, reference, partial(read_flow, flow))
 
 
 def _point_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[TruePair]:
@@ -175,5 +176,5 @@ def _point_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[Tru
             f'{reader.line_num - 1:05d}_{target.stem}',
             target,
             folder / row['source_image'].strip(),
-            lambda truth=truth: truth,
+            partial(Truth._make, truth),
         )

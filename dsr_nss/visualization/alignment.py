@@ -123,7 +123,7 @@ def _errors(
         _show(ax, title, picture, cmap='magma', vmin=0, vmax=highest)
     else:
         _show(ax, title, np.full((*size, 3), 0.8))
-        ax.scatter(*points.T, c=error, cmap='magma', vmin=0, vmax=highest, s=9)
+        ax.scatter(points[:, 0], points[:, 1], c=error, cmap='magma', vmin=0, vmax=highest, s=9)
     _bar(figure, ax, 'magma', highest, 'px')
 
 
