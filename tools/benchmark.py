@@ -1,7 +1,11 @@
 """Measure how fast things are here, as ratios in one run.
 
+python tools/benchmark.py all configs/dsr_hrda_darkzurich.py --out work_dirs/benchmark
+python tools/benchmark.py all --toy
+python tools/benchmark.py device
 python tools/benchmark.py step configs/dsr_hrda_darkzurich.py --amp bf16 --out work_dirs/benchmark
 python tools/benchmark.py step configs/demo/dsr_hrda_nightscape.py --compare configs/demo/OTHER.py
+python tools/benchmark.py growth configs/dsr_hrda_darkzurich.py --amp bf16 --crops 512 1024
 python tools/benchmark.py align configs/dsr_hrda_darkzurich.py --size 1024x1024
 python tools/benchmark.py data configs/dsr_hrda_darkzurich.py --stages --cache data/cache
 python tools/benchmark.py data configs/dsr_hrda_darkzurich.py --soak 20 --workers 8
@@ -9,6 +13,7 @@ python tools/benchmark.py infer configs/dsr_hrda_darkzurich.py --stages
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,12 +26,17 @@ from dsr_nss.apis import read_model_config
 from dsr_nss.apis.files import make_folder, write_bytes, write_json
 from dsr_nss.benchmark.align import benchmark_align, benchmark_correlation
 from dsr_nss.benchmark.data import format_data, report_data, soak
-from dsr_nss.benchmark.device import describe_device
+from dsr_nss.benchmark.device import describe_device, format_device, report_device
+from dsr_nss.benchmark.everything import EXIT_OUT_OF_MEMORY, as_dict, plan, run_parts, summary
+from dsr_nss.benchmark.growth import BANKS, BATCHES, CROPS, format_growth, report_growth
 from dsr_nss.benchmark.infer import format_infer, report_infer
 from dsr_nss.benchmark.report import format_costs, format_steps, report_steps, stage_table
+from dsr_nss.benchmark.timing import is_out_of_memory, time_limit
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.visualization.stages import stage_bars
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,23 +46,56 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest='verb', required=True)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('config')
-    common.add_argument(
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument('--device', choices=('cpu', 'cuda'), help='default: cuda if there is one')
+    shared.add_argument('--json', metavar='FILE', help='write all figures there')
+    shared.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
         help='fields to override, of --compare too',
     )  # fmt: skip
-    common.add_argument('--device', choices=('cpu', 'cuda'), help='default: cuda if there is one')
+    limit = argparse.ArgumentParser(add_help=False)
+    limit.add_argument(
+        '--limit', type=float, default=math.inf, metavar='SECONDS',
+        help='repeat less often where measuring would take longer',
+    )  # fmt: skip
+    common = argparse.ArgumentParser(add_help=False, parents=[shared, options, limit])
+    common.add_argument('config')
     common.add_argument('--warmup', type=int, default=2, help='not timed')
     common.add_argument('--repeats', type=int, default=10, help='timed')
-    common.add_argument('--json', metavar='FILE', help='write all figures there')
-    common.add_argument('--debug', action='store_true', help='show the traceback of every error')
+
+    every = verbs.add_parser('all', parents=[shared, options], help='all of these, in time')
+    every.add_argument(
+        'config', nargs='?', default=str(ROOT / 'configs/dsr_hrda_darkzurich.py'),
+        help='default: %(default)s',
+    )  # fmt: skip
+    every.add_argument('--out', metavar='DIR', help='pictures of the stages')
+    every.add_argument('--toy', action='store_true', help='rehearse with tiny sizes, for a CPU')
+    every.add_argument(
+        '--budget-minutes', type=float, default=8.0, metavar='MINUTES',
+        help='for all of it (%(default)g): fewer repeats where the time runs out',
+    )  # fmt: skip
+
+    verbs.add_parser('device', parents=[shared, limit], help='what the device can do at most')
 
     step = verbs.add_parser('step', parents=[common], help='a training step')
     step.add_argument('--compare', metavar='CONFIG', help='time this one in turns with the first')
     step.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'))
     step.add_argument('--stages', action='store_true', help='where the time goes')
     step.add_argument('--out', metavar='DIR', help='picture of the stages (implies --stages)')
+
+    growth = verbs.add_parser('growth', parents=[common], help='how a step grows with its sizes')
+    growth.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'))
+    for name, values, what in (
+        ('crops', CROPS, 'sides of square crops'),
+        ('batches', BATCHES, 'source images a step'),
+        ('banks', None, f'stored images ({" ".join(map(str, BANKS))} if there is a bank)'),
+    ):
+        listed = '' if values is None else f' ({" ".join(map(str, values))})'
+        growth.add_argument(
+            f'--{name}', nargs='*', type=int, default=values, metavar='N', help=what + listed
+        )
 
     align = verbs.add_parser('align', parents=[common], help='aligner and local correlation')
     align.add_argument('--size', type=_size, default=(1024, 1024), metavar='HxW')
@@ -94,6 +137,36 @@ def _size(text: str) -> tuple[int, int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH') from None
     return height, width
+
+
+def run_all(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    config = read_config(args.config, args.cfg_options)
+    out = None if args.out is None else make_folder(args.out)
+    parts = plan(config, options=args.cfg_options, device=args.device, toy=args.toy)
+    outcomes = run_parts(parts, Path(__file__), seconds=60 * args.budget_minutes, out=out)
+    print(f'\n{summary(outcomes)}')
+    return as_dict(outcomes)
+
+
+def run_device(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    report = report_device(device)
+    print(format_device(report))
+    return report
+
+
+def run_growth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    report = report_growth(
+        read_config(args.config, args.cfg_options),
+        device,
+        crops=args.crops,
+        batches=args.batches,
+        banks=args.banks,
+        amp=args.amp,
+        warmup=args.warmup,
+        repeats=args.repeats,
+    )
+    print(format_growth(report))
+    return report
 
 
 def run_step(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
@@ -164,7 +237,15 @@ def run_data(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     return {**described, **report}
 
 
-_VERBS = {'step': run_step, 'align': run_align, 'data': run_data, 'infer': run_infer}
+_VERBS = {
+    'all': run_all,
+    'device': run_device,
+    'step': run_step,
+    'growth': run_growth,
+    'align': run_align,
+    'data': run_data,
+    'infer': run_infer,
+}
 
 
 def main() -> int:
@@ -172,12 +253,19 @@ def main() -> int:
     register_all_modules()
     device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     try:
-        report = _VERBS[args.verb](args, device)
+        with time_limit(getattr(args, 'limit', math.inf)):
+            report = _VERBS[args.verb](args, device)
         if args.json:
             write_json(Path(args.json), report)
     except EXPLAINED as error:
         return explain(error, args.debug)
-    return 0
+    except RuntimeError as error:
+        if not is_out_of_memory(error) or args.debug:
+            raise
+        print(f'error: out of memory: {str(error).splitlines()[0]}', file=sys.stderr)
+        return EXIT_OUT_OF_MEMORY
+    failed = any(part['status'] == 'failed' for part in report.get('parts', {}).values())
+    return 1 if failed else 0
 
 
 if __name__ == '__main__':

@@ -11,7 +11,14 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.benchmark.step import forget_weights
-from dsr_nss.benchmark.timing import Timing, measure, peak_memory
+from dsr_nss.benchmark.timing import (
+    OUT_OF_MEMORY,
+    Timing,
+    is_out_of_memory,
+    measure,
+    peak_memory,
+    release_memory,
+)
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.functional.correlation import local_correlation
 
@@ -23,15 +30,17 @@ class Cost:
     """Time and memory of one thing.
 
     Attributes:
-        timing: See `Timing`.
+        timing: See `Timing`; None: the device's memory did not suffice.
         peak_memory: Bytes, see `timing.peak_memory`.
     """
 
-    timing: Timing
+    timing: Timing | None
     peak_memory: int
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
+        if self.timing is None:
+            return {'failed': OUT_OF_MEMORY}
         return self.timing.as_dict() | {'peak_memory': self.peak_memory}
 
 
@@ -112,8 +121,20 @@ def unfolded(target: Tensor, reference: Tensor) -> Tensor:
 def _costs(
     work: Mapping[str, Callable[[], Any]], device: torch.device, warmup: int, repeats: int
 ) -> dict[str, Cost]:
-    timings = measure(list(work.values()), device, warmup=warmup, repeats=repeats)
-    peaks = [peak_memory(function, device) for function in work.values()]
-    return {
-        name: Cost(timing, peak) for name, timing, peak in zip(work, timings, peaks, strict=True)
-    }
+    peaks = {name: _peak(function, device) for name, function in work.items()}
+    possible = [name for name, peak in peaks.items() if peak is not None]
+    timings = measure([work[name] for name in possible], device, warmup=warmup, repeats=repeats)
+    timed = dict(zip(possible, timings, strict=True))
+    return {name: Cost(timed.get(name), peak or 0) for name, peak in peaks.items()}
+
+
+def _peak(function: Callable[[], Any], device: torch.device) -> int | None:
+    """As `peak_memory`, of the second call; None: there is not enough."""
+    try:
+        function()  # the libraries' workspaces are allocated once
+        return peak_memory(function, device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    release_memory(device)  # the error is gone, and with it the frames that held the tensors
+    return None

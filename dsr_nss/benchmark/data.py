@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset, default_collate
 
 from dsr_nss.benchmark.loader_memory import MemoryWatch, peak_memory_of, watch_memory
-from dsr_nss.benchmark.timing import Timing, synchronise
+from dsr_nss.benchmark.timing import Timing, rounds, synchronise
 from dsr_nss.datasets import png, stages
 from dsr_nss.engine.runner import AdaptationRunner
 
@@ -79,7 +79,7 @@ def benchmark_items(
     """
     samples: dict[str, list[dict[str, float]]] = {name: [] for name in datasets}
     with _one_thread():
-        for batch in range(warmup + repeats):
+        for batch in chain(range(warmup), (warmup + i for i in rounds(repeats))):
             numbers = range(batch * batch_size, (batch + 1) * batch_size)
             for name, dataset in datasets.items():
                 seconds = _batch(dataset, numbers, device)
@@ -142,11 +142,11 @@ def benchmark_loader(config: Config, *, workers: int, warmup: int, repeats: int)
         for _ in islice(batches, warmup + 2 * workers):  # the loader reads two batches ahead
             pass
         times = [time.perf_counter()]
-        for _ in islice(batches, repeats):
+        for _ in zip(rounds(repeats), batches, strict=False):
             times.append(time.perf_counter())
         peaks = peak_memory_of([child.pid for child in multiprocessing.active_children()])
     samples = tuple(after - before for before, after in zip(times, times[1:], strict=False))
-    rate = repeats * batch_size / (times[-1] - times[0])
+    rate = len(samples) * batch_size / (times[-1] - times[0])
     return LoaderTiming(workers, Timing(samples), rate, peaks)
 
 
@@ -281,7 +281,8 @@ def format_data(report: Mapping[str, Any], show_stages: bool) -> str:
         peak = max(loader['peak_memory'], default=0) / 2**20
         lines += [
             f'  {loader["workers"]} worker(s): {loader["items_per_s"]:.1f} items/s, '
-            f'a batch of {report["batch_size"]} every {_span(loader["batch"])}, '
+            f'a batch of {report["batch_size"]} every {_span(loader["batch"])}, median of '
+            f'{loader["batch"]["repeats"]}, '
             f'at most {peak:.0f} MiB resident each',
             f'  steps of {report["step_time_s"]:g} s need {row["workers_for_step_time"]} worker(s)',
         ]

@@ -1,5 +1,6 @@
 """Floating-point operations of a training step, counted without computing anything."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -25,6 +26,8 @@ def count_step(config: Config) -> dict[str, float]:
     Returns:
         Stage -> FLOPs. The backward pass is one stage.
     """
+    config = copy.deepcopy(config)
+    config.pop('compile', None)  # the count is the same, and `meta` cannot compile
     with torch.device('meta'):
         model, optim_wrapper = build_step(config, torch.device('meta'), amp=None)
     items = random_items(config)

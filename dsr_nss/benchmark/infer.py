@@ -300,11 +300,14 @@ def format_infer(report: Mapping[str, Any], device: Mapping[str, Any], stages: b
     rows = report['stages'] if stages else {'windows': report['stages']['windows']}
     lines += [_row(name, row) for name, row in rows.items()]
     lines.append(_row(EVALUATION, report[EVALUATION]))
+    timings = [timing for row in (*rows.values(), report[EVALUATION]) for timing in row.values()]
+    fewest = min(timing['repeats'] for timing in timings)
     rate = 1 / report['stages']['windows'][OURS]['median_s']
     memory = ', '.join(f'{k} {v / 2**20:.0f} MiB' for k, v in report['peak_memory'].items())
     return '\n'.join(
         [
             *lines,
+            f'medians of at least {fewest} repeat(s)',
             f'network alone {rate:.3g} images/s; {EVALUATION}: a set of {report["images"]} '
             'without the network',
             f'memory from the windows to the classes: {memory}',

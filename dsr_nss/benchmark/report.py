@@ -11,6 +11,7 @@ from dsr_nss.benchmark.align import Cost
 from dsr_nss.benchmark.device import copy_bandwidth, describe_device, matmul_peak
 from dsr_nss.benchmark.flops import count_step
 from dsr_nss.benchmark.step import StepTiming, benchmark_step
+from dsr_nss.benchmark.timing import OUT_OF_MEMORY
 
 #: The length of the paper's run; what a step takes is projected to it.
 PAPER_STEPS = 40_000
@@ -120,9 +121,15 @@ def format_costs(costs: Mapping[str, Cost], device: Mapping[str, Any], title: st
         [
             f'{title}; {device["device"]}, {device["threads"]} thread(s), torch '
             f'{device["torch"]}, commit {device["commit"]}',
-            *(
-                f'  {name:{width}s}  {cost.timing!s:32s} {cost.peak_memory / 2**20:8.0f} MiB'
-                for name, cost in costs.items()
-            ),
+            *(f'  {name:{width}s}  {_cost(cost)}' for name, cost in costs.items()),
         ]
+    )
+
+
+def _cost(cost: Cost) -> str:
+    if cost.timing is None:
+        return OUT_OF_MEMORY
+    return (
+        f'{cost.timing!s:32s} {cost.peak_memory / 2**20:8.0f} MiB  '
+        f'{len(cost.timing.samples)} repeat(s)'
     )

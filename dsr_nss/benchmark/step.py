@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmseg.registry import MODELS
 
 from dsr_nss.benchmark.stages import StageMeter, clock, metered
-from dsr_nss.benchmark.timing import Timing, measure, peak_memory
+from dsr_nss.benchmark.timing import Timing, measure, peak_memory, rounds
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.launch import use_amp
 from dsr_nss.models.segmentors.adaptation import Adaptation
@@ -91,7 +91,7 @@ def _stages(
     meter = StageMeter(clock(device))
     steps = []
     with metered(model, optim_wrapper, meter):
-        for _ in range(repeats):
+        for _ in rounds(repeats):
             model.train_step(items, optim_wrapper)
             steps.append(meter.take())
     names = dict.fromkeys(name for step in steps for name in step)
@@ -106,6 +106,9 @@ def build_step(
     config: Config, device: torch.device, *, amp: str | None
 ) -> tuple[Adaptation, OptimWrapper]:
     """The model and the optimiser of a training, with random weights.
+
+    As in training, the networks are compiled if the config says so (`compile`), and cuDNN tries its
+    algorithms if `env_cfg` says so.
 
     Raises:
         ConfigError: Not the config of an adaptation.
@@ -125,6 +128,9 @@ def build_step(
             '(DSRNSS, SourceOnly)'
         )
     model.to(device).train()
+    if compiled := config.get('compile'):
+        model.compile_networks(**({} if compiled is True else compiled))
+    torch.backends.cudnn.benchmark = bool(config.get('env_cfg', {}).get('cudnn_benchmark'))
     return model, build_optim_wrapper(model, config.optim_wrapper)
 
 

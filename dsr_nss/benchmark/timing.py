@@ -1,16 +1,26 @@
 """Repeated measurements on a CPU or a GPU."""
 
+import gc
 import itertools
+import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+
+#: In the place of what the device's memory did not suffice for.
+OUT_OF_MEMORY = 'out of memory'
+
+#: When measurements should end, on the clock `time.perf_counter`.
+_deadline: ContextVar[float] = ContextVar('deadline', default=math.inf)
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,53 @@ def _seconds(value: float) -> str:
     return f'{1000 * value:.1f} ms' if value < 1 else f'{value:.2f} s'
 
 
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """While inside, measurements are repeated less often where the time runs out.
+
+    Args:
+        seconds: For all measurements inside. One repeat of each is always made, so this is no hard
+            limit.
+    """
+    token = _deadline.set(time.perf_counter() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def time_left() -> float:
+    """Seconds that `time_limit` has left, not below 0; infinite outside of one."""
+    return max(0.0, _deadline.get() - time.perf_counter())
+
+
+def rounds(repeats: int) -> Iterator[int]:
+    """`range(repeats)`, cut short when half of what `time_limit` had left is over.
+
+    Half, so that what is measured next has time too. The first round is always made.
+    """
+    end = time.perf_counter() + time_left() / 2
+    for i in range(repeats):
+        if i > 0 and time.perf_counter() >= end:
+            return
+        yield i
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device's memory did not suffice, by the allocator or a library on top of it."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and 'ALLOC_FAILED' in str(error)
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Gives what nothing holds any more back to the device."""
+    gc.collect()
+    if device.type == 'cuda':
+        synchronise(device)
+        torch.cuda.empty_cache()
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until a GPU has done what it was asked; a CPU already has."""
     if device.type == 'cuda':
@@ -62,16 +119,16 @@ def measure(
         work: Functions without arguments.
         device: Where they compute.
         warmup: Calls of each before the clock starts.
-        repeats: Timed calls of each.
+        repeats: Timed calls of each; fewer where a `time_limit` asks for it.
 
     Returns:
         One `Timing` for each of `work`.
     """
-    for _ in range(warmup):
+    for _ in rounds(warmup):
         for function in work:
             function()
     samples: list[list[float]] = [[] for _ in work]
-    for _ in range(repeats):
+    for _ in rounds(repeats):
         for function, times in zip(work, samples, strict=True):
             synchronise(device)
             start = time.perf_counter()

@@ -5,12 +5,19 @@ foreach kernels of the optimiser and the schedule then run once a tensor. Here: 
 """
 
 import copy
+from typing import Any
 
+import torch
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from dsr_nss.engine.errors import ConfigError
+
+#: Optimisers whose step is one kernel a group on a GPU, unless the config chooses another.
+FUSED_ON_CUDA = ('Adam', 'AdamW')
+#: What chooses how an optimiser computes; the config's own choice stands.
+_KERNEL_FIELDS = ('fused', 'foreach', 'capturable', 'differentiable')
 
 #: Parts of parameter names that say "position embedding"; those are not decayed.
 POSITION_NAMES = ('pos_embed', 'position_embed', 'absolute_pos', 'relative_position', 'pos_block')
@@ -25,6 +32,11 @@ class GroupedOptimWrapperConstructor:
     The encoder is every parameter with `backbone` in its path. Norms and biases (all parameters
     with at most one dimension) and position embeddings are not decayed. Parameters that do not
     require a gradient (the teacher, frozen copies) are left out.
+
+    Adam and AdamW of float32 parameters on a GPU are fused, which holds no copies of the gradients
+    and takes the loss scale of float16 without waiting for the device; `fused=False` in `optimizer`
+    switches that off. A resumed run computes as this run is built, whatever the checkpoint was
+    written with.
 
     Args:
         optim_wrapper_cfg: The rest of `optim_wrapper`; `optimizer` names the optimiser.
@@ -51,7 +63,11 @@ class GroupedOptimWrapperConstructor:
         wrapper = dict(self.wrapper_config)
         optimizer = dict(wrapper.pop('optimizer'))
         groups = self.parameter_groups(model, optimizer)
-        wrapper['optimizer'] = OPTIMIZERS.build({**optimizer, 'params': groups})
+        if _fused_by_default(optimizer, groups):
+            optimizer['fused'] = True
+        built = OPTIMIZERS.build({**optimizer, 'params': groups})
+        built.register_load_state_dict_pre_hook(_keep_kernel)
+        wrapper['optimizer'] = built
         return OPTIM_WRAPPERS.build({'type': 'OptimWrapper', **wrapper})
 
     def parameter_groups(self, model: nn.Module, optimizer: dict) -> list[dict]:
@@ -75,3 +91,29 @@ class GroupedOptimWrapperConstructor:
                 group['weight_decay'] = 0.0
             groups.append(group)
         return groups
+
+
+def _fused_by_default(optimizer: dict, groups: list[dict]) -> bool:
+    parameters = [parameter for group in groups for parameter in group['params']]
+    return (
+        optimizer.get('type') in FUSED_ON_CUDA
+        and not any(name in optimizer for name in _KERNEL_FIELDS)
+        and all(_on_cuda(p) and p.dtype is torch.float32 for p in parameters)
+    )
+
+
+def _on_cuda(parameter: nn.Parameter) -> bool:
+    return parameter.is_cuda
+
+
+def _keep_kernel(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint's groups say of kernels is replaced by what this optimiser was built with.
+
+    Or a fused optimiser would step plainly after an older checkpoint, and a plain step refuses the
+    loss scale that a gradient scaler hands to a fused optimiser.
+    """
+    built = {
+        key: optimizer.defaults[key] for key in ('fused', 'foreach') if key in optimizer.defaults
+    }
+    groups = [{**group, **built} for group in state_dict['param_groups']]
+    return {**state_dict, 'param_groups': groups}

@@ -9,6 +9,7 @@ from dsr_nss.benchmark.align import (
     shifted_products,
     unfolded,
 )
+from dsr_nss.benchmark.report import format_costs
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.functional.correlation import local_correlation
@@ -38,3 +39,16 @@ def test_unfolding_holds_every_neighbour_at_once():
     assert set(costs) == {'local_correlation', 'shifted products', 'unfold'}
     assert costs['unfold'].peak_memory > 81 * 16 * 32 * 32 * 4
     assert costs['local_correlation'].peak_memory < costs['unfold'].peak_memory / 4
+
+
+def test_a_form_with_too_little_memory_is_a_row(monkeypatch):
+    def fail(target, reference):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr('dsr_nss.benchmark.align.unfolded', fail)
+    costs = benchmark_correlation(CPU, shape=(1, 4, 9, 9), warmup=0, repeats=2)
+    assert costs['unfold'].as_dict() == {'failed': 'out of memory'}
+    assert len(costs['local_correlation'].timing.samples) == 2
+    device = dict(device='a CPU', threads=1, torch='2', commit='abc')
+    lines = format_costs(costs, device, 'pair').splitlines()
+    assert lines[3].split() == ['unfold', 'out', 'of', 'memory'] and '2 repeat(s)' in lines[1]

@@ -103,3 +103,87 @@ def test_missing_rate_is_an_error():
     config = dict(optimizer=dict(type='AdamW'))
     with pytest.raises(ConfigError, match='lr'):
         GroupedOptimWrapperConstructor(config)(Adaptation())
+
+
+# ---- fused kernels ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_on_cuda(monkeypatch):
+    """Takes the CPU for a GPU where kernels are chosen; torch has fused ones for both."""
+    monkeypatch.setattr('dsr_nss.engine.optim_constructor._on_cuda', lambda parameter: True)
+
+
+def filled(seed=0):
+    torch.manual_seed(seed)
+    model = Adaptation()
+    for parameter in model.student.parameters():
+        nn.init.normal_(parameter)
+    return model
+
+
+def run(model, optimizer, steps, scale=None):
+    """Steps with made-up gradients, multiplied by the scale that the optimiser is told."""
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        for parameter in model.student.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator) * (scale or 1.0)
+        if scale is not None:  # as `GradScaler.step` does for an optimiser that takes them
+            assert optimizer._step_supports_amp_scaling
+            optimizer.grad_scale = torch.tensor(scale)
+            optimizer.found_inf = torch.tensor(0.0)
+        optimizer.step()
+        if scale is not None:
+            del optimizer.grad_scale, optimizer.found_inf
+    return [parameter.detach().clone() for parameter in model.student.parameters()]
+
+
+def test_fused_on_a_gpu_only(as_on_cuda, monkeypatch):
+    assert build(Adaptation()).defaults['fused'] is True
+    assert build(Adaptation(), fused=False).defaults['fused'] is False
+    assert build(Adaptation(), foreach=True).defaults['fused'] is None
+    assert build(Adaptation().half()).defaults['fused'] is None
+    sgd = dict(optimizer=dict(type='SGD', lr=0.1))
+    assert GroupedOptimWrapperConstructor(sgd)(Adaptation()).optimizer.defaults['fused'] is None
+    monkeypatch.undo()
+    assert build(Adaptation()).defaults['fused'] is None
+
+
+@pytest.mark.parametrize('scale', [None, 1024.0])
+def test_fused_steps_are_the_plain_ones(as_on_cuda, scale):
+    plain, fused = filled(), filled()
+    expected = run(plain, build(plain, fused=False), 3)
+    for mine, theirs in zip(run(fused, build(fused), 3, scale), expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_a_resumed_run_computes_as_it_is_built(as_on_cuda, first):
+    model = filled()
+    before = build(model, fused=first)
+    run(model, before, 2)
+    optimizer = build(model, fused=not first)
+    optimizer.load_state_dict(before.state_dict())
+    assert {group['fused'] for group in optimizer.param_groups} == {not first}
+    assert before.state_dict()['param_groups'][0]['fused'] is first  # left as it was
+    states = [optimizer.state[p]['step'] for p in model.student.parameters()]
+    assert {float(step) for step in states} == {2.0}
+    run(model, optimizer, 1, scale=None if first else 8.0)  # a plain step refuses a scale
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+@pytest.mark.parametrize('clip', [None, dict(max_norm=1.0)])
+def test_fused_with_loss_scaling_on_a_gpu(clip):
+    results = []
+    for fused in (True, False):
+        model = filled().cuda()
+        optimizer = dict(type='AdamW', lr=6e-4, fused=fused)
+        config = dict(type='AdaptiveAmpOptimWrapper', dtype='fp16', optimizer=optimizer)
+        wrapper = GroupedOptimWrapperConstructor({**config, 'clip_grad': clip})(model)
+        for _ in range(3):
+            with wrapper.optim_context(model):
+                loss = model.student.backbone.linear(torch.ones(2, 8, device='cuda')).square()
+            wrapper.update_params(loss.float().mean())
+        results.append([p.detach().clone() for p in model.student.parameters()])
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs)
