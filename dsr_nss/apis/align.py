@@ -143,7 +143,7 @@ def measure_alignment(
 
     Nightscape and lists of flows are measured at the size of the files. The published sets of
     points are resized to a shorter side of 480 pixels, target and reference each with its own
-    aspect ratio; there errors are measured. Networks match images of one size, so the reference is
+    aspect ratio; there errors are measured, of the points inside of both. Networks match images of one size, so the reference is
     shown to them at the size of the target.
 
     Args:
@@ -187,7 +187,9 @@ def _measure(
     alignment: Alignment = aligner(*(_pixels(image, device) for image in (target, reference)))
     flow = alignment.flow[0].float().cpu().numpy()
 
-    truth: Truth = pair.read()
+    truth = pair.read()
+    if side is not None:
+        truth = _inside(truth, files)
     points = rescaled(truth.points, files[0].shape, sizes[0])
     true_match = rescaled(truth.matches, files[1].shape, sizes[1])
     found = rescaled(points + _at(flow, points).T, sizes[0], sizes[1])
@@ -195,6 +197,15 @@ def _measure(
     confidence = alignment.confidence[0, 0].float().cpu().numpy()
     match = Match(pair.name, target, reference, flow, confidence, points, error)
     return match, truth.visible, bool(alignment.aligned[0])
+
+
+def _inside(truth: Truth, files: Sequence[np.ndarray]) -> Truth:
+    """Without the points that a list places outside of an image, as published."""
+    ends = [np.array([image.shape[1], image.shape[0]]) - 1 for image in files]
+    kept = np.ones(len(truth.points), bool)
+    for places, end in zip((truth.points, truth.matches), ends, strict=True):
+        kept &= ((places >= 0) & (places <= end)).all(1)
+    return Truth(truth.points[kept], truth.matches[kept], None)
 
 
 def _evaluated_size(image: np.ndarray, side: int | None) -> Size:

@@ -1,8 +1,9 @@
 """How good a flow is, and how well its uncertainty tells where it is not.
 
 End-point error and PCK as the matching literature counts them (GLU-Net, PDC-Net): AEPE is the mean
-over images of an image's mean error, PCK the share of all pixels. Sparsification as PDC-Net and Ilg
-et al., "Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow", ECCV 2018.
+over images of an image's mean error, PCK the share of all pixels. Sparsification after Ilg et al.,
+"Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow", ECCV 2018; PDC-Net's has other
+steps (docs/alignment.md).
 """
 
 from dataclasses import dataclass, field

@@ -63,8 +63,8 @@ def pair_figure(
     figure.suptitle(f'{name}: end-point error {error.mean():.1f} px' if len(error) else name)
     longest = float(np.percentile(np.hypot(flow[0], flow[1]), 99)) or 1.0
     pictures = (
-        ('target (night)', target),
-        ('reference (day)', reference),
+        ('target', target),
+        ('reference', reference),
         ('reference, warped, over the target', _blend(target, warped)),
     )
     for ax, (title, picture) in zip(axes[:3], pictures, strict=True):
@@ -97,9 +97,11 @@ def _show(ax: Axes, title: str, picture: np.ndarray, **kwargs) -> None:
     ax.set_axis_off()
 
 
-def _bar(figure: Figure, ax: Axes, colours: str, highest: float, label: str) -> None:
+def _bar(
+    figure: Figure, ax: Axes, colours: str, highest: float, label: str, extend: str = 'neither'
+) -> None:
     scale = ScalarMappable(Normalize(0, highest), colours)
-    figure.colorbar(scale, ax=ax, label=label, fraction=0.025, pad=0.01)
+    figure.colorbar(scale, ax=ax, label=label, fraction=0.025, pad=0.01, extend=extend)
 
 
 def _wheel(ax: Axes) -> None:
@@ -124,7 +126,7 @@ def _errors(
     else:
         _show(ax, title, np.full((*size, 3), 0.8))
         ax.scatter(points[:, 0], points[:, 1], c=error, cmap='magma', vmin=0, vmax=highest, s=9)
-    _bar(figure, ax, 'magma', highest, 'px')
+    _bar(figure, ax, 'magma', highest, 'px', extend='max')
 
 
 def sparsification_figure(regions: Mapping[str, Sparsification]) -> Figure:

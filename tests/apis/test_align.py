@@ -69,10 +69,12 @@ def test_point_sets_are_measured_at_a_shorter_side_of_480(tmp_path):
     """Target 24x32 -> 480x640, twenty times; reference 48x60 -> 480x600, ten times."""
     for name, size in (('a', (48, 60)), ('b', (24, 32))):
         write_image(tmp_path / f'img/{name}.png', np.random.default_rng(0), size)
-    (tmp_path / 'test6511.csv').write_text(HEAD + ',a.png,b.png,6,5,4,3\n')
+    (tmp_path / 'test6511.csv').write_text(HEAD + ',a.png,b.png,6;60;6,5;5;5,4;4;4,3;3;24\n')
     aligner = Shift(2, 3)
     report = measure_alignment(aligner, 'robotcar', tmp_path)
     assert aligner.seen[0].shape == aligner.seen[1].shape == (1, 3, 480, 640)
+    # the second point lies outside of the reference, the third outside of the target
+    assert report.scores['all'].pixels == 1
     # target (4, 3) -> (89.5, 69.5); found (91.5, 72.5), of 600 columns 92 * 15/16 - 0.5 = 85.75
     # true: (6, 5) -> (64.5, 54.5)
     assert report.scores['all'].aepe == pytest.approx(np.hypot(85.75 - 64.5, 72.5 - 54.5))

@@ -4,17 +4,7 @@ import numpy as np
 import pytest
 
 from dsr_nss.evaluation.alignment import FRACTIONS, AlignmentScores, Sparsification, sparsification
-
-
-def reference_curve(error, order):
-    """Remove one pixel after the other, the last of the largest first; average what is left."""
-    pixels = sorted(range(len(error)), key=lambda i: order[i])
-    values = []
-    for fraction in [i / 20 for i in range(20)]:
-        remove = min(int(fraction * len(pixels)), len(pixels) - 1)
-        left = pixels[: len(pixels) - remove]
-        values.append(sum(error[i] for i in left) / len(left) / (sum(error) / len(error)))
-    return values
+from tests.reference.alignment import aepe, area, pck, sparsification_curve
 
 
 def test_by_hand():
@@ -35,8 +25,23 @@ def test_curves_equal_the_reference(count):
     rng = np.random.default_rng(count)
     error, doubt = rng.exponential(3, count), rng.random(count)
     curve, oracle = sparsification(error, doubt)
-    assert curve == pytest.approx(reference_curve(error, doubt), rel=1e-12)
-    assert oracle == pytest.approx(reference_curve(error, error), rel=1e-12)
+    assert curve == pytest.approx(sparsification_curve(error, doubt), rel=1e-12)
+    assert oracle == pytest.approx(sparsification_curve(error, error), rel=1e-12)
+
+
+def test_sums_over_images_equal_the_reference():
+    rng = np.random.default_rng(0)
+    images = [rng.exponential(3, count) for count in (5, 40, 333)]
+    doubts = [error + rng.exponential(3, len(error)) for error in images]
+    scores = AlignmentScores()
+    for error, doubt in zip(images, doubts, strict=True):
+        scores.add(error, doubt)
+    assert scores.aepe == pytest.approx(aepe(images), rel=1e-12)
+    for threshold in (1.0, 3.0, 5.0):
+        assert scores.pck[threshold] == pytest.approx(pck(images, threshold), rel=1e-12)
+    pairs = list(zip(images, doubts, strict=True))
+    ause = [area(sparsification_curve(e, d)) - area(sparsification_curve(e, e)) for e, d in pairs]
+    assert scores.sparsification.ause == pytest.approx(np.mean(ause), rel=1e-9)
 
 
 def test_images_count_alike_in_aepe_and_pixels_in_pck():

@@ -30,7 +30,7 @@ def test_a_pair_has_six_panels(points):
         np.full(points, 2.0),
     )
     titles = [ax.get_title(loc='left') for ax in figure.axes[:6]]
-    assert titles[0] == 'target (night)' and titles[-1] == 'end-point error'
+    assert titles[0] == 'target' and titles[-1] == 'end-point error'
     assert '2.0 px' in figure.get_suptitle()
     figure.canvas.draw()
 
