@@ -143,8 +143,8 @@ def measure_alignment(
 
     Nightscape and lists of flows are measured at the size of the files. The published sets of
     points are resized to a shorter side of 480 pixels, target and reference each with its own
-    aspect ratio; there errors are measured, of the points inside of both. Networks match images of one size, so the reference is
-    shown to them at the size of the target.
+    aspect ratio; there errors are measured, of the points inside of both. Networks match images of
+    one size, so the reference is shown to them at the size of the target.
 
     Args:
         aligner: From `build_aligner`.

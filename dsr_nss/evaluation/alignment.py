@@ -2,8 +2,8 @@
 
 End-point error and PCK as the matching literature counts them (GLU-Net, PDC-Net): AEPE is the mean
 over images of an image's mean error, PCK the share of all pixels. Sparsification after Ilg et al.,
-"Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow", ECCV 2018; PDC-Net's has other
-steps (docs/alignment.md).
+"Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow", ECCV 2018; PDC-Net's has
+other steps (docs/alignment.md).
 """
 
 from dataclasses import dataclass, field
