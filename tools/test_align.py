@@ -50,6 +50,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('name either a CONFIG (and CKPT) or --aligner')
     if args.limit is not None and args.limit < 1:
         parser.error('--limit must be at least 1')
+    if args.pictures < 0:
+        parser.error('--pictures must be at least 0')
     return args
 
 
@@ -62,6 +64,8 @@ def main() -> int:
             config = read_model_config(args.config)
             aligner = build_aligner(config, args.checkpoint, args.device)
         folder = make_folder(args.out) if args.out else None
+        if args.json:
+            make_folder(Path(args.json).parent)  # now, not after all the work
 
         def draw(match: Match) -> None:
             if folder is not None:
@@ -77,11 +81,15 @@ def main() -> int:
             device=args.device,
         )
         name = args.aligner or Path(args.config).stem
-        print(format_alignment(report, name, args.data))
-        if folder is not None and write_sparsification(folder, report):
+        kind = type(aligner).__name__
+        print(format_alignment(report, f'{name} ({kind})', args.data))
+        if folder is not None:
+            write_sparsification(folder, report)
             print(f'pictures: {folder}')
         if args.json:
-            write_json(args.json, {'aligner': name, 'data': args.data, **report.flat()})
+            write_json(
+                args.json, {'aligner': kind, 'name': name, 'data': args.data, **report.flat()}
+            )
             print(f'numbers: {args.json}')
     except EXPLAINED as error:
         return explain(error, args.debug)

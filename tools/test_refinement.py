@@ -3,7 +3,7 @@
     python tools/test_refinement.py configs/demo/dsr_hrda_nightscape.py \
         work_dirs/dsr_hrda_nightscape/iter_600.pth --json worth.json --out worth
     python tools/test_refinement.py CONFIG CHECKPOINT --aligner identity --aligner true_flow \
-        --aligner uawarpc=work_dirs/uawarpc_nightscape/iter_1000.pth \
+        --aligner uawarpc=work_dirs/uawarpc_nightscape/iter_1400.pth \
         --align-config configs/align/uawarpc_nightscape.py
 
 The night prediction alone is always measured. docs/alignment.md explains the figures.
@@ -82,17 +82,17 @@ def main() -> int:
             out=args.out,
             device=args.device,
         )
+        print(f'pseudo-labels of the {args.model} of {args.checkpoint}')
+        kind = 'whole images' if args.whole else 'crops as in training'
+        print(f'{results["pairs"]} pairs, {results["views"]} views ({kind}); percent\n')
+        print(format_worth(results))
+        if args.out:
+            write_curves(results, args.out)
+            print(f'pictures: {args.out}')
+        if args.json:
+            print(f'scores: {write_json(args.json, results)}')
     except EXPLAINED as error:
         return explain(error, args.debug)
-    print(f'pseudo-labels of the {args.model} of {args.checkpoint}')
-    kind = 'whole images' if args.whole else 'crops as in training'
-    print(f'{results["pairs"]} pairs, {results["views"]} views ({kind}); percent\n')
-    print(format_worth(results))
-    if args.out:
-        write_curves(results, args.out)
-        print(f'pictures: {args.out}')
-    if args.json:
-        print(f'scores: {write_json(args.json, results)}')
     return 0
 
 

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dsr_nss.apis.models import load_model
 from dsr_nss.checkpoints.writing import save_checkpoint_file
-from dsr_nss.datasets.images import read_image
+from dsr_nss.datasets.pixels import DecodedFiles, PixelFile
 from dsr_nss.engine.errors import ConfigError
 
 
@@ -43,7 +43,8 @@ def adapt_batch_norm(
 ) -> AdaptedNorms:
     """Writes the network with the statistics of the config's training night images.
 
-    The images pass whole, one at a time, as in a test; every pass has the same weight.
+    The images pass one at a time, resized as in training (`target_scale`) and cut as in a test
+    (`test_cfg`); every pass has the same weight.
 
     Args:
         config: A training config with a target; see `dsr_nss.apis.models.load_model`.
@@ -57,7 +58,8 @@ def adapt_batch_norm(
         ConfigError: The config has no target, or the network no batch norm.
         DataError: An image cannot be used.
     """
-    target = config.get('train_dataloader', {}).get('dataset', {}).get('target')
+    training = config.get('train_dataloader', {}).get('dataset', {})
+    target, scale = training.get('target'), training.get('target_scale')
     if target is None:
         raise ConfigError('train_dataloader.dataset.target: the config names no target images')
     model = load_model(config, checkpoint, which, device)
@@ -70,13 +72,16 @@ def adapt_batch_norm(
         norm.momentum = None  # the mean over all passes
         norm.train()
     for i in range(len(images)):
-        _look(model, images.get_data_info(i)['img_path'])
+        size = None if scale is None else (int(scale[0]), int(scale[1]))
+        _look(model, PixelFile(images.get_data_info(i)['img_path'], False, size))
     save_checkpoint_file(Path(destination), {'meta': {}, 'state_dict': model.state_dict()})
     return AdaptedNorms(len(images), len(norms))
 
 
 @torch.no_grad()
-def _look(model: nn.Module, path: str) -> None:
-    bgr = torch.from_numpy(read_image(path)[..., ::-1].transpose(2, 0, 1).copy())
+def _look(model: nn.Module, file: PixelFile) -> None:
+    image = DecodedFiles().read(file).array
+    bgr = torch.from_numpy(image[..., ::-1].transpose(2, 0, 1).copy())
     batch = model.data_preprocessor({'inputs': [bgr], 'data_samples': None}, False)
-    model.encode_decode(batch['inputs'])
+    size = image.shape[:2]
+    model.inference(batch['inputs'], [dict(ori_shape=size, img_shape=size, pad_shape=size)])

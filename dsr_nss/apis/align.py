@@ -16,10 +16,12 @@ from tqdm import tqdm
 
 from dsr_nss.apis.models import initialise_quietly, use_scope
 from dsr_nss.datasets.alignment_truth import POINT_SETS, TruePair, Truth, true_pairs
+from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import read_image
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.evaluation.alignment import AlignmentScores
 from dsr_nss.models.refine import Alignment
+from dsr_nss.models.refine.aligners import WeightlessAligner
 
 Size = tuple[int, int]
 #: Aligners without weights, by the name that the command line has for them.
@@ -88,7 +90,8 @@ def build_aligner(config: Config, checkpoint: str | Path | None, device: str = '
         device: Where it goes.
 
     Raises:
-        ConfigError: The config has no aligner, or the matching network no checkpoint.
+        ConfigError: The config has no aligner, the matching network no checkpoint, or one is given
+            to an aligner without weights.
         FileNotFoundError: A weights file is not there.
         CheckpointError: It does not fit.
     """
@@ -105,6 +108,9 @@ def build_aligner(config: Config, checkpoint: str | Path | None, device: str = '
                 'the config has neither model.type=WarpConsistency nor model.refinement.aligner'
             )
     if checkpoint is not None:
+        kind = MODELS.get(settings['type'])
+        if isinstance(kind, type) and issubclass(kind, WeightlessAligner):
+            raise ConfigError(f'the aligner {settings["type"]} has no weights: leave CKPT out')
         settings['init_cfg'] = dict(type='Pretrained', checkpoint=str(checkpoint))
     return _ready(settings, device)
 
@@ -164,14 +170,19 @@ def measure_alignment(
     shown = set(np.linspace(0, len(pairs) - 1, min(watched, len(pairs))).round().astype(int))
     report = AlignmentReport({'all': AlignmentScores()})
     for i, pair in enumerate(tqdm(pairs, desc='aligning', leave=False, disable=None)):
-        match, visible, aligned = _measure(aligner, pair, side, device)
+        try:
+            match, visible, aligned = _measure(aligner, pair, side, device)
+            doubt = 1 - _at(match.confidence[None], match.points)[0]
+            report.scores['all'].add(match.error, doubt)
+            if visible is not None:
+                scores = report.scores.setdefault('visible', AlignmentScores())
+                scores.add(match.error[visible], doubt[visible])
+        except ValueError as error:  # what the aligner cannot take or should not give
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f'{pair.target}, {pair.reference}: {error}') from error
         report.pairs += 1
         report.aligned += aligned
-        doubt = 1 - _at(match.confidence[None], match.points)[0]
-        report.scores['all'].add(match.error, doubt)
-        if visible is not None:
-            scores = report.scores.setdefault('visible', AlignmentScores())
-            scores.add(match.error[visible], doubt[visible])
         if watch is not None and i in shown:
             watch(match)
     return report
@@ -188,6 +199,12 @@ def _measure(
     flow = alignment.flow[0].float().cpu().numpy()
 
     truth = pair.read()
+    if truth.size not in (None, files[0].shape[:2]):
+        height, width = files[0].shape[:2]
+        raise DataError(
+            f'{pair.target} is {height}x{width} (height x width) but its true flow is '
+            f'{truth.size[0]}x{truth.size[1]}'
+        )
     if side is not None:
         truth = _inside(truth, files)
     points = rescaled(truth.points, files[0].shape, sizes[0])

@@ -57,6 +57,7 @@ def write_sparsification(folder: Path, report: AlignmentReport) -> Path | None:
     curves = {region: scores.sparsification for region, scores in report.scores.items()}
     known = {region: curve for region, curve in curves.items() if curve is not None}
     if not known:
+        (folder / CURVE_FILE).unlink(missing_ok=True)  # of another aligner, from before
         return None
     save_png(sparsification_figure(known), folder / CURVE_FILE)
     return folder / CURVE_FILE

@@ -21,6 +21,7 @@ from mmengine.config import Config
 
 from dsr_nss.benchmark.report import PAPER_STEPS
 from dsr_nss.benchmark.timing import OUT_OF_MEMORY
+from dsr_nss.engine.errors import ConfigError
 
 #: Exit status of a part whose device has too little memory.
 EXIT_OUT_OF_MEMORY = 3
@@ -89,6 +90,10 @@ def plan(
         device: `'cpu'`, `'cuda'` or None: the device option of all parts.
         toy: Sizes so small that a CPU can rehearse everything; their times mean nothing.
     """
+    if config.model.get('student') is None:
+        raise ConfigError(
+            f'{config.filename} is not the config of an adaptation (no model.student)'
+        )
     given = {**(options or {}), **(_toy_options(config) if toy else {})}
     where = () if device is None else ('--device', device)
     repeats = _TOY_REPEATS if toy else ()
@@ -103,7 +108,8 @@ def plan(
 
     growing = '--warmup 1 --repeats 5'
     if toy:
-        growing = '--crops 128 192 --batches 1 2 --banks 1 4'
+        growing = '--crops 128 192 --batches 1 2'
+        growing += ' --banks 1 4' if config.model.get('bank') else ''
     pair = (f'{_CROP}x{_CROP}', '96x160') if toy else ('1024x1024', '1080x1920')
     images = '2' if toy else '4'
     aligner = (config.model.get('refinement') or {}).get('aligner')

@@ -165,7 +165,7 @@ class _Steps:
     def _try(self, case: Case) -> Measured | str:
         try:
             return self._measure(case)
-        except (RuntimeError, MemoryError) as error:
+        except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
         return OUT_OF_MEMORY  # the error is gone, and with it the frames that held the tensors

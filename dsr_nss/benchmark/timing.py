@@ -92,7 +92,9 @@ def rounds(repeats: int) -> Iterator[int]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device's memory did not suffice, by the allocator or a library on top of it."""
     return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and 'ALLOC_FAILED' in str(error)
+        isinstance(error, RuntimeError)
+        # of CUDA's libraries, and of torch's allocator on CPUs
+        and any(text in str(error) for text in ('ALLOC_FAILED', "can't allocate memory"))
     )
 
 

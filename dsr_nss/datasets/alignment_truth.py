@@ -1,11 +1,13 @@
 """Image pairs whose flow is known: nightscape's truth, and lists of corresponding points."""
 
 import csv
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,11 +22,13 @@ class Truth(NamedTuple):
         points: `(N, 2)` float64, x first, pixels of the target file; 0 is the centre of the first.
         matches: `(N, 2)` float64, the same of the reference file.
         visible: `(N,)` bool, whether the reference shows the point; None if that is not known.
+        size: (height, width) of a dense flow, which must be that of the target; None for points.
     """
 
     points: np.ndarray
     matches: np.ndarray
     visible: np.ndarray | None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,11 @@ class TruePair:
     read: Callable[[], Truth]
 
 
-#: Published sets of sparse points: name -> (list, folder of the images) below the data root.
+#: Published sets of sparse points: name -> list and folder of the images (as one or the other
+#: public reader has it), below the data root.
 POINT_SETS = {
     'megadepth': ('Test/test1600Pairs.csv', 'Test/test1600Pairs'),
-    'robotcar': ('test6511.csv', 'img'),
+    'robotcar': ('test6511.csv', 'img', 'images'),
 }
 #: What `--data` takes beside the name of a list.
 NAMES = ('nightscape', *POINT_SETS)
@@ -64,8 +69,9 @@ def true_pairs(data: str, data_root: str | Path | None = None) -> list[TruePair]
         if data == 'nightscape':
             pairs = nightscape_pairs(root)
         else:
-            points, images = POINT_SETS[data]
-            pairs = listed_pairs(root / points, root / images)
+            points, *folders = POINT_SETS[data]
+            found = [root / folder for folder in folders if (root / folder).is_dir()]
+            pairs = listed_pairs(root / points, (found or [root / folders[0]])[0])
     else:
         file = Path(data)
         if file.suffix.lower() != '.csv':
@@ -105,7 +111,7 @@ def read_flow(path: Path) -> Truth:
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: It is damaged or has other arrays.
+        DataError: It is damaged, has other arrays, or is not finite where it is valid.
     """
     if not path.is_file():
         raise FileNotFoundError(f'the flow {path} does not exist')
@@ -113,7 +119,7 @@ def read_flow(path: Path) -> Truth:
         with np.load(path) as content:
             flow = content['flow'].astype(np.float64)
             masks = {k: content[k].astype(bool) for k in ('valid', 'occluded') if k in content}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f'{path}: no flow can be read from it ({error})') from None
     shape = flow.shape[1:]
     if flow.ndim != 3 or len(flow) != 2 or any(mask.shape != shape for mask in masks.values()):
@@ -121,7 +127,10 @@ def read_flow(path: Path) -> Truth:
     rows, columns = np.nonzero(masks.get('valid', np.isfinite(flow).all(0)))
     points = np.stack([columns, rows], 1).astype(np.float64)
     visible = ~masks['occluded'][rows, columns] if 'occluded' in masks else None
-    return Truth(points, points + flow[:, rows, columns].T, visible)
+    known = flow[:, rows, columns].T
+    if not np.isfinite(known).all():
+        raise DataError(f'{path}: the flow is not finite at pixels that are valid')
+    return Truth(points, points + known, visible, (flow.shape[1], flow.shape[2]))
 
 
 def listed_pairs(file: Path, root: Path) -> list[TruePair]:
@@ -144,7 +153,7 @@ def listed_pairs(file: Path, root: Path) -> list[TruePair]:
         reader = csv.DictReader(stream)
         columns = set(reader.fieldnames or ())
         if {'target', 'reference', 'flow'} <= columns:
-            return [_flow_pair(row, root) for row in reader]
+            return list(_flow_pairs(reader, file, root))
         if {'source_image', 'target_image', *_POINTS} <= columns:
             return list(_point_pairs(reader, file, root))
     raise DataError(
@@ -153,10 +162,26 @@ def listed_pairs(file: Path, root: Path) -> list[TruePair]:
     )
 
 
-def _flow_pair(row: dict[str, str], root: Path) -> TruePair:
-    flow = root / row['flow'].strip()
-    target, reference = root / row['target'].strip(), root / row['reference'].strip()
-    return TruePair(target.stem, target, reference, partial(read_flow, flow))
+def _cells(row: dict[str, str], names: Sequence[str], where: str) -> list[str]:
+    cells = [(row[name] or '').strip() for name in names]
+    empty = [name for name, cell in zip(names, cells, strict=True) if not cell]
+    if empty:
+        raise DataError(f'{where}: no {empty[0]}')
+    return cells
+
+
+def _flow_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[TruePair]:
+    for row in reader:
+        where = f'{file}, line {reader.line_num}'
+        target, reference, flow = _cells(row, ('target', 'reference', 'flow'), where)
+        if not (root / flow).is_file():
+            raise FileNotFoundError(f'{where}: the flow {root / flow} does not exist')
+        yield TruePair(
+            f'{reader.line_num - 1:05d}_{Path(target).stem}',
+            root / target,
+            root / reference,
+            partial(read_flow, root / flow),
+        )
 
 
 def _point_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[TruePair]:
@@ -171,10 +196,10 @@ def _point_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[Tru
         reference_x, reference_y, x, y = coordinates
         truth = Truth(np.stack([x, y], 1), np.stack([reference_x, reference_y], 1), None)
         folder = root / (row.get('scene') or '.').strip('/ ')
-        target = folder / row['target_image'].strip()
+        target, reference = _cells(row, ('target_image', 'source_image'), where)
         yield TruePair(
-            f'{reader.line_num - 1:05d}_{target.stem}',
-            target,
-            folder / row['source_image'].strip(),
+            f'{reader.line_num - 1:05d}_{Path(target).stem}',
+            folder / target,
+            folder / reference,
             partial(Truth._make, truth),
         )

@@ -4,6 +4,7 @@ import csv
 import io
 import pickle
 import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -263,7 +264,7 @@ class MegaDepthPairs(PairDataset):
             listing = self.root / self.scenes
             if not listing.is_file():
                 raise FileNotFoundError(f'MegaDepth: the list of scenes {listing} does not exist')
-            files = [folder / f'{name}.0.npz' for name in listing.read_text().split()]
+            files = [_scene_file(folder, name) for name in listing.read_text().split()]
         missing = [file for file in files if not file.is_file()]
         if missing or not files:
             raise FileNotFoundError(
@@ -290,13 +291,21 @@ class MegaDepthPairs(PairDataset):
         return names.tolist(), first, second
 
 
+def _scene_file(folder: Path, name: str) -> Path:
+    """The preprocessing writes `0000.0.npz`, some versions of it `0000.npz`."""
+    other = folder / f'{name}.npz'
+    return other if other.is_file() else folder / f'{name}.0.npz'
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads arrays of strings and nothing else: a downloaded pickle could run any code."""
 
     ALLOWED = ('_reconstruct', 'ndarray', 'dtype', 'scalar', '_frombuffer')
 
     def find_class(self, module: str, name: str) -> Any:
-        if module.split('.')[0] == 'numpy' and name in self.ALLOWED:
+        numpy = module.split('.')[0] == 'numpy' and name in self.ALLOWED
+        # how older protocols write the bytes of an array
+        if numpy or (module, name) == ('_codecs', 'encode'):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f'{module}.{name} has no place in an array of names')
 
@@ -313,7 +322,7 @@ def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
             if absent:
                 raise DataError(f'{path}: there is no {" and no ".join(absent)} in the file')
             return {name: _read_array(archive.read(f'{name}.npy')) for name in names}
-    except (zipfile.BadZipFile, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, pickle.UnpicklingError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f'{path}: cannot be read ({error}); get it again') from None

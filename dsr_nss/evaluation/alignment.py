@@ -55,19 +55,22 @@ def sparsification(error: np.ndarray, uncertainty: np.ndarray) -> tuple[np.ndarr
 
     Args:
         error: `(N,)` end-point errors in pixels, not all zero.
-        uncertainty: `(N,)`, large where the flow is doubted. Ties keep their order.
+        uncertainty: `(N,)`, large where the flow is doubted. Of equal ones a random part goes.
 
     Returns:
         Two `(20,)` arrays, mean error of what remains after removing `FRACTIONS` (rounded down to
         whole pixels, and never all) over the mean error of all.
     """
     count = len(error)
-    removed = np.minimum((FRACTIONS * count).astype(int), count - 1)
+    kept = count - np.minimum(np.arange(len(FRACTIONS)) * count // len(FRACTIONS), count - 1)
     curves = []
     for order in (uncertainty, error):
+        # a confidence that saturates has many ties; each counts as their mean, or the curve would
+        # depend on where in the image they lie
+        _, groups, sizes = np.unique(order, return_inverse=True, return_counts=True)
+        expected = (np.bincount(groups, error) / sizes)[groups]
         # from the most certain on: the sum of what remains is a prefix
-        ascending = error[np.argsort(order, kind='stable')]
-        kept = count - removed
+        ascending = expected[np.argsort(order, kind='stable')]
         curves.append(np.cumsum(ascending)[kept - 1] / kept / error.mean())
     return curves[0], curves[1]
 

@@ -120,7 +120,8 @@ def _errors(
     title, highest = 'end-point error', 20.0
     if len(points) * 20 > math.prod(size):
         picture = np.full(size, np.nan)
-        picture[points[:, 1].round().astype(int), points[:, 0].round().astype(int)] = error
+        rows, columns = (points[:, i].round().astype(int).clip(0, size[1 - i] - 1) for i in (1, 0))
+        picture[rows, columns] = error
         ax.imshow(np.full((*size, 3), 0.8), interpolation='nearest')
         _show(ax, title, picture, cmap='magma', vmin=0, vmax=highest)
     else:

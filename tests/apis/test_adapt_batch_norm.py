@@ -64,6 +64,20 @@ def cv2_bgr(path):
     return cv2.imread(str(path)).transpose(2, 0, 1).copy()
 
 
+def test_images_have_the_size_of_the_training(config, checkpoint, tmp_path, monkeypatch):
+    config.train_dataloader.dataset.target_scale = (32, 48)
+    seen = []
+    kind = type(load_model(config, checkpoint))
+    plain = kind.encode_decode
+    monkeypatch.setattr(
+        kind,
+        'encode_decode',
+        lambda self, x, metas=None: seen.append(x.shape) or plain(self, x, metas),
+    )
+    adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
+    assert seen == [(1, 3, 32, 48)] * 3
+
+
 def test_what_cannot_be_adapted_is_named(config, checkpoint, tmp_path):
     config.model.student.decode_head.norm_cfg = dict(type='GN', num_groups=1)
     torch.save({'state_dict': MODELS.build(config.model).state_dict()}, checkpoint)

@@ -16,6 +16,7 @@ from dsr_nss.apis.align import (
     measure_alignment,
     rescaled,
 )
+from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.models.refine import Alignment
 from tests.datasets.test_alignment_truth import HEAD, make_truth
@@ -39,14 +40,17 @@ class Shift(torch.nn.Module):
 
 
 def test_flows_known_by_construction(tmp_path):
-    """Pair i moves by (i, i) at two points; of no motion that is an error of i * sqrt(2)."""
+    """Pair i moves by (i, 2i) at two points; of a motion of (0, 2) the errors follow by hand."""
     report = measure_alignment(build_baseline('identity'), 'nightscape', make_truth(tmp_path))
-    errors = np.arange(4) * np.sqrt(2)
+    errors = np.arange(4) * np.sqrt(5)
     assert (report.pairs, report.aligned) == (4, 4)
     assert report.scores['all'].aepe == pytest.approx(errors.mean())
     assert report.scores['all'].pixels == 8 and report.scores['visible'].pixels == 4
-    assert report.scores['all'].pck == {1.0: 25.0, 3.0: 75.0, 5.0: 100.0}
+    assert report.scores['all'].pck == {1.0: 25.0, 3.0: 50.0, 5.0: 75.0}
     assert report.scores['all'].sparsification is None  # one confidence for all
+    report = measure_alignment(Shift(0, 2), 'nightscape', tmp_path)
+    errors = [np.hypot(i, 2 * i - 2) for i in range(4)]
+    assert report.scores['all'].aepe == pytest.approx(np.mean(errors))
 
 
 def test_the_right_flow_has_no_error(tmp_path):
@@ -54,15 +58,43 @@ def test_the_right_flow_has_no_error(tmp_path):
     assert report.scores['all'].aepe == 0 and report.pairs == 1
 
 
-def test_confidence_is_read_at_the_points(tmp_path):
-    """Both points have one error, so any order leaves it: the curve is flat."""
-    report = measure_alignment(Shift(0, 0), 'nightscape', make_truth(tmp_path))
-    assert report.scores['all'].sparsification.curve == pytest.approx(np.ones(20))
+def test_pictures_are_of_evenly_spaced_pairs(tmp_path):
+    make_truth(tmp_path)
     seen = []
     measure_alignment(
         Shift(0, 0), 'nightscape', tmp_path, watch=lambda m: seen.append(m.name), watched=2
     )
     assert seen == ['GOPR1_frame_000000', 'GOPR1_frame_000003']
+
+
+@pytest.mark.parametrize('left, right', [(0.0, 6.0), (6.0, 0.0)])
+def test_confidence_is_read_at_the_points(tmp_path, left, right):
+    """Two points with different errors; `Shift` is more confident of the left one."""
+    for name in 'ab':
+        write_image(tmp_path / f'{name}.png', np.random.default_rng(0))
+    flow, valid = np.zeros((2, 24, 32), np.float32), np.zeros((24, 32), bool)
+    valid[3, 4] = valid[20, 25] = True
+    flow[0, 3, 4], flow[0, 20, 25] = left, right
+    np.savez(tmp_path / 'f.npz', flow=flow, valid=valid)
+    (tmp_path / 'pairs.csv').write_text('target,reference,flow\na.png,b.png,f.npz\n')
+    report = measure_alignment(Shift(0, 0), str(tmp_path / 'pairs.csv'))
+    # what remains is the left point: no error, or twice the mean
+    curve = report.scores['all'].sparsification.curve
+    assert curve[0] == 1 and curve[-1] == (0.0 if left == 0 else 2.0)
+
+
+def test_a_flow_of_another_size_is_refused(tmp_path):
+    for name in 'ab':
+        write_image(tmp_path / f'{name}.png', np.random.default_rng(0))
+    np.savez(tmp_path / 'f.npz', flow=np.zeros((2, 32, 24), np.float32))
+    (tmp_path / 'pairs.csv').write_text('target,reference,flow\na.png,b.png,f.npz\n')
+    with pytest.raises(DataError, match='a.png is 24x32 .* its true flow is 32x24'):
+        measure_alignment(Shift(0, 0), str(tmp_path / 'pairs.csv'))
+
+
+def test_a_flow_that_is_not_finite_is_an_error_with_the_names(tmp_path):
+    with pytest.raises(DataError, match='GOPR1_frame_000000.*not finite'):
+        measure_alignment(Shift(np.nan, 0), 'nightscape', make_truth(tmp_path))
 
 
 def test_point_sets_are_measured_at_a_shorter_side_of_480(tmp_path):
@@ -100,6 +132,8 @@ def test_a_trained_network_and_an_adaptations_aligner(tmp_path):
         dict(model=dict(type='DSRNSS', refinement=dict(aligner=dict(type='Identity'))))
     )
     assert type(build_aligner(adaptation, None)).__name__ == 'Identity'
+    with pytest.raises(ConfigError, match='Identity has no weights: leave CKPT out'):
+        build_aligner(adaptation, tmp_path / 'net.pth')
     with pytest.raises(ConfigError, match='refinement.aligner'):
         build_aligner(Config(dict(model=dict(type='SourceOnly'))), None)
 
@@ -120,8 +154,8 @@ def test_tool_writes_table_numbers_and_pictures(repo_root, tmp_path, monkeypatch
     assert code == 0
     assert '4 of 4 pairs aligned' in capsys.readouterr().out
     numbers = json.loads((tmp_path / 'a.json').read_text())
-    assert numbers['visible/AEPE'] == pytest.approx(1.5 * np.sqrt(2))
-    assert numbers['aligner'] == 'identity' and numbers['all/AUSE'] is None
+    assert numbers['visible/AEPE'] == pytest.approx(1.5 * np.sqrt(5))
+    assert numbers['aligner'] == 'Identity' and numbers['all/AUSE'] is None
     assert len(list((tmp_path / 'pictures').glob('GOPR1_*.png'))) == 4
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from dsr_nss.benchmark.everything import STEPS, Outcome, Part, as_dict, plan, run_parts, summary
 from dsr_nss.engine.config import read_config
+from dsr_nss.engine.errors import ConfigError
 
 #: A stand-in for tools/benchmark.py that does what its first argument says.
 PROGRAM = """
@@ -147,6 +148,18 @@ def test_every_command_of_the_plan_is_one_of_the_tool(repo_root, monkeypatch, tm
     os.makedirs('data/cityscapes')
     again = {p.name: p for p in plan(config, toy=toy)}
     assert again['data'].skip == 'no folder data/dark_zurich'
+
+
+def test_a_config_without_a_bank_rehearses_without_its_growth(repo_root):
+    for name, has_bank in (('dsr_hrda_nightscape', True), ('source_only_hrda_nightscape', False)):
+        parts = plan(read_config(repo_root / f'configs/demo/{name}.py'), toy=True)
+        (growth,) = [part for part in parts if part.name == 'growth']
+        assert ('--banks' in growth.arguments) == has_bank
+
+
+def test_a_config_of_another_kind_is_refused(repo_root):
+    with pytest.raises(ConfigError, match='not the config of an adaptation'):
+        plan(read_config(repo_root / 'configs/align/uawarpc_nightscape.py'), toy=True)
 
 
 def test_a_config_without_an_aligner(repo_root):

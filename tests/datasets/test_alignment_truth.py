@@ -10,11 +10,11 @@ from tests.datasets.tiny_sets import SIZE, make_dark_zurich, write_image
 
 
 def make_truth(root):
-    """A tiny nightscape: flow of every train pair."""
+    """A tiny nightscape: the flow of train pair i is (i, 2i), known at two pixels."""
     make_dark_zurich(root / 'dark_zurich')
     (root / 'truth/flow').mkdir(parents=True)
     for i in range(4):
-        flow = np.full((2, *SIZE), i, np.float32)
+        flow = np.stack([np.full(SIZE, i), np.full(SIZE, 2 * i)]).astype(np.float32)
         valid = np.zeros(SIZE, bool)
         valid[3, 4] = valid[5, 6] = True
         occluded = np.zeros(SIZE, bool)
@@ -29,7 +29,7 @@ def test_nightscape(tmp_path):
     assert [pair.name for pair in pairs] == [f'GOPR1_frame_{i:06d}' for i in range(4)]
     truth = pairs[2].read()
     assert truth.points.tolist() == [[4, 3], [6, 5]]
-    assert truth.matches.tolist() == [[6, 5], [8, 7]]
+    assert truth.matches.tolist() == [[6, 7], [8, 9]] and truth.size == SIZE
     assert truth.visible.tolist() == [True, False]
     assert 'frame_000007' in pairs[2].reference.name
 
@@ -57,13 +57,25 @@ def test_another_file_is_no_flow(tmp_path, arrays):
         read_flow(tmp_path / 'flow.npz')
 
 
+def test_a_flow_that_is_cut_off_or_not_finite_is_refused(tmp_path):
+    flow = np.zeros((2, *SIZE), np.float32)
+    flow[0, 1, 1] = np.inf
+    np.savez(tmp_path / 'flow.npz', flow=flow, valid=np.ones(SIZE, bool))
+    with pytest.raises(DataError, match='not finite at pixels that are valid'):
+        read_flow(tmp_path / 'flow.npz')
+    content = (tmp_path / 'flow.npz').read_bytes()
+    (tmp_path / 'flow.npz').write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match='flow.npz: no flow can be read'):
+        read_flow(tmp_path / 'flow.npz')
+
+
 def test_a_list_of_flows(tmp_path):
     for name in ('a', 'b'):
         write_image(tmp_path / f'{name}.png', np.random.default_rng(0))
     np.savez(tmp_path / 'f.npz', flow=np.ones((2, *SIZE), np.float32))
     (tmp_path / 'pairs.csv').write_text('target,reference,flow\na.png,b.png,f.npz\n')
     (pair,) = true_pairs(str(tmp_path / 'pairs.csv'))
-    assert (pair.name, pair.target.name, pair.reference.name) == ('a', 'a.png', 'b.png')
+    assert (pair.name, pair.target.name, pair.reference.name) == ('00001_a', 'a.png', 'b.png')
     assert (pair.read().matches - pair.read().points == 1).all()
 
 
@@ -90,6 +102,8 @@ def test_megadepths_list_of_points(tmp_path):
         ('a,b\n1,2\n', 'needs the columns'),
         (HEAD + 's,a,b,1;x,1,1,1\n', 'line 2: the points are not numbers'),
         (HEAD + 's,a,b,1;2,1,1,1\n', 'different numbers of points'),
+        (HEAD + 's,,b,1,1,1,1\n', 'line 2: no source_image'),
+        ('target,reference,flow\na.png\n', 'line 2: no reference'),
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path, text, message):
@@ -107,5 +121,8 @@ def test_what_is_not_there(tmp_path):
     with pytest.raises(DataError, match='no pairs with a known flow'):
         true_pairs(str(tmp_path / 'pairs.csv'))
     (tmp_path / 'pairs.csv').write_text('target,reference,flow\na.png,b.png,f.npz\n')
+    with pytest.raises(FileNotFoundError, match='line 2: the flow .*f.npz does not exist'):
+        true_pairs(str(tmp_path / 'pairs.csv'))
+    np.savez(tmp_path / 'f.npz', flow=np.ones((2, *SIZE), np.float32))
     with pytest.raises(FileNotFoundError, match='2 of 2 images are missing'):
         true_pairs(str(tmp_path / 'pairs.csv'))

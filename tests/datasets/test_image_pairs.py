@@ -1,6 +1,9 @@
 """Image pairs for dense matching: what is paired, what an item holds, what is refused."""
 
+import io
+import pickle
 import re
+import zipfile
 from functools import partial
 
 import cv2
@@ -157,6 +160,26 @@ def test_megadepth_draws_the_same_pairs_of_a_scene_every_time(tmp_path, rng):
     ).pairs
     assert len(both) == 10 and len(set(one)) == 5
     assert set(one) == {pair for pair in both if '0002' in str(pair.target)}
+
+
+def test_megadepth_reads_what_older_versions_wrote(tmp_path, rng):
+    """Names as an array of objects in protocol 2, in a file without the `.0`."""
+    make_scene(tmp_path, '0001', OVERLAP, rng)
+    file = tmp_path / 'scene_info/0001.0.npz'
+    with np.load(file, allow_pickle=True) as content:
+        names = content['image_paths']
+    file.unlink()
+    with zipfile.ZipFile(tmp_path / 'scene_info/0001.npz', 'w') as archive:
+        for name, array in (('image_paths', names), ('overlap_matrix', OVERLAP)):
+            stream = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                stream, np.lib.format.header_data_from_array_1_0(array)
+            )
+            data = pickle.dumps(array, 2) if array.dtype == object else array.tobytes()
+            archive.writestr(f'{name}.npy', stream.getvalue() + data)
+    (tmp_path / 'train.txt').write_text('0001')
+    dataset = MegaDepthPairs(data_root=str(tmp_path), size=SIZE, scenes='train.txt')
+    assert len(dataset) == 9  # by hand: 0-1 0-3 1-2 1-3 2-0 2-3 3-0 3-1 3-2
 
 
 def test_megadepth_says_what_is_missing(tmp_path, rng):

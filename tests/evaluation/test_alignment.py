@@ -20,13 +20,21 @@ def test_by_hand():
     assert curves.oracle[[0, quarter, half, three]] == pytest.approx([1, 2 / 3, 1 / 3, 0])
 
 
-@pytest.mark.parametrize('count', [1, 7, 100, 333])
+@pytest.mark.parametrize('count', [1, 7, 90, 100, 333])
 def test_curves_equal_the_reference(count):
     rng = np.random.default_rng(count)
     error, doubt = rng.exponential(3, count), rng.random(count)
     curve, oracle = sparsification(error, doubt)
     assert curve == pytest.approx(sparsification_curve(error, doubt), rel=1e-12)
     assert oracle == pytest.approx(sparsification_curve(error, error), rel=1e-12)
+
+
+def test_ties_do_not_depend_on_their_order():
+    # one certain pixel without error, three equally doubted ones: 6 and two without error
+    for errors in ([0.0, 6, 0, 0], [0.0, 0, 0, 6]):
+        curve, _ = sparsification(np.array(errors), np.array([0.0, 1, 1, 1]))
+        # each of the three counts 2: (0 + 2 + 2) / 3 of 1.5, (0 + 2) / 2, 0
+        assert curve[[0, 5, 10, 15]] == pytest.approx([1, 4 / 4.5, 1 / 1.5, 0])
 
 
 def test_sums_over_images_equal_the_reference():

@@ -3,6 +3,7 @@
 model = dict(
     type='WarpConsistency',
     crop_size=(520, 520),
+    train_pyramid=False,
     pyramid=dict(
         type='VGG16Pyramid',
         init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/vgg16-397923af.pth'),

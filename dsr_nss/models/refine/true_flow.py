@@ -1,5 +1,6 @@
 """The true flow of nightscape as an aligner: what perfect alignment would give."""
 
+import zlib
 from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
@@ -161,7 +162,7 @@ def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(path) as file:
             return file['flow'], file['occluded']
-    except (BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
+    except (BadZipFile, zlib.error, EOFError, KeyError, OSError, ValueError) as error:
         raise ValueError(
             f'{path} is no flow file of a nightscape ({error}); make the nightscape anew'
         ) from error
