@@ -95,7 +95,7 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
         """Logits of the inference fusion at the resolution of the head."""
         boxes = self.decode_head.detail_boxes(inputs.shape[2:])
         images = torch.cat([shrink(inputs), stack_windows(inputs, boxes)])
-        limit = self.test_cfg.get('max_windows')
+        limit = self.windows_at_once(inputs)
         parts = [self.extract_feat(part) for part in images.split(limit or len(images))]
         features = [torch.cat(level) for level in zip(*parts, strict=True)]
         return self.decode_head(features, boxes, inputs.shape[2:], limit)
