@@ -14,8 +14,8 @@ import time
 from mmengine.config import DictAction
 
 from dsr_nss.apis import read_model_config
+from dsr_nss.apis.command_line import add_network_options
 from dsr_nss.apis.infer import InferReport, infer
-from dsr_nss.apis.inference import AMP_TYPES
 from dsr_nss.engine.launch import EXPLAINED, explain
 
 
@@ -31,20 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--overwrite', action='store_true', help='remove earlier results of these inputs first'
     )
-    parser.add_argument('--model', choices=['student', 'teacher'], default='student')
-    parser.add_argument(
-        '--tta',
-        action='store_true',
-        help='average the probabilities at scales 0.75, 1 and 1.25, each also mirrored',
-    )
-    parser.add_argument(
-        '--amp', choices=sorted(AMP_TYPES), help='run the network in this precision'
-    )
-    parser.add_argument(
-        '--compile',
-        action='store_true',
-        help='compile the network: slow at the start, once for each size of image or window',
-    )
+    add_network_options(parser)
     parser.add_argument(
         '--batch-size',
         type=int,

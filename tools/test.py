@@ -18,8 +18,8 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
 from dsr_nss.apis import evaluate, read_model_config
+from dsr_nss.apis.command_line import add_network_options
 from dsr_nss.apis.files import make_folder, write_json
-from dsr_nss.apis.inference import AMP_TYPES
 from dsr_nss.apis.submit import SUBMISSION_SETS, write_submission
 from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.engine.processes import join_processes
@@ -62,20 +62,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CONFIDENCE',
         help='with --submit dark_zurich: pixels of lower confidence are predicted as invalid',
     )
-    parser.add_argument('--model', choices=['student', 'teacher'], default='student')
-    parser.add_argument(
-        '--tta',
-        action='store_true',
-        help='average the probabilities at scales 0.75, 1 and 1.25, each also mirrored',
-    )
-    parser.add_argument(
-        '--amp', choices=sorted(AMP_TYPES), help='run the network in this precision'
-    )
-    parser.add_argument(
-        '--compile',
-        action='store_true',
-        help='compile the network: slow at the start, once for each size of image or window',
-    )
+    add_network_options(parser)
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
     parser.add_argument('--workers', type=int, default=2, help='processes that load images')
     parser.add_argument(

@@ -7,12 +7,9 @@ python tools/train.py configs/align/uawarpc_megadepth.py
 
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/datasets/image_pairs.py',
+    '../_base_/datasets/megadepth_pairs.py',
     '../_base_/models/uawarpc.py',
     '../_base_/schedules/uawarpc_stage1.py',
 ]
 
-train_dataloader = dict(
-    dataset=dict(type='MegaDepthPairs', data_root='data/megadepth', size=(750, 750))
-)
 default_hooks = dict(checkpoint=dict(interval=20000))

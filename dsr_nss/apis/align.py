@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,12 +17,12 @@ from dsr_nss.apis.models import initialise_quietly, use_scope
 from dsr_nss.datasets.alignment_truth import POINT_SETS, TruePair, Truth, true_pairs
 from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import read_image
+from dsr_nss.datasets.pixels import Size, resize_image
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.evaluation.alignment import AlignmentScores
 from dsr_nss.models.refine import Alignment
 from dsr_nss.models.refine.aligners import WeightlessAligner
 
-Size = tuple[int, int]
 #: Aligners without weights, by the name that the command line has for them.
 BASELINES = {'identity': 'Identity', 'homography': 'Homography'}
 #: The shorter side, in pixels, at which the published sets of points are evaluated.
@@ -100,7 +99,7 @@ def build_aligner(config: Config, checkpoint: str | Path | None, device: str = '
     if model.type == 'WarpConsistency':
         if checkpoint is None:
             raise ConfigError('name the checkpoint of the matching network (CKPT)')
-        settings = dict(type='UAWarpC', pyramid=_trained_pyramid(model.get('pyramid')))
+        settings = dict(type='UAWarpC', pyramid=trained_pyramid(model.get('pyramid')))
     else:
         settings = dict((model.get('refinement') or {}).get('aligner') or {})
         if not settings:
@@ -120,8 +119,14 @@ def build_baseline(name: str, device: str = 'cpu') -> nn.Module:
     return _ready(dict(type=BASELINES[name]), device)
 
 
-def _trained_pyramid(settings: dict | None) -> dict | None:
-    """A training's checkpoint has the features in it; the file they started from may be gone."""
+def trained_pyramid(settings: dict | None) -> dict | None:
+    """The features of a training of dense matching, for its checkpoint.
+
+    The checkpoint has them in it, so the file that they started from may be gone.
+
+    Args:
+        settings: `model.pyramid` of the training's config.
+    """
     settings = None if settings is None else dict(settings)
     start = (settings or {}).get('init_cfg') or {}
     if settings and not Path(start.get('checkpoint', '')).is_file():
@@ -194,7 +199,7 @@ def _measure(
 ) -> tuple[Match, np.ndarray | None, bool]:
     files = [read_image(path) for path in (pair.target, pair.reference)]
     sizes = [_evaluated_size(image, side) for image in files]
-    target, reference = (_resized(image, sizes[0]) for image in files)
+    target, reference = (resize_image(image, sizes[0]) for image in files)
     alignment: Alignment = aligner(*(_pixels(image, device) for image in (target, reference)))
     flow = alignment.flow[0].float().cpu().numpy()
 
@@ -231,14 +236,6 @@ def _evaluated_size(image: np.ndarray, side: int | None) -> Size:
         return height, width
     scale = side / min(height, width)
     return round(height * scale), round(width * scale)
-
-
-def _resized(image: np.ndarray, size: Size) -> np.ndarray:
-    if image.shape[:2] == size:
-        return image
-    shrinks = image.shape[0] * image.shape[1] > size[0] * size[1]
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, size[::-1], interpolation=interpolation)
 
 
 def rescaled(points: np.ndarray, before: Sequence[int], after: Sequence[int]) -> np.ndarray:

@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dsr_nss.apis.align import trained_pyramid
 from dsr_nss.apis.evaluate import default_device
 from dsr_nss.apis.models import initialise_quietly, load_model
 from dsr_nss.apis.pictures import write_picture
@@ -128,7 +129,7 @@ def _pyramid(align_config: str | Path | None) -> dict[str, Any] | None:
             f'{align_config} has no model.pyramid: it must be the config that the matching network '
             'was trained with (configs/align)'
         )
-    return model['pyramid'].to_dict()
+    return trained_pyramid(model['pyramid'].to_dict())
 
 
 def measure_refinement(

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset, get_worker_info
 from dsr_nss.datasets.base import first_of
 from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import read_image
-from dsr_nss.datasets.pixels import Size
+from dsr_nss.datasets.pixels import Size, resize_image
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 
 
@@ -109,12 +109,7 @@ class PairDataset(Dataset):
         }
 
     def _read(self, path: Path) -> Tensor:
-        image = read_image(path)
-        if image.shape[:2] != self.size:
-            # averaging where the image shrinks, as photographs of MegaDepth do several times
-            shrinks = image.shape[0] * image.shape[1] > self.size[0] * self.size[1]
-            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            image = cv2.resize(image, self.size[::-1], interpolation=interpolation)
+        image = resize_image(read_image(path), self.size)
         return torch.from_numpy(image.transpose(2, 0, 1).copy())
 
 

@@ -76,5 +76,22 @@ def _resize(array: np.ndarray, file: PixelFile) -> np.ndarray:
     return cv2.resize(array, file.size[::-1], interpolation=interpolation)
 
 
+def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
+    """An image at another size, averaged where it shrinks (photographs do so severalfold).
+
+    Training items are resized by `DecodedFiles` instead: bilinear, as the published ones.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        size: (height, width).
+    """
+    if _size_of(image) == size:
+        return image
+    shrinks = image.shape[0] * image.shape[1] > size[0] * size[1]
+    return cv2.resize(
+        image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+
+
 def _size_of(array: np.ndarray) -> Size:
     return array.shape[0], array.shape[1]

@@ -47,7 +47,7 @@ def test_training_interface(model):
 
 
 @pytest.mark.parametrize('size', [(70, 111), (48, 64), (48, 100), (100, 65)])
-@pytest.mark.parametrize('limit', [None, 1, 3])
+@pytest.mark.parametrize('limit', [None, 1, 3, 100])
 def test_slide_inference_is_mmsegs(model, size, limit):
     """At batch 1 mmseg's own loop is the reference."""
     model.eval().test_cfg.max_windows = limit
@@ -86,6 +86,25 @@ def test_windows_bound_the_batch(model):
     with torch.no_grad():
         model.inference(image(100, 150, batch=2), metas(image(100, 150, batch=2)))
     assert max(seen) == 4 and sum(seen) == 2 * 3 * 4
+
+
+@pytest.mark.parametrize('build', [build_single_scale, build_hrda])
+def test_on_a_cpu_windows_pass_one_by_one_unless_batch_norms_take_batch_statistics(build):
+    torch.manual_seed(0)
+    model = build(test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(40, 40))).eval()
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    x = image(90, 131)
+    with torch.no_grad():
+        model.inference(x, metas(x))
+        assert set(seen) == {1}
+        windows, seen[:] = len(seen), []
+        norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        assert norms
+        for norm in norms:
+            norm.train()
+        model.inference(x, metas(x))
+    assert seen == [windows]
 
 
 def test_sums_are_float32_under_autocast(model):

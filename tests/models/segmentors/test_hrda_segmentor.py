@@ -142,6 +142,7 @@ def test_chunks_change_nothing(model):
     model.eval()
     image, _ = image_and_label(96, 128)
     with torch.no_grad():
+        model.test_cfg.max_windows = 100
         together = model.encode_decode(image)
         model.test_cfg.max_windows = 3
         in_chunks = model.encode_decode(image)
