@@ -112,6 +112,7 @@ def plan(
         growing += ' --banks 1 4' if config.model.get('bank') else ''
     pair = (f'{_CROP}x{_CROP}', '96x160') if toy else ('1024x1024', '1080x1920')
     images = '2' if toy else '4'
+    half = () if toy else ('--amp', 'fp16')  # a CPU takes many times as long for fp16
     aligner = (config.model.get('refinement') or {}).get('aligner')
     return [
         Part('device', ('device', *where), 25),
@@ -126,7 +127,7 @@ def plan(
         ),
         Part(
             'infer',
-            command('infer', '--stages', '--size', pair[1], '--images', images),
+            command('infer', '--stages', *half, '--size', pair[1], '--images', images),
             50,
         ),
         Part(

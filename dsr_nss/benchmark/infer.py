@@ -1,10 +1,11 @@
 """Inference by stage, in turns with mmsegmentation's own way through the same network and weights.
 
-mmseg's way: one window a call of the network, a padded map of the image's size for each, all class
-maps resized to the size of the label, `argmax`, three histograms of `IoUMetric`. For what happens
-outside of the network, the network is replaced by logits that are there already.
+mmseg's way: one window a call of the network in float32, a padded map of the image's size for each,
+all class maps resized to the size of the label, `argmax`, three histograms of `IoUMetric`. For what
+happens outside of the network, the network is replaced by logits that are there already.
 """
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ from dsr_nss.functional.mosaic import Mosaic
 
 #: In the order in which an image goes through them.
 STAGES = ('decode', 'transfer', 'windows', 'accumulate', 'argmax', 'metric', 'encode')
+#: From the transferred image to its classes: windows, accumulate and argmax at a stretch.
+INFERENCE = 'inference'
 #: What is compared as a whole: everything but the network.
 EVALUATION = 'evaluation'
 OURS, MMSEG = 'dsr_nss', 'mmseg'
@@ -62,27 +65,28 @@ def report_infer(
         checkpoint: Weights; None: random ones, which take as long.
         size: (height, width) of the images, which are made.
         images: Of the set.
-        amp, compiled: As of `dsr_nss.apis.evaluate`; the comparison runs likewise.
+        amp, compiled: Of our side, as of `dsr_nss.apis.evaluate`; mmseg has neither.
         workers: Processes that decode the set; 0 counts decoding in full.
         warmup, repeats: Of `measure`.
 
     Returns:
         `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> `Timing.as_dict()`; mmseg's windows include
-        its accumulation, which `accumulate` has without the network; `evaluation`: the same for
-        one image of the set; `peak_memory`: bytes from the windows' logits to the classes;
+        its accumulation, which `accumulate` has without the network; `inference` and `evaluation`:
+        the same for one image with its network and one of the set without; `peak_memory`: bytes from the windows' logits to the classes;
         `differing`: share of pixels whose class differs from mmseg's.
 
     Raises:
         ConfigError: The model is none of this package's.
     """
     model = _model(config, checkpoint, device)
+    plain = copy.deepcopy(model) if compiled else model
     if compiled:
         compile_stages(model)
     with tempfile.TemporaryDirectory() as folder:
         dataset = _made_set(Path(folder), size, images, model.dataset_meta)
-        bench = _Bench(model, dataset, device, amp, Path(folder) / 'out', workers)
+        bench = _Bench(model, plain, dataset, device, amp, Path(folder) / 'out', workers)
         stages: dict[str, Any] = {}
-        for name, work in bench.stages().items():
+        for name, work in (bench.stages() | {INFERENCE: bench.inference()}).items():
             timings = measure(list(work.values()), device, warmup=warmup, repeats=repeats)
             stages[name] = {k: t.as_dict() for k, t in zip(work, timings, strict=True)}
         whole = measure(
@@ -92,6 +96,8 @@ def report_infer(
             'size': list(size),
             'images': images,
             'amp': amp,
+            'compiled': compiled,
+            INFERENCE: stages.pop(INFERENCE),
             'stages': stages,
             EVALUATION: {
                 name: Timing(tuple(s / images for s in timing.samples)).as_dict()
@@ -111,13 +117,15 @@ class _Bench:
     def __init__(
         self,
         model: nn.Module,
+        plain: nn.Module,
         dataset: Dataset,
         device: torch.device,
         amp: str | None,
         out: Path,
         workers: int,
     ) -> None:
-        self.model, self.dataset, self.checked = model, dataset, CheckedDataset(dataset)
+        self.model, self.plain = model, plain
+        self.dataset, self.checked = dataset, CheckedDataset(dataset)
         self.device, self.amp, self.out, self.workers = device, amp, out, workers
         self.item = pseudo_collate([self.checked[0]])
         self.data = model.data_preprocessor(self.item, False)
@@ -135,7 +143,7 @@ class _Bench:
         ours = {'gt_sem_seg': dict(data=label.data)}
         predicted = {**ours, 'pred_sem_seg': dict(data=self.ids)}
         metric = self._metric()
-        mmseg_ids = self.model.postprocess_result(theirs, [self.sample])[0].pred_sem_seg.data
+        mmseg_ids = self.plain.postprocess_result(theirs, [self.sample])[0].pred_sem_seg.data
         mmseg_sample = {**ours, 'pred_sem_seg': dict(data=mmseg_ids)}
         number = self.model.num_classes
         picture = (self.ids.cpu().numpy(), 'a', self.out, self.model.dataset_meta['palette'])
@@ -146,13 +154,20 @@ class _Bench:
             'accumulate': {OURS: self._mosaic, MMSEG: self._slide_without_network},
             'argmax': {
                 OURS: lambda: classes_of_views([self.mosaic], None),
-                MMSEG: lambda: self.model.postprocess_result(theirs, [self.sample]),
+                MMSEG: lambda: self.plain.postprocess_result(theirs, [self.sample]),
             },
             'metric': {
                 OURS: lambda: sample_confusion(predicted, number),
                 MMSEG: lambda: metric.process({}, [mmseg_sample]),
             },
             'encode': {OURS: lambda: write_prediction(*picture)},
+        }
+
+    def inference(self) -> dict[str, Callable[[], Any]]:
+        """Ours and mmseg's, network and all, of one image on the device."""
+        return {
+            OURS: lambda: classes_of_views([self._mosaic(self._windows())], None),
+            MMSEG: lambda: self.plain.postprocess_result(self._slide(), [self.sample.clone()]),
         }
 
     def evaluations(self) -> dict[str, Callable[[], Any]]:
@@ -166,7 +181,7 @@ class _Bench:
     def their_classes(self) -> Tensor:
         """The same as mmseg does it."""
         logits = self._slide_without_network()
-        sample = self.model.postprocess_result(logits, [self.sample.clone()])[0]
+        sample = self.plain.postprocess_result(logits, [self.sample.clone()])[0]
         return sample.pred_sem_seg.data[0]
 
     def differing(self) -> float:
@@ -175,15 +190,17 @@ class _Bench:
 
     @torch.no_grad()
     def _windows(self) -> tuple[list[Tensor], Any]:
-        with self._autocast():
+        amp = AMP_TYPES.get(self.amp or '')
+        with torch.autocast(self.device.type, amp, enabled=self.amp is not None):
             return self.model.window_logits(self.data['inputs'])
 
     @torch.no_grad()
-    def _mosaic(self) -> Mosaic:
+    def _mosaic(self, windows: tuple[list[Tensor], Any] | None = None) -> Mosaic:
         height, width = self.data['inputs'].shape[-2:]
+        logits, boxes = windows or (self.logits, self.boxes)
         return Mosaic(
-            self.logits,
-            self.boxes,
+            logits,
+            boxes,
             content=(0, height, 0, width),
             size=self.metas[0]['ori_shape'],
             align_corners=self.model.align_corners,
@@ -192,8 +209,8 @@ class _Bench:
     @torch.no_grad()
     def _slide(self) -> Tensor:
         """mmseg's `inference` of our network."""
-        with self._autocast(), _mmseg_windows(self.model):
-            return self.model.inference(self.data['inputs'], [dict(meta) for meta in self.metas])
+        with _mmseg_windows(self.plain):
+            return self.plain.inference(self.data['inputs'], [dict(meta) for meta in self.metas])
 
     def _slide_without_network(self) -> Tensor:
         with self._no_network():
@@ -210,9 +227,9 @@ class _Bench:
             self.dataset, batch_size=1, collate_fn=pseudo_collate, num_workers=self.workers
         )
         metric = self._metric()
-        with self._no_network(), _mmseg_windows(self.model):
+        with self._no_network(), _mmseg_windows(self.plain):
             for item in loader:
-                samples = self.model.test_step(item)
+                samples = self.plain.test_step(item)
                 metric.process(item, [sample.to_dict() for sample in samples])
         with mock.patch('mmseg.evaluation.metrics.iou_metric.print_log'):  # a table of noise
             metric.evaluate(len(self.dataset))
@@ -222,20 +239,16 @@ class _Bench:
         metric.dataset_meta = self.model.dataset_meta
         return metric
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, AMP_TYPES.get(self.amp or ''), enabled=self.amp is not None
-        )
-
     @contextmanager
     def _no_network(self) -> Iterator[None]:
         """The logits of the windows, one after the other, in the place of the network."""
         calls = iter(range(2**62))
+        logits = [window.float() for window in self.logits]
 
         def stub(inputs: Tensor, data_samples: Any = None) -> Tensor:
-            return self.logits[next(calls) % len(self.logits)]
+            return logits[next(calls) % len(logits)]
 
-        with mock.patch.object(self.model, '_forward', stub):
+        with mock.patch.object(self.plain, '_forward', stub):
             yield
 
 
@@ -294,13 +307,15 @@ def format_infer(report: Mapping[str, Any], device: Mapping[str, Any], stages: b
     size = 'x'.join(map(str, report['size']))
     lines = [
         f'{device["device"]}, {device["threads"]} thread(s), torch {device["torch"]}, '
-        f'{report["amp"] or "float32"}, commit {device["commit"]}; images of {size}',
+        f'{report["amp"] or "float32"}{", compiled" if report["compiled"] else ""} (mmseg: float32), '
+        f'commit {device["commit"]}; images of {size}',
         f'{"ms an image":12s} {"dsr_nss":>24s} {"mmseg":>24s} {"ratio":>6s}',
     ]
     rows = report['stages'] if stages else {'windows': report['stages']['windows']}
     lines += [_row(name, row) for name, row in rows.items()]
-    lines.append(_row(EVALUATION, report[EVALUATION]))
-    timings = [timing for row in (*rows.values(), report[EVALUATION]) for timing in row.values()]
+    lines += [_row(name, report[name]) for name in (INFERENCE, EVALUATION)]
+    timed = (*rows.values(), report[INFERENCE], report[EVALUATION])
+    timings = [timing for row in timed for timing in row.values()]
     fewest = min(timing['repeats'] for timing in timings)
     rate = 1 / report['stages']['windows'][OURS]['median_s']
     memory = ', '.join(f'{k} {v / 2**20:.0f} MiB' for k, v in report['peak_memory'].items())
@@ -308,8 +323,8 @@ def format_infer(report: Mapping[str, Any], device: Mapping[str, Any], stages: b
         [
             *lines,
             f'medians of at least {fewest} repeat(s)',
-            f'network alone {rate:.3g} images/s; {EVALUATION}: a set of {report["images"]} '
-            'without the network',
+            f'network alone {rate:.3g} images/s; {INFERENCE}: from the image on the device to its '
+            f'classes; {EVALUATION}: a set of {report["images"]} without the network',
             f'memory from the windows to the classes: {memory}',
             f'pixels of another class than with mmseg: {100 * report["differing"]:.4f} %',
         ]

@@ -8,8 +8,17 @@ import pytest
 import torch
 
 from dsr_nss.apis.models import read_model_config
-from dsr_nss.benchmark.infer import EVALUATION, MMSEG, OURS, STAGES, format_infer, report_infer
+from dsr_nss.benchmark.infer import (
+    EVALUATION,
+    INFERENCE,
+    MMSEG,
+    OURS,
+    STAGES,
+    format_infer,
+    report_infer,
+)
 from dsr_nss.engine.errors import ConfigError
+from dsr_nss.models.segmentors import HRDAEncoderDecoder
 
 SETTINGS = (
     'model.student.test_cfg.mode=slide',
@@ -39,9 +48,12 @@ def test_command_line(repo_root, monkeypatch, tmp_path, capsys):
         assert all(timing['median_s'] > 0 and timing['repeats'] == 2 for timing in row.values())
     compared = {name for name, row in report['stages'].items() if MMSEG in row}
     assert compared == {'decode', 'windows', 'accumulate', 'argmax', 'metric'}
-    # of one image, not of the set
-    row = report[EVALUATION]
-    assert {OURS, MMSEG} == set(row) and row[OURS]['min_s'] <= row[OURS]['median_s']
+    for name in (EVALUATION, INFERENCE):
+        row = report[name]
+        assert {OURS, MMSEG} == set(row) and row[OURS]['min_s'] <= row[OURS]['median_s']
+    # with the network
+    windows = report['stages']['windows'][OURS]['min_s']
+    assert report[INFERENCE][OURS]['median_s'] > 0.5 * windows
     assert min(report['peak_memory'].values()) > 0
     assert report['differing'] < 1e-3  # near-ties only
 
@@ -61,12 +73,47 @@ def test_table():
         size=[4, 8],
         images=3,
         amp=None,
+        compiled=True,
         stages=dict(windows={OURS: timing, MMSEG: double}, encode={OURS: timing}),
         evaluation={OURS: timing, MMSEG: double},
+        inference={OURS: timing, MMSEG: double},
         peak_memory={OURS: 2**20, MMSEG: 2**22},
         differing=0.0,
     )
     device = dict(device='a CPU', threads=1, torch='2', commit='abc')
     text = format_infer(report, device, stages=True)
     assert '100.0 (50.0 to 200.0)' in text and '0.500' in text and 'encode' in text
+    assert 'float32, compiled (mmseg: float32)' in text
     assert 'encode' not in format_infer(report, device, stages=False)
+
+
+def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
+    """Half precision and compiled parts are ours alone."""
+    config = read_model_config(
+        repo_root / 'configs/demo/dsr_hrda_nightscape.py',
+        {
+            '+model.student.test_cfg.mode': 'slide',
+            '+model.student.test_cfg.crop_size': (64, 64),
+            '+model.student.test_cfg.stride': (48, 48),
+        },
+    )
+    compiled, autocast = [], {}
+
+    def compile_stages(model):
+        compiled.append(model)
+
+    forward = HRDAEncoderDecoder._forward
+
+    def watched(self, inputs, data_samples=None):
+        autocast.setdefault(id(self), set()).add(torch.is_autocast_enabled('cpu'))
+        return forward(self, inputs, data_samples)
+
+    monkeypatch.setattr('dsr_nss.benchmark.infer.compile_stages', compile_stages)
+    monkeypatch.setattr(HRDAEncoderDecoder, '_forward', watched)
+    report = report_infer(
+        config, torch.device('cpu'), size=(64, 80), images=1, amp='bf16', compiled=True,
+        warmup=0, repeats=1,
+    )  # fmt: skip
+    ours = id(compiled[0])
+    assert report['amp'] == 'bf16' and report['compiled'] and len(autocast) == 2
+    assert {key == ours: states for key, states in autocast.items()} == {True: {True}, False: {False}}

@@ -40,6 +40,10 @@ class SeparableASPP(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == 'cpu':
+            # an encoder of tokens gives channels-last maps, which oneDNN's wide depth-wise
+            # convolutions take many times as long for (docs/performance.md)
+            x = x.contiguous()
         return self.bottleneck(torch.cat(self.aspp_modules(x), dim=1))
 
 

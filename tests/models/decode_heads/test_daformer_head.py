@@ -75,3 +75,23 @@ def test_embedding_is_a_linear_layer_a_position():
 def test_unknown_fusion():
     with pytest.raises(ValueError, match="unknown fusion 'sum'"):
         build(fusion='sum')
+
+
+def test_on_a_cpu_wide_convolutions_see_planes():
+    """Channels-last maps, as encoders of tokens give them, cost them many times as much."""
+    head = DAFormerHead([4, 8], channels=4, embed_channels=4, num_classes=3)
+    convolutions = [
+        module
+        for module in head.modules()
+        if isinstance(module, nn.Conv2d) and module.groups > 1
+    ]
+    seen = []
+    for convolution in convolutions:
+        convolution.register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0].is_contiguous())
+        )
+    features = [torch.randn(2, 4, 8, 8), torch.randn(2, 8, 4, 4)]
+    planes = head.eval()(features)
+    tokens = head([x.contiguous(memory_format=torch.channels_last) for x in features])
+    assert len(seen) == 6 and all(seen)
+    torch.testing.assert_close(tokens, planes)
