@@ -305,10 +305,10 @@ def format_infer(report: Mapping[str, Any], device: Mapping[str, Any], stages: b
         stages: Also show the stages.
     """
     size = 'x'.join(map(str, report['size']))
+    ours = f'{report["amp"] or "float32"}{", compiled" if report["compiled"] else ""}'
     lines = [
         f'{device["device"]}, {device["threads"]} thread(s), torch {device["torch"]}, '
-        f'{report["amp"] or "float32"}{", compiled" if report["compiled"] else ""} (mmseg: float32), '
-        f'commit {device["commit"]}; images of {size}',
+        f'{ours} (mmseg: float32), commit {device["commit"]}; images of {size}',
         f'{"ms an image":12s} {"dsr_nss":>24s} {"mmseg":>24s} {"ratio":>6s}',
     ]
     rows = report['stages'] if stages else {'windows': report['stages']['windows']}

@@ -81,9 +81,7 @@ def test_on_a_cpu_wide_convolutions_see_planes():
     """Channels-last maps, as encoders of tokens give them, cost them many times as much."""
     head = DAFormerHead([4, 8], channels=4, embed_channels=4, num_classes=3)
     convolutions = [
-        module
-        for module in head.modules()
-        if isinstance(module, nn.Conv2d) and module.groups > 1
+        module for module in head.modules() if isinstance(module, nn.Conv2d) and module.groups > 1
     ]
     seen = []
     for convolution in convolutions:
