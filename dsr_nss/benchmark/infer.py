@@ -72,8 +72,9 @@ def report_infer(
     Returns:
         `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> `Timing.as_dict()`; mmseg's windows include
         its accumulation, which `accumulate` has without the network; `inference` and `evaluation`:
-        the same for one image with its network and one of the set without; `peak_memory`: bytes from the windows' logits to the classes;
-        `differing`: share of pixels whose class differs from mmseg's.
+        the same for one image with its network and one of the set without; `peak_memory`: bytes
+        from the windows' logits to the classes; `differing`: share of pixels whose class differs
+        from mmseg's with the same logits.
 
     Raises:
         ConfigError: The model is none of this package's.
