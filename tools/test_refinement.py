@@ -13,6 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmengine.config import DictAction
+
 from dsr_nss.apis.files import make_folder, write_json
 from dsr_nss.apis.models import PREFIXES, read_model_config
 from dsr_nss.apis.refinement_scores import format_worth
@@ -54,6 +56,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write the scores as one flat JSON object')
     parser.add_argument('--out', metavar='DIR', help='write the curves and a picture of each view')
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
+    )
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if args.limit is not None and args.limit < 1:
@@ -64,7 +69,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     try:
-        config = read_model_config(args.config)
+        config = read_model_config(args.config, args.cfg_options)
         aligners = aligner_configs(
             args.aligner or DEFAULT_ALIGNERS, args.data_root, args.align_config
         )

@@ -15,6 +15,7 @@ from dsr_nss.apis.align import (
     build_baseline,
     measure_alignment,
     rescaled,
+    trained_pyramid,
 )
 from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.errors import ConfigError
@@ -164,3 +165,14 @@ def test_tool_explains_what_is_wrong(repo_root, tmp_path, monkeypatch, capsys):
     code = run_tool(repo_root, monkeypatch, '--aligner', 'identity', '--data-root', tmp_path / 'no')
     assert code == 2
     assert str(tmp_path / 'no') in capsys.readouterr().err
+
+
+def test_the_features_of_a_training_need_not_their_start(tmp_path):
+    start, gone = tmp_path / 'start.pth', tmp_path / 'gone.pth'
+    start.touch()
+    there = dict(type='VGG', init_cfg=dict(type='Pretrained', checkpoint=str(start)))
+    assert trained_pyramid(there) == there
+    settings = dict(type='VGG', init_cfg=dict(type='Pretrained', checkpoint=str(gone)))
+    assert trained_pyramid(settings) == dict(type='VGG')
+    assert 'init_cfg' in settings  # the config stays as it is
+    assert trained_pyramid(None) is None

@@ -264,6 +264,9 @@ def test_the_tool(run, repo_root, tmp_path, monkeypatch, capsys):
         'GOPR0351_frame_000001_0.png',
         'GOPR0351_frame_000001_1.png',
     }
+    wide = 'train_dataloader.dataset.crop_size=(24,40)'  # the whole image: one view
+    assert call(*arguments, '--aligner', 'none', '--cfg-options', wide) == 0
+    assert '1 pairs, 1 views' in capsys.readouterr().out
     assert call('--data-root', str(tmp_path / 'nothing')) == 2
     assert 'error: ' in capsys.readouterr().err
     with pytest.raises(SystemExit):

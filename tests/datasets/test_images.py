@@ -7,6 +7,7 @@ from PIL import Image
 
 from dsr_nss.datasets import DataError
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+from dsr_nss.datasets.pixels import resize_image
 
 
 @pytest.fixture
@@ -122,3 +123,12 @@ def test_damaged_in_the_middle(tmp_path, rgb):
     path.write_bytes(data)
     with pytest.raises(DataError, match=r'a\.png: cannot be decoded'):
         read_image(path)
+
+
+def test_a_shrunken_image_is_averaged(rgb):
+    small = resize_image(rgb, (4, 6))
+    averages = rgb.reshape(4, 5, 6, 5, 3).mean((1, 3))
+    np.testing.assert_allclose(small, averages, atol=0.5 + 1e-6)
+    assert resize_image(rgb, (20, 30)) is rgb
+    stripes = np.repeat(np.uint8([[[0], [100]]]), 3, axis=2)  # 1x2: black, grey
+    np.testing.assert_array_equal(resize_image(stripes, (1, 4))[0, :, 0], [0, 25, 75, 100])
