@@ -1,7 +1,5 @@
 """Distance of encoder features to those of a frozen encoder on thing classes (DAFormer)."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -9,34 +7,28 @@ from dsr_nss.functional.prototypes import label_shares
 
 
 def dominant_class_mask(
-    label: Tensor,
-    size: tuple[int, int],
-    class_ids: Sequence[int],
-    num_classes: int,
-    min_ratio: float,
+    label: Tensor, size: tuple[int, int], counted: Tensor, min_ratio: float
 ) -> Tensor:
-    """Cells in which one of `class_ids` covers at least `min_ratio` of the pixels.
+    """Cells in which one of the `counted` classes covers at least `min_ratio` of the pixels.
 
     Args:
         label: `(B, H, W)` int64.
         size: `(h, w)` of the feature map.
-        class_ids: Ids that count.
-        num_classes: `C`.
+        counted: `(C,)` bool, True for the classes that count.
         min_ratio: In (0.5, 1], so that at most one class can reach it.
 
     Returns:
         `(B, h, w)` bool.
     """
-    shares = label_shares(label, size, num_classes)
-    return (shares[:, list(class_ids)] >= min_ratio).any(dim=1)
+    shares = label_shares(label, size, len(counted))
+    return ((shares >= min_ratio) & counted.view(1, -1, 1, 1)).any(dim=1)
 
 
 def feature_distance(
     student: Tensor,
     frozen: Tensor,
     label: Tensor,
-    class_ids: Sequence[int],
-    num_classes: int,
+    counted: Tensor,
     min_ratio: float = 0.75,
 ) -> Tensor:
     """Mean L2 norm over channels of `student - frozen` over the masked cells.
@@ -45,15 +37,14 @@ def feature_distance(
         student: `(B, D, h, w)` features that receive the gradient.
         frozen: `(B, D, h, w)` features of the frozen encoder.
         label: `(B, H, W)` int64 source label.
-        class_ids: Classes whose cells count.
-        num_classes: `C`.
+        counted: `(C,)` bool, True for the classes whose cells count.
         min_ratio: Share of a cell that the class must cover.
 
     Returns:
         0-dimensional; a finite zero that keeps the graph when no cell qualifies (a plain mean over
         an empty mask is NaN, a well-known false alarm of the base methods).
     """
-    mask = dominant_class_mask(label, student.shape[-2:], class_ids, num_classes, min_ratio)
+    mask = dominant_class_mask(label, student.shape[-2:], counted, min_ratio)
     difference = (student - frozen.detach()).to(torch.promote_types(student.dtype, torch.float32))
     # squares of unmasked cells are zeroed before the root, whose gradient at 0 would be infinite
     square = difference.pow(2).sum(dim=1)

@@ -60,7 +60,7 @@ def adjust_hue(image: Tensor, shift: Tensor) -> Tensor:
     )
     hue = (sextant + 6 * shift.to(image).view(-1, 1, 1)) % 6
     # HSV -> RGB in closed form: V - C * max(0, min(k, 4 - k, 1)) with k = (n + h) % 6
-    offset = image.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
+    offset = torch.arange(5, 0, -2, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     k = (offset + hue[:, None]) % 6
     return largest[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 

@@ -1,7 +1,5 @@
 """Holistic refinement of the night prediction by the aligned day prediction (Refign)."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -21,7 +19,7 @@ def trust_factor(prob: Tensor, gamma: float) -> Tensor:
     return normalized_entropy(prob).mean(dim=(1, 2)).clamp(0, 1).pow(gamma)
 
 
-def static_agreement(prob_night: Tensor, prob_day: Tensor, static_ids: Sequence[int]) -> Tensor:
+def static_agreement(prob_night: Tensor, prob_day: Tensor, is_static: Tensor) -> Tensor:
     """`M`: True on the channels of the large static classes where both arg-maxes are such classes.
 
     Large static things stay where they are, so the day view is trusted there whatever the match.
@@ -29,13 +27,11 @@ def static_agreement(prob_night: Tensor, prob_day: Tensor, static_ids: Sequence[
     Args:
         prob_night: `(B, C, H, W)`.
         prob_day: `(B, C, H, W)`, already warped into the night view.
-        static_ids: Ids of the large static classes.
+        is_static: `(C,)` bool, True for the large static classes.
 
     Returns:
         `(B, C, H, W)` bool.
     """
-    is_static = torch.zeros(prob_night.shape[1], dtype=torch.bool, device=prob_night.device)
-    is_static[list(static_ids)] = True
     both = is_static[prob_night.argmax(dim=1)] & is_static[prob_day.argmax(dim=1)]
     return both[:, None] & is_static.view(1, -1, 1, 1)
 
@@ -45,7 +41,7 @@ def refine(
     logits_day: Tensor,
     confidence: Tensor,
     valid: Tensor,
-    static_ids: Sequence[int],
+    is_static: Tensor,
     gamma: float = 0.25,
 ) -> Tensor:
     """`y'_n = (1 - eps) p_n + eps p_d` with `eps = s * max(P, M)`, 0 where the warp is invalid.
@@ -55,7 +51,7 @@ def refine(
         logits_day: `(B, C, H, W)` teacher logits of the day reference, warped into the night view.
         confidence: `(B, 1, H, W)` match confidence `P` in [0, 1].
         valid: `(B, H, W)` bool, False where the warp left the day image.
-        static_ids: Ids of the large static classes.
+        is_static: `(C,)` bool, True for the large static classes.
         gamma: Exponent of :func:`trust_factor`.
 
     Returns:
@@ -64,6 +60,6 @@ def refine(
     """
     prob_night, prob_day = logits_night.softmax(dim=1), logits_day.softmax(dim=1)
     trust = trust_factor(prob_night, gamma).view(-1, 1, 1, 1)
-    agreement = static_agreement(prob_night, prob_day, static_ids)
+    agreement = static_agreement(prob_night, prob_day, is_static)
     eps = trust * torch.maximum(confidence, agreement.to(confidence.dtype)) * valid[:, None]
     return torch.lerp(prob_night, prob_day, eps.to(prob_night.dtype))

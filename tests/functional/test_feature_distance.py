@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dsr_nss.functional.feature_distance import feature_distance
+from tests.functional.class_sets import mask_of
 from tests.reference.feature_distance import feature_distance as reference
 
 THINGS = (1, 3)
@@ -25,7 +26,7 @@ def _case(seed=0, batch=2, dim=4, cells=(3, 4), factor=4, classes=5):
 def test_matches_reference(seed, min_ratio):
     student, frozen, label = _case(seed)
     actual = feature_distance(
-        *map(torch.tensor, (student, frozen, label)), THINGS, 5, min_ratio=min_ratio
+        *map(torch.tensor, (student, frozen, label)), mask_of(THINGS, 5), min_ratio=min_ratio
     )
     expected = reference(student, frozen, label, THINGS, 5, min_ratio)
     assert actual.ndim == 0
@@ -35,7 +36,10 @@ def test_matches_reference(seed, min_ratio):
 def test_float32_is_close():
     student, frozen, label = _case(3)
     actual = feature_distance(
-        torch.tensor(student).float(), torch.tensor(frozen).float(), torch.tensor(label), THINGS, 5
+        torch.tensor(student).float(),
+        torch.tensor(frozen).float(),
+        torch.tensor(label),
+        mask_of(THINGS, 5),
     )
     assert actual.item() == pytest.approx(reference(student, frozen, label, THINGS, 5), rel=1e-5)
 
@@ -49,9 +53,11 @@ def test_by_hand():
         [[[3.0, 0.0, 9.0, 9.0]], [[4.0, 1.0, 9.0, 9.0]]], dtype=torch.float64
     ).reshape(1, 2, 1, 4)
     frozen = torch.zeros_like(student)
-    assert feature_distance(student, frozen, label, (1,), 2).item() == pytest.approx(3, rel=1e-12)
+    assert feature_distance(student, frozen, label, mask_of((1,), 2)).item() == pytest.approx(
+        3, rel=1e-12
+    )
     # With a minimum of 1 only the first cell is left.
-    pure = feature_distance(student, frozen, label, (1,), 2, min_ratio=1.0)
+    pure = feature_distance(student, frozen, label, mask_of((1,), 2), min_ratio=1.0)
     assert pure.item() == pytest.approx(5, rel=1e-12)
 
 
@@ -59,14 +65,14 @@ def test_ignore_lowers_the_share():
     # Two of four pixels are class 1, two are ignored: share 1/2, not 1.
     label = torch.tensor([[[1, 1], [255, 255]]])
     student = torch.ones(1, 3, 1, 1, requires_grad=True)
-    assert feature_distance(student, torch.zeros(1, 3, 1, 1), label, (1,), 2).item() == 0
+    assert feature_distance(student, torch.zeros(1, 3, 1, 1), label, mask_of((1,), 2)).item() == 0
 
 
 @pytest.mark.parametrize('label', [0, 255])
 def test_empty_mask_is_zero_with_graph(label):
     student = torch.randn(2, 3, 2, 2, requires_grad=True)
     labels = torch.full((2, 8, 8), label)
-    loss = feature_distance(student, torch.randn(2, 3, 2, 2), labels, THINGS, 5)
+    loss = feature_distance(student, torch.randn(2, 3, 2, 2), labels, mask_of(THINGS, 5))
     assert loss.item() == 0
     loss.backward()
     assert torch.equal(student.grad, torch.zeros_like(student))
@@ -76,7 +82,9 @@ def test_equal_features_have_a_finite_gradient():
     # At the start student and frozen network are the same: the norm is 0 where its slope is not
     # defined; a NaN there would end the run in its first step.
     student = torch.randn(1, 3, 2, 2).requires_grad_()
-    loss = feature_distance(student, student.detach().clone(), torch.ones(1, 8, 8).long(), (1,), 2)
+    loss = feature_distance(
+        student, student.detach().clone(), torch.ones(1, 8, 8).long(), mask_of((1,), 2)
+    )
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-5)
     assert student.grad.isfinite().all()
@@ -85,7 +93,7 @@ def test_equal_features_have_a_finite_gradient():
 def test_frozen_gets_no_part_outside_the_mask():
     student, frozen, label = map(torch.tensor, _case(4))
     student.requires_grad_()
-    feature_distance(student, frozen, label, THINGS, 5).backward()
+    feature_distance(student, frozen, label, mask_of(THINGS, 5)).backward()
     masked = student.grad.abs().sum(1) > 0
     assert 0 < masked.double().mean() < 1
 
@@ -95,5 +103,5 @@ def test_gradient():
     student = torch.tensor(student, requires_grad=True)
     frozen, label = torch.tensor(frozen), torch.tensor(label)
     assert torch.autograd.gradcheck(
-        lambda x: feature_distance(x, frozen, label, (0, 1, 3), 5), (student,)
+        lambda x: feature_distance(x, frozen, label, mask_of((0, 1, 3), 5)), (student,)
     )

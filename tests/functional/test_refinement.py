@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dsr_nss.functional.refinement import refine, static_agreement, trust_factor
+from tests.functional.class_sets import mask_of
 from tests.reference import refinement as reference
 from tests.reference.softmax import softmax
 
@@ -28,7 +29,7 @@ def _case(seed=0, batch=2, classes=5, height=4, width=6):
 
 def _refine(case, gamma=0.25, dtype=torch.float64, static=STATIC):
     floats = [torch.tensor(case[name]).to(dtype) for name in ('logits_n', 'logits_d', 'confidence')]
-    return refine(*floats, torch.tensor(case['valid']), static, gamma)
+    return refine(*floats, torch.tensor(case['valid']), mask_of(static, 5), gamma)
 
 
 @pytest.mark.parametrize('gamma', [0.25, 1.0])
@@ -80,7 +81,7 @@ def test_static_agreement_by_hand():
     # (0, 2), (2, 1), (2, 2) do not. At the agreeing pixel only the static channels are true.
     night = torch.eye(3)[[0, 0, 2, 2]].T.reshape(1, 3, 1, 4)
     day = torch.eye(3)[[1, 2, 1, 2]].T.reshape(1, 3, 1, 4)
-    actual = static_agreement(night, day, (0, 1))
+    actual = static_agreement(night, day, mask_of((0, 1), 3))
     assert actual.dtype == torch.bool
     assert actual[0, :, 0].tolist() == [
         [True, False, False, False],
@@ -93,7 +94,7 @@ def test_static_agreement_matches_reference():
     rng = np.random.default_rng(4)
     night, day = (softmax(rng.normal(size=(2, 5, 6, 7))) for _ in range(2))
     expected = reference.static_agreement(night, day, STATIC)
-    actual = static_agreement(torch.tensor(night), torch.tensor(day), STATIC)
+    actual = static_agreement(torch.tensor(night), torch.tensor(day), mask_of(STATIC, 5))
     np.testing.assert_array_equal(actual.numpy(), expected)
     assert 0 < expected.mean() < 1
 
@@ -110,7 +111,7 @@ def test_blend_by_hand():
         day.reshape(1, 3, 1, 1).expand(1, 3, 1, 2),
         torch.full((1, 1, 1, 2), 0.5, dtype=torch.float64),
         torch.tensor([[[True, False]]]),
-        (0,),
+        mask_of((0,), 3),
         1.0,
     )
     s = 1.5 * math.log(2) / math.log(3)
@@ -184,5 +185,5 @@ def test_published_numbers(shared_dir, variant, gamma, static):
     if variant == 'no_warp':
         valid = torch.ones_like(valid)
     data = np.load(shared_dir / 'reference/parity/refine_variants.npz')
-    actual = refine(night, day, confidence, valid, static, gamma)
+    actual = refine(night, day, confidence, valid, mask_of(static, night.shape[1]), gamma)
     np.testing.assert_allclose(actual.numpy(), data[f'refined_{variant}'], rtol=0, atol=2e-6)

@@ -8,8 +8,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from dsr_nss.classes import class_ids
 from dsr_nss.functional.class_mix import class_mask, draw_half, mix, present_classes
+from dsr_nss.models.named_classes import named_classes
 
 
 @dataclass
@@ -53,9 +53,7 @@ class DSRMixup(BaseModule):
         super().__init__()
         self.num_classes = len(class_names)
         self.random_half = random_half
-        always = torch.zeros(self.num_classes, dtype=torch.bool)
-        always[list(class_ids(always_classes, class_names))] = True
-        self.register_buffer('always', always, persistent=False)
+        self.register_buffer('always', named_classes(always_classes, class_names), persistent=False)
 
     def forward(
         self,

@@ -7,13 +7,13 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from dsr_nss.classes import class_ids
 from dsr_nss.functional.prototypes import (
     alignment_loss,
     class_weights,
     label_shares,
     prototypes,
 )
+from dsr_nss.models.named_classes import named_classes
 
 
 @MODELS.register_module()
@@ -62,9 +62,9 @@ class FPALoss(BaseModule):
         self.absent = absent
         self.prototype_scope = prototype_scope
         self.night_gradient = night_gradient
-        long_tail = torch.zeros(self.num_classes, dtype=torch.bool)
-        long_tail[list(class_ids(long_tail_classes, class_names))] = True
-        self.register_buffer('long_tail', long_tail, persistent=False)
+        self.register_buffer(
+            'long_tail', named_classes(long_tail_classes, class_names), persistent=False
+        )
 
     def active(self, step: int) -> bool:
         """Whether step `step` (counted from 1) uses the loss."""

@@ -8,8 +8,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from dsr_nss.classes import class_ids
 from dsr_nss.functional.feature_distance import feature_distance
+from dsr_nss.models.named_classes import named_classes
 
 
 @MODELS.register_module()
@@ -39,8 +39,7 @@ class FeatureDistance(BaseModule):
         super().__init__()
         if not 0.5 < min_ratio <= 1:
             raise ValueError(f'min_ratio must lie in (0.5, 1], got {min_ratio}')
-        self.num_classes = len(class_names)
-        self.class_ids = class_ids(classes, class_names)
+        self.register_buffer('counted', named_classes(classes, class_names), persistent=False)
         self.weight = weight
         self.min_ratio = min_ratio
         self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
@@ -69,6 +68,4 @@ class FeatureDistance(BaseModule):
         """
         with torch.no_grad():
             frozen = self.encoder(image)[-1]
-        return self.weight * feature_distance(
-            features, frozen, label, self.class_ids, self.num_classes, self.min_ratio
-        )
+        return self.weight * feature_distance(features, frozen, label, self.counted, self.min_ratio)

@@ -7,9 +7,9 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from dsr_nss.classes import class_ids
 from dsr_nss.functional.refinement import refine
 from dsr_nss.functional.warp import warp
+from dsr_nss.models.named_classes import named_classes
 
 
 @MODELS.register_module()
@@ -34,7 +34,9 @@ class HolisticRefinement(BaseModule):
     ) -> None:
         super().__init__()
         self.aligner = MODELS.build(aligner).requires_grad_(False).eval()
-        self.static_ids = class_ids(static_classes, class_names)
+        self.register_buffer(
+            'is_static', named_classes(static_classes, class_names), persistent=False
+        )
         self.gamma = gamma
 
     def train(self, mode: bool = True) -> 'HolisticRefinement':
@@ -73,7 +75,7 @@ class HolisticRefinement(BaseModule):
             logits_day,
             alignment.confidence,
             valid & usable.view(-1, 1, 1),
-            self.static_ids,
+            self.is_static,
             self.gamma,
         )
         unaligned = (has_reference & ~alignment.aligned).sum() / has_reference.sum().clamp(min=1)

@@ -16,6 +16,7 @@ from dsr_nss.models.refine import UAWarpC
 from dsr_nss.visualization.panels import training_panel
 from tests.models.matching.networks import TINY
 from tests.models.matching.test_pairs import collated
+from tests.simulated_cuda import simulated_cuda
 
 CROP = (32, 48)
 FULL = (48, 70)
@@ -271,6 +272,22 @@ def test_the_host_never_waits_for_the_device():
         model.train_step(batch(True, False), wrapper)
     finally:
         torch.cuda.set_sync_debug_mode('default')
+
+
+@pytest.mark.parametrize('half', [None, torch.bfloat16, torch.float16])
+def test_on_a_simulated_gpu_nothing_waits(monkeypatch, half):
+    model = build(
+        appearance=dict(type='AppearanceChange', blur_probability=1.0),
+        warps=dict(type='SyntheticWarps', elastic_probability=1.0),
+        visibility_mask=True,
+    )
+    with simulated_cuda(monkeypatch) as cuda:
+        model.to('cuda')
+        cuda.waits.clear()
+        with torch.autocast('cuda', half, enabled=half is not None):
+            losses = model(*model.data_preprocessor(batch(True, False)))
+        assert cuda.waits == {}
+        assert all(v.is_cuda and v.dtype == torch.float32 for v in losses.values())
 
 
 @pytest.mark.slow
