@@ -15,6 +15,8 @@ python tools/benchmark.py infer configs/dsr_hrda_darkzurich.py --stages
 import argparse
 import math
 import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from dsr_nss.apis.files import make_folder, write_bytes, write_json
 from dsr_nss.benchmark.align import benchmark_align, benchmark_correlation
 from dsr_nss.benchmark.data import format_data, report_data, soak
 from dsr_nss.benchmark.device import describe_device, format_device, report_device
+from dsr_nss.benchmark.drawn_data import can_be_drawn, draw, missing_data
 from dsr_nss.benchmark.everything import EXIT_OUT_OF_MEMORY, as_dict, plan, run_parts, summary
 from dsr_nss.benchmark.growth import BANKS, BATCHES, CROPS, format_growth, report_growth
 from dsr_nss.benchmark.infer import format_infer, report_infer
@@ -142,8 +145,19 @@ def _size(text: str) -> tuple[int, int]:
 def run_all(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     config = read_config(args.config, args.cfg_options)
     out = None if args.out is None else make_folder(args.out)
-    parts = plan(config, options=args.cfg_options, device=args.device, toy=args.toy)
-    outcomes = run_parts(parts, Path(__file__), seconds=60 * args.budget_minutes, out=out)
+    end = time.perf_counter() + 60 * args.budget_minutes
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = None
+        if missing_data(config) and can_be_drawn(config):
+            missing = ' and '.join(missing_data(config).values())
+            print(f'no folder {missing}: the part data reads drawn scenes instead', flush=True)
+            drawn = Path(folder) / 'drawn'
+            draw(drawn, '192x384' if args.toy else 'full')
+        parts = plan(
+            config, options=args.cfg_options, device=args.device, toy=args.toy, drawn=drawn
+        )
+        seconds = end - time.perf_counter()
+        outcomes = run_parts(parts, Path(__file__), seconds=seconds, out=out)
     print(f'\n{summary(outcomes)}')
     return as_dict(outcomes)
 

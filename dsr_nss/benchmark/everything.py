@@ -19,6 +19,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.benchmark.drawn_data import drawn_options, missing_data
 from dsr_nss.benchmark.report import PAPER_STEPS
 from dsr_nss.benchmark.timing import OUT_OF_MEMORY
 from dsr_nss.engine.errors import ConfigError
@@ -81,6 +82,7 @@ def plan(
     options: Mapping[str, Any] | None = None,
     device: str | None = None,
     toy: bool = False,
+    drawn: Path | None = None,
 ) -> list[Part]:
     """The parts in their order; the compiled step is the last, because it may take any time.
 
@@ -89,6 +91,8 @@ def plan(
         options: `--cfg-options` for all parts.
         device: `'cpu'`, `'cuda'` or None: the device option of all parts.
         toy: Sizes so small that a CPU can rehearse everything; their times mean nothing.
+        drawn: Folder of drawn scenes that take the place of missing data (`drawn_data.draw`);
+            None: without its data, the part `data` is skipped.
     """
     if config.model.get('student') is None:
         raise ConfigError(
@@ -98,14 +102,15 @@ def plan(
     where = () if device is None else ('--device', device)
     repeats = _TOY_REPEATS if toy else ()
 
-    def command(verb: str, *arguments: str, compiled: bool = False) -> tuple[str, ...]:
-        more: dict[str, Any] = {}
-        if compiled:  # the tracing alone is rehearsed; making kernels takes a CPU minutes
-            more = {'+compile.backend': 'aot_eager'} if toy else {'+compile': True}
-        settings = [f'{key}={value}' for key, value in {**given, **more}.items()]
+    def command(
+        verb: str, *arguments: str, more: Mapping[str, Any] | None = None
+    ) -> tuple[str, ...]:
+        settings = [f'{key}={value}' for key, value in {**given, **(more or {})}.items()]
         tail = ('--cfg-options', *settings) if settings else ()
         return (verb, str(config.filename), *where, *repeats, *arguments, *tail)
 
+    # the tracing alone is rehearsed; making kernels takes a CPU minutes
+    compiled = {'+compile.backend': 'aot_eager'} if toy else {'+compile': True}
     growing = '--warmup 1 --repeats 5'
     if toy:
         growing = '--crops 128 192 --batches 1 2'
@@ -132,12 +137,12 @@ def plan(
         ),
         Part(
             'data',
-            command('data', '--stages'),
+            command('data', '--stages', more={} if drawn is None else drawn_options(config, drawn)),
             40,
             step_time_of=STEPS[1],
-            skip=_missing_data(config),
+            skip=_without_data(config) if drawn is None else None,
         ),
-        Part(STEPS[2], command('step', '--stages', '--amp', 'bf16', compiled=True), 130),
+        Part(STEPS[2], command('step', '--stages', '--amp', 'bf16', more=compiled), 130),
     ]
 
 
@@ -157,11 +162,9 @@ def _toy_options(config: Config) -> dict[str, Any]:
     return options
 
 
-def _missing_data(config: Config) -> str | None:
-    dataset = config.train_dataloader.dataset
-    roots = {kind: (dataset.get(kind) or {}).get('data_root') for kind in ('source', 'target')}
-    missing = [root for root in roots.values() if root and not Path(root).is_dir()]
-    return f'no folder {" and ".join(missing)}' if missing else None
+def _without_data(config: Config) -> str | None:
+    missing = missing_data(config)
+    return f'no folder {" and ".join(missing.values())}' if missing else None
 
 
 def run_parts(
@@ -285,12 +288,27 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
             f'{step["peak_memory"] / 2**30:6.2f} {100 * step["share_of_peak"]:9.1f} '
             f'{PAPER_STEPS * median / 3600:12.2f}'
         )
+    lines += _loaders(outcomes.get('data'))
     lines += [
         f'{outcome.status}: {name}: {outcome.reason}'
         for name, outcome in outcomes.items()
         if outcome.status != 'done'
     ]
     return '\n'.join(lines)
+
+
+def _loaders(outcome: Outcome | None) -> list[str]:
+    """The loader by itself: a training takes the longer of its time and that of the step."""
+    report = {} if outcome is None else outcome.report
+    lines = []
+    for reader, row in report.get('items', {}).items():
+        loader = row['loader']
+        seconds = report['batch_size'] / loader['items_per_s']
+        lines.append(
+            f'{"loader by itself":26s} {seconds:9.3f} {"":31s} {PAPER_STEPS * seconds / 3600:12.2f}'
+            f'  {loader["workers"]} worker(s), {reader}'
+        )
+    return lines
 
 
 def as_dict(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+from dsr_nss.benchmark.drawn_data import can_be_drawn, draw, drawn_options, missing_data
 from dsr_nss.benchmark.everything import STEPS, Outcome, Part, as_dict, plan, run_parts, summary
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.errors import ConfigError
@@ -121,6 +123,13 @@ def test_summary():
     assert 'skipped: data: no folder x' in lines
 
 
+def test_summary_of_the_loader():
+    rows = {'files': {'loader': {'workers': 4, 'items_per_s': 20.0}}}
+    report = {'batch_size': 2, 'items': rows}  # 0.1 s a batch, 4000 s for 40,000
+    (line,) = summary({'data': Outcome('done', 1.0, report=report)}).splitlines()[1:]
+    assert line.split() == 'loader by itself 0.100 1.11 4 worker(s), files'.split()
+
+
 @pytest.mark.parametrize('toy', [False, True])
 def test_every_command_of_the_plan_is_one_of_the_tool(repo_root, monkeypatch, tmp_path, toy):
     """The tool's own parser takes them, and their configs can be read."""
@@ -148,6 +157,36 @@ def test_every_command_of_the_plan_is_one_of_the_tool(repo_root, monkeypatch, tm
     os.makedirs('data/cityscapes')
     again = {p.name: p for p in plan(config, toy=toy)}
     assert again['data'].skip == 'no folder data/dark_zurich'
+
+
+@pytest.mark.parametrize('name', ['dsr_hrda_darkzurich', 'dsr_daformer_acdc'])
+def test_missing_data_are_drawn(repo_root, monkeypatch, tmp_path, name):
+    """Every data set that a config trains on can be built from the drawn ones."""
+    from mmseg.registry import DATASETS
+
+    monkeypatch.chdir(tmp_path)  # where there are no data sets
+    path = repo_root / f'configs/{name}.py'
+    config = read_config(path)
+    assert set(missing_data(config)) == {'source', 'target'} and can_be_drawn(config)
+    draw(tmp_path / 'drawn', '32x64')
+    options = drawn_options(config, tmp_path / 'drawn')
+    config = read_config(path, {**options, 'train_dataloader.dataset.crop_size': (32, 32)})
+    assert not missing_data(config)
+    for kind in ('source', 'target'):
+        assert len(DATASETS.build(config.train_dataloader.dataset[kind])) > 0
+    parts = {part.name: part for part in plan(read_config(path), drawn=Path('here'))}
+    assert parts['data'].skip is None
+    given = [a for a in parts['data'].arguments if a.startswith('train_dataloader')]
+    assert given[0] == 'train_dataloader.dataset.source.data_root=here/cityscapes'
+    assert not any('here' in a for name in STEPS for a in parts[name].arguments)
+
+
+def test_only_known_layouts_are_drawn(repo_root, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    config = read_config(repo_root / 'configs/camvid/classmix_camviddusk.py')
+    assert missing_data(config) and not can_be_drawn(config)
+    (tmp_path / 'data/camvid_dusk').mkdir(parents=True)
+    assert not missing_data(config)
 
 
 def test_a_config_without_a_bank_rehearses_without_its_growth(repo_root):
