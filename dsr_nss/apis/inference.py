@@ -187,11 +187,12 @@ def compile_stages(model: nn.Module) -> None:
     keeps its names.
     """
     if hasattr(model, 'compilable'):
-        stages = model.compilable()
-    else:  # any segmentor of mmseg
-        stages = [model.backbone, model.decode_head]
-    for stage in stages:
-        stage.compile(dynamic=False)
+        for stage in model.compilable():
+            stage.compile(dynamic=False)
+        return
+    for stage in (model.backbone, model.decode_head):  # any segmentor of mmseg
+        # its heads are asked by `forward` itself, past what `stage.compile` changes
+        stage.forward = torch.compile(stage.forward, dynamic=False)
 
 
 def _mosaic(

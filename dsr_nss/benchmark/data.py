@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import cv2
@@ -49,13 +49,15 @@ class LoaderTiming:
 
     Attributes:
         workers: Processes.
-        timing: Wall seconds a batch.
+        timing: Wall seconds a batch, each sample the mean of as many batches as there are workers.
+        batches: How many were measured.
         items_per_s: Items a second over all measured batches.
         peak_memory: Most bytes that a worker had resident, of each worker.
     """
 
     workers: int
     timing: Timing
+    batches: int
     items_per_s: float
     peak_memory: tuple[int, ...]
 
@@ -135,19 +137,23 @@ def benchmark_loader(config: Config, *, workers: int, warmup: int, repeats: int)
         config: Of a training.
         workers: Processes; at least 1.
         warmup: Batches that are not timed; each worker's first ones are made in them.
-        repeats: Batches that are.
+        repeats: Batches that are, at least; whole rounds of the workers.
     """
     batch_size = config.train_dataloader.batch_size
     with training_loader(config, workers) as batches:
         for _ in islice(batches, warmup + 2 * workers):  # the loader reads two batches ahead
             pass
         times = [time.perf_counter()]
-        for _ in zip(rounds(repeats), batches, strict=False):
+        # Workers that began together deliver together: only whole rounds of them show their rate.
+        for _ in rounds(max(2, math.ceil(repeats / workers))):
+            for _ in islice(batches, workers):
+                pass
             times.append(time.perf_counter())
         peaks = peak_memory_of([child.pid for child in multiprocessing.active_children()])
-    samples = tuple(after - before for before, after in zip(times, times[1:], strict=False))
-    rate = len(samples) * batch_size / (times[-1] - times[0])
-    return LoaderTiming(workers, Timing(samples), rate, peaks)
+    samples = tuple((after - before) / workers for before, after in pairwise(times))
+    number = workers * len(samples)
+    rate = number * batch_size / (times[-1] - times[0])
+    return LoaderTiming(workers, Timing(samples), number, rate, peaks)
 
 
 @contextmanager
@@ -215,6 +221,7 @@ def report_data(
             'stages': {stage: part.as_dict() for stage, part in timing.stages.items()},
             'loader': {
                 'workers': workers,
+                'batches': loader.batches,
                 'items_per_s': loader.items_per_s,
                 'batch': loader.timing.as_dict(),
                 'peak_memory': list(loader.peak_memory),
@@ -282,7 +289,7 @@ def format_data(report: Mapping[str, Any], show_stages: bool) -> str:
         lines += [
             f'  {loader["workers"]} worker(s): {loader["items_per_s"]:.1f} items/s, '
             f'a batch of {report["batch_size"]} every {_span(loader["batch"])}, median of '
-            f'{loader["batch"]["repeats"]}, '
+            f'{loader["batch"]["repeats"]} round(s) of the workers, '
             f'at most {peak:.0f} MiB resident each',
             f'  steps of {report["step_time_s"]:g} s need {row["workers_for_step_time"]} worker(s)',
         ]

@@ -25,6 +25,17 @@ def matmul_peak(device: torch.device, amp: str | None) -> float:
     return 2 * side**3 / timing.spread[0]
 
 
+def step_peak(device: torch.device, amp: str | None) -> tuple[str, float]:
+    """Name and FLOP/s of the fastest matrix product that a training step may use.
+
+    In float32 on a GPU that is TF32: cuDNN's convolutions use it by default.
+    """
+    if amp is None and device.type == 'cuda':
+        with _tf32():
+            return 'tf32', matmul_peak(device, None)
+    return amp or 'float32', matmul_peak(device, amp)
+
+
 def copy_bandwidth(device: torch.device) -> float:
     """Bytes/s read plus bytes/s written of a large copy, the best of several."""
     source = torch.zeros(2**28 if device.type == 'cuda' else 2**26, device=device)

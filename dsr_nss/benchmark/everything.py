@@ -269,7 +269,7 @@ def _step(outcome: Outcome | None) -> Mapping[str, Any] | None:
 def summary(outcomes: Mapping[str, Outcome]) -> str:
     """The steps beside one another, and what is missing."""
     lines = [
-        f'{"":26s} {"s a step":>9s} {"x first":>8s} {"repeats":>7s} {"GiB":>6s} {"% of peak":>9s} '
+        f'{"":26s} {"s a step":>9s} {"x first":>8s} {"repeats":>7s} {"GiB*":>6s} {"% of peak":>9s} '
         f'{f"h for {PAPER_STEPS}":>12s}'
     ]
     first: float | None = None
@@ -288,7 +288,10 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
             f'{step["peak_memory"] / 2**30:6.2f} {100 * step["share_of_peak"]:9.1f} '
             f'{PAPER_STEPS * median / 3600:12.2f}'
         )
-    lines += _loaders(outcomes.get('data'))
+    lines += [
+        '* beyond weights and optimiser state',
+        *_loaders(outcomes.get('data')),
+    ]
     lines += [
         f'{outcome.status}: {name}: {outcome.reason}'
         for name, outcome in outcomes.items()
@@ -303,10 +306,10 @@ def _loaders(outcome: Outcome | None) -> list[str]:
     lines = []
     for reader, row in report.get('items', {}).items():
         loader = row['loader']
-        seconds = report['batch_size'] / loader['items_per_s']
+        seconds = report['batch_size'] / loader['items_per_s']  # a mean: rates add up
         lines.append(
             f'{"loader by itself":26s} {seconds:9.3f} {"":31s} {PAPER_STEPS * seconds / 3600:12.2f}'
-            f'  {loader["workers"]} worker(s), {reader}'
+            f'  {loader["workers"]} worker(s), mean of {loader["batches"]} batches, {reader}'
         )
     return lines
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from dsr_nss.benchmark.align import Cost
-from dsr_nss.benchmark.device import copy_bandwidth, describe_device, matmul_peak
+from dsr_nss.benchmark.device import copy_bandwidth, describe_device, step_peak
 from dsr_nss.benchmark.flops import count_step
 from dsr_nss.benchmark.step import StepTiming, benchmark_step
 from dsr_nss.benchmark.timing import OUT_OF_MEMORY
@@ -27,13 +27,14 @@ def report_steps(
     stages: bool,
 ) -> dict[str, Any]:
     """Times and counts the steps of configs; everything that `format_steps` and a file need."""
-    peak = matmul_peak(device, amp)
+    precision, peak = step_peak(device, amp)
     timings = benchmark_step(
         configs, device, amp=amp, warmup=warmup, repeats=repeats, stages=stages
     )
     return {
         **describe_device(device),
         'amp': amp,
+        'matmul_precision': precision,
         'matmul_flops_per_s': peak,
         'copy_bytes_per_s': copy_bandwidth(device),
         'steps': {
@@ -64,7 +65,8 @@ def format_steps(report: Mapping[str, Any]) -> str:
     lines = [
         f'{report["device"]}, {report["threads"]} thread(s), torch {report["torch"]}, '
         f'{report["amp"] or "float32"}, commit {report["commit"]}',
-        f'matrix product {report["matmul_flops_per_s"] / 1e12:.3g} TFLOP/s, '
+        f'matrix product ({report["matmul_precision"]}) '
+        f'{report["matmul_flops_per_s"] / 1e12:.3g} TFLOP/s, '
         f'copy {report["copy_bytes_per_s"] / 1e9:.3g} GB/s',
     ]
     first: float | None = None
@@ -77,7 +79,7 @@ def format_steps(report: Mapping[str, Any]) -> str:
             f'  step    {median:.3f} s, median of {step["repeats"]} '
             f'({step["min_s"]:.3f} to {step["max_s"]:.3f})'
             + (f', {first / median:.2f} x as fast as the first' if first else ''),
-            f'  images  {step["images_per_s"]:.2f} pairs/s; {PAPER_STEPS} steps in '
+            f'  images  {step["images_per_s"]:.2f} pairs/s; {PAPER_STEPS} such steps in '
             f'{PAPER_STEPS * median / 3600:.2f} h without the loader',
             f'  memory  {step["peak_memory"] / 2**30:.2f} GiB beyond weights and optimiser state',
             f'  work    {step["flops"] / 1e12:.3g} TFLOP, at least {step["floor_s"]:.3f} s; '

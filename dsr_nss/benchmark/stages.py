@@ -6,7 +6,7 @@ more than an undisturbed step.
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -34,6 +34,8 @@ class StageMeter:
     def __init__(self, read: Callable[[], float]) -> None:
         self.read = read
         self.totals: dict[str, float] = defaultdict(float)
+        #: How often each method was called in the outermost stage, a step.
+        self.calls: Counter[str] = Counter()
         self._stack: list[str] = []
         self._last = 0.0
 
@@ -47,6 +49,8 @@ class StageMeter:
         finally:
             self._charge()
             self._stack.pop()
+            if not self._stack:
+                self.calls.clear()
 
     def _charge(self) -> None:
         now = self.read()
@@ -99,14 +103,12 @@ def metered(model: Adaptation, optim_wrapper: OptimWrapper, meter: StageMeter) -
 
 @contextmanager
 def _wrapped(owner: Any, attribute: str, names: Sequence[str], meter: StageMeter) -> Iterator[None]:
-    """The calls of a method count as `names` in turn."""
+    """The calls of a method within a step count as `names` in turn."""
     original = getattr(owner, attribute)
-    calls = 0
 
     def method(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        name = names[calls % len(names)]
-        calls += 1
+        name = names[meter.calls[attribute] % len(names)]
+        meter.calls[attribute] += 1
         with meter.stage(name):
             return original(*args, **kwargs)
 

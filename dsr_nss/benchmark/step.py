@@ -64,7 +64,7 @@ def benchmark_step(
         stages: Measure the stages too, in `repeats` further steps.
     """
     built = [build_step(config, device, amp=amp) for config in configs]
-    batches = [random_items(config) for config in configs]
+    batches = [_pinned(random_items(config), device) for config in configs]
 
     def step(i: int) -> None:
         model, optim_wrapper = built[i]
@@ -172,6 +172,16 @@ def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
             'reference_file': ['random'] * batch,
         }
     return items
+
+
+def _pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """As the loader's `pin_memory=True` hands them over."""
+    if device.type != 'cuda':
+        return items
+    return {
+        name: value.pin_memory() if torch.is_tensor(value) else value
+        for name, value in items.items()
+    }
 
 
 def _noise(batch: int, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:

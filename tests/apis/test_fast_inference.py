@@ -196,6 +196,30 @@ def test_mirroring_pipelines_are_refused():
         predict(build('single_scale', SLIDE), data)
 
 
+@pytest.mark.parametrize('name', [*NETWORKS, 'of mmseg'])
+def test_what_is_compiled_is_what_runs(name, monkeypatch):
+    """Of each part the compiled function is called, not the method that it was made of."""
+    model = build('single_scale' if name == 'of mmseg' else name, SLIDE)
+    if name == 'of mmseg':
+        monkeypatch.setattr(model, '__class__', EncoderDecoder)
+    calls = []
+
+    def compile_(function, **options):
+        def called(*args, **kwargs):
+            calls.append(function.__self__)
+            return function(*args, **kwargs)
+
+        return called
+
+    monkeypatch.setattr(torch, 'compile', compile_)
+    expected = logits_of(model, make_data((70, 111)))
+    compile_stages(model)
+    assert torch.equal(logits_of(model, make_data((70, 111))), expected)
+    head = model.decode_head
+    parts = [model.backbone, *([head.head, head.scale_attention] if name == 'hrda' else [head])]
+    assert {id(part) for part in calls} == {id(part) for part in parts}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', NETWORKS)
 def test_compiled_stages_give_the_same(name):

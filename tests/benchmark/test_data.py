@@ -4,7 +4,9 @@ import importlib.util
 import json
 import math
 import sys
+from contextlib import contextmanager
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +100,31 @@ def test_number_of_workers():
     timing = ItemTiming(Timing((0.04,)), {}, mean=0.06)
     assert timing.workers(batch_size=2, step_time=0.1) == math.ceil(0.12 / 0.1) == 2
     assert timing.workers(batch_size=2, step_time=1.0) == 1
+
+
+@pytest.mark.parametrize(('repeats', 'batches'), [(1, 8), (6, 8), (12, 12)])
+@pytest.mark.parametrize('warmup', [0, 1, 2, 3])
+def test_workers_in_step_do_not_seem_faster(monkeypatch, warmup, repeats, batches):
+    """Four workers hand over four batches at once and then none for 0.2 s: 20 a second."""
+    now = 0.0
+
+    @contextmanager
+    def training_loader(config, workers):
+        def bursts():
+            nonlocal now
+            while True:
+                now += 0.2
+                yield from range(workers)
+
+        yield bursts()
+
+    monkeypatch.setattr(data, 'training_loader', training_loader)
+    monkeypatch.setattr(data, 'time', SimpleNamespace(perf_counter=lambda: now))
+    config = Config(dict(train_dataloader=dict(batch_size=2)))
+    result = data.benchmark_loader(config, workers=4, warmup=warmup, repeats=repeats)
+    assert result.batches == batches
+    assert result.items_per_s == pytest.approx(2 * 20)
+    assert result.timing.samples == pytest.approx([1 / 20] * (batches // 4))
 
 
 def test_report(config, tmp_path):

@@ -124,10 +124,11 @@ def test_summary():
 
 
 def test_summary_of_the_loader():
-    rows = {'files': {'loader': {'workers': 4, 'items_per_s': 20.0}}}
+    rows = {'files': {'loader': {'workers': 4, 'batches': 8, 'items_per_s': 20.0}}}
     report = {'batch_size': 2, 'items': rows}  # 0.1 s a batch, 4000 s for 40,000
-    (line,) = summary({'data': Outcome('done', 1.0, report=report)}).splitlines()[1:]
-    assert line.split() == 'loader by itself 0.100 1.11 4 worker(s), files'.split()
+    line = summary({'data': Outcome('done', 1.0, report=report)}).splitlines()[-1]
+    expected = 'loader by itself 0.100 1.11 4 worker(s), mean of 8 batches, files'
+    assert line.split() == expected.split()
 
 
 @pytest.mark.parametrize('toy', [False, True])

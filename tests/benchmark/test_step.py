@@ -126,6 +126,7 @@ def test_two_configs_in_turns(repo_root):
     assert len(first.timing.samples) == len(second.timing.samples) == 2
     assert first.crop_size == (64, 64) and first.batch_size == 2
     assert 0 < first.peak_memory < second.peak_memory * 1.5
+    assert 'mixed pass' not in first.stages and second.stages['mixed pass'] > 0
     assert 'teacher' not in first.stages and second.stages['teacher'] > 0
     assert second.stages['backward'] > 0
 

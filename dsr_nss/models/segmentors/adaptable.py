@@ -81,6 +81,10 @@ class AdaptableEncoderDecoder(EncoderDecoder):
 
     # ---- inference ------------------------------------------------------------------------------
 
+    def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
+        """Logits as the head gives them; mmseg's own goes around what `compile` put on the head."""
+        return self.decode_head(self.extract_feat(inputs))
+
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
         """Logits `(B, K, H, W)`, float32 at least, at the size of the input; metas are not read."""
         return self._resize(self._forward(inputs), inputs.shape[2:])

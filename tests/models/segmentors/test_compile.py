@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.runner import AdaptationRunner
 from dsr_nss.models.backbones import MiT
-from tests.models.segmentors.conftest import STUDENT, build, dsr_config, make_items
+from tests.models.segmentors.conftest import HEAD, STUDENT, build, dsr_config, make_items
 
 
 def step(model) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
@@ -40,6 +40,29 @@ def test_compiled_networks_give_the_same_step_without_a_graph_break():
     compiled.compile_networks(backend='aot_eager', fullgraph=True)
     assert set(compiled.state_dict()) == names
     assert_same(step(compiled), step(plain), rtol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['HRDAEncoderDecoder', 'AdaptableEncoderDecoder'])
+def test_a_step_runs_all_that_is_compiled(kind, monkeypatch):
+    """Of student and teacher; mmseg goes around a compiled head."""
+    head = STUDENT['decode_head'] if kind == 'HRDAEncoderDecoder' else HEAD
+    model = build(dsr_config(student=dict(STUDENT, type=kind, decode_head=head)))
+    calls = set()
+
+    def compile_(function, **options):
+        def called(*args, **kwargs):
+            calls.add((id(function.__self__), torch.is_grad_enabled()))
+            return function(*args, **kwargs)
+
+        return called
+
+    monkeypatch.setattr(torch, 'compile', compile_)
+    model.compile_networks()
+    step(model)
+    for part in model.student.compilable():
+        assert (id(part), True) in calls
+    for part in model.teacher.model.compilable():
+        assert (id(part), False) in calls
 
 
 def test_checkpointed_blocks_give_the_same_step():
