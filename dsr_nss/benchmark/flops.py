@@ -62,5 +62,8 @@ def _convolution_backward(
 @contextmanager
 def _without_autocast() -> Iterator[None]:
     """`meta` is a device that `torch.autocast` does not know; it changes no count."""
-    with mock.patch.object(torch, 'autocast', lambda *args, **kwargs: nullcontext()):
+    with (
+        mock.patch.object(torch, 'autocast', lambda *args, **kwargs: nullcontext()),
+        mock.patch.object(torch, 'is_autocast_enabled', lambda *args: False),
+    ):
         yield

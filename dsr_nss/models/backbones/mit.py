@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn.bricks.drop import DropPath
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -117,17 +116,19 @@ class MixFeedForward(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each after a norm, with a residual and stochastic depth."""
 
-    def __init__(self, channels: int, heads: int, reduction: int, drop_path: float) -> None:
+    def __init__(self, channels: int, heads: int, reduction: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels, eps=BLOCK_EPS)
         self.attn = EfficientAttention(channels, heads, reduction)
         self.norm2 = nn.LayerNorm(channels, eps=BLOCK_EPS)
         self.mlp = MixFeedForward(channels)
-        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), size))
-        return tokens + self.drop_path(self.mlp(self.norm2(tokens), size))
+    def forward(self, tokens: Tensor, size: tuple[int, int], paths: Tensor | None = None) -> Tensor:
+        """`paths` `(2, B, 1, 1)`: factors of both branches, see `MiT.draw_paths`."""
+        branch = self.attn(self.norm1(tokens), size)
+        tokens = tokens + (branch if paths is None else branch * paths[0])
+        branch = self.mlp(self.norm2(tokens), size)
+        return tokens + (branch if paths is None else branch * paths[1])
 
 
 @MODELS.register_module()
@@ -167,13 +168,20 @@ class MiT(BaseModule):
         self.arch = arch
         self.with_cp = with_cp
         self.channels, depths = ARCHITECTURES[arch]
-        rates = (drop_path_rate * i / (sum(depths) - 1) for i in range(sum(depths)))
+        self.depth = sum(depths)
+        # not in checkpoints: a setting of the training
+        self.register_buffer(
+            'keep_rates',
+            1 - torch.linspace(0, drop_path_rate, self.depth).view(-1, 1, 1, 1, 1),
+            persistent=False,
+        )
+        self.drop_path_rate = drop_path_rate
         in_channels = 3
         for stage, (channels, depth) in enumerate(zip(self.channels, depths, strict=True)):
             kernel_size, stride = (7, 4) if stage == 0 else (3, 2)
             embedding = PatchEmbedding(in_channels, channels, kernel_size, stride)
             blocks = nn.ModuleList(
-                Block(channels, HEADS[stage], REDUCTIONS[stage], next(rates)) for _ in range(depth)
+                Block(channels, HEADS[stage], REDUCTIONS[stage]) for _ in range(depth)
             )
             setattr(self, f'patch_embed{stage + 1}', embedding)
             setattr(self, f'block{stage + 1}', blocks)
@@ -188,6 +196,30 @@ class MiT(BaseModule):
             for module in self.modules():
                 _initialise(module)
         self.is_init = True
+
+    def draw_paths(self, image: Tensor) -> list[Tensor | None]:
+        """What stochastic depth multiplies the branches of each block with.
+
+        Drawn at once for all blocks: `DropPath` of mmcv takes four operations more for each
+        branch, one of them on all of its tokens.
+
+        Args:
+            image: Input of `forward`, `(B, 3, H, W)`.
+
+        Returns:
+            For each block `(2, B, 1, 1)` in the precision of its branches: 0, or a factor for what
+            is kept, such that the mean is 1; None where all are kept.
+        """
+        if not self.training or self.drop_path_rate == 0:
+            return [None] * self.depth
+        device = image.device.type
+        half = torch.is_autocast_enabled(device)
+        factors = (1 / self.keep_rates).to(
+            torch.get_autocast_dtype(device) if half else image.dtype
+        )
+        drawn = torch.rand((self.depth, 2, len(image), 1, 1), device=image.device)
+        # rates of the rounded factors, so that rounding does not move the mean
+        return list(torch.where(drawn < 1 / factors.float(), factors, 0).unbind())
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Encode.
@@ -208,13 +240,14 @@ class MiT(BaseModule):
             )
         maps = []
         x = image
+        paths = iter(self.draw_paths(image))
         for stage in range(1, 5):
             tokens, size = getattr(self, f'patch_embed{stage}')(x)
             for block in getattr(self, f'block{stage}'):
                 if self.with_cp and torch.is_grad_enabled():
-                    tokens = checkpoint(block, tokens, size, use_reentrant=False)
+                    tokens = checkpoint(block, tokens, size, next(paths), use_reentrant=False)
                 else:
-                    tokens = block(tokens, size)
+                    tokens = block(tokens, size, next(paths))
             x = to_map(getattr(self, f'norm{stage}')(tokens), size)
             maps.append(x)
         return tuple(maps)

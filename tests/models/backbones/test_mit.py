@@ -64,11 +64,44 @@ def test_epsilons(encoder):
 
 
 def test_stochastic_depth_rises_linearly():
-    encoder = MiT('b0', drop_path_rate=0.1)
-    blocks = [block for stage in range(1, 5) for block in getattr(encoder, f'block{stage}')]
-    rates = [getattr(block.drop_path, 'drop_prob', 0.0) for block in blocks]
-    assert rates == pytest.approx([0.1 * i / 7 for i in range(8)])
-    assert not any(hasattr(b.drop_path, 'drop_prob') for b in MiT('b0', 0.0).block4)
+    """Of branches of many images, the share that is dropped, and the factor of the others."""
+    torch.manual_seed(0)
+    encoder = MiT('b0', drop_path_rate=0.5).train()
+    image = torch.zeros(20_000, 3, 1, 1)
+    paths = torch.stack(encoder.draw_paths(image))
+    assert paths.shape == (8, 2, 20_000, 1, 1) and paths.dtype == torch.float32
+    rates = torch.arange(8) * 0.5 / 7
+    dropped = (paths == 0).float().mean(dim=2).squeeze()
+    torch.testing.assert_close(dropped, rates[:, None].expand(8, 2), rtol=0, atol=0.015)
+    kept = 1 / (1 - rates)
+    for block, factor in zip(paths, kept, strict=True):
+        torch.testing.assert_close(block[block != 0].unique(), factor[None])
+    # the two branches of a block are drawn for themselves
+    assert not torch.equal(paths[7, 0], paths[7, 1])
+    with torch.autocast('cpu', torch.bfloat16):
+        half = torch.stack(encoder.draw_paths(image))
+    assert half.dtype == torch.bfloat16
+    means = half.float().mean(dim=2).squeeze()
+    torch.testing.assert_close(means, torch.ones(8, 2), rtol=0, atol=0.025)
+    assert encoder.eval().draw_paths(image) == [None] * 8
+    assert MiT('b0', drop_path_rate=0.0).train().draw_paths(image) == [None] * 8
+
+
+def test_a_dropped_branch_leaves_the_tokens_alone(encoder):
+    """And one that is kept counts by the inverse of its rate, in half precision as in full."""
+    block, tokens = encoder.block1[1].double(), torch.randn(3, 64, 32, dtype=torch.float64)
+    paths = torch.tensor([[0.0, 0.0, 1.25], [0.0, 1.25, 0.0]]).view(2, 3, 1, 1)
+    result = block(tokens, (8, 8), paths)
+    assert torch.equal(result[0], tokens[0])
+    mlp = block.mlp(block.norm2(tokens), (8, 8))
+    torch.testing.assert_close(result[1], tokens[1] + 1.25 * mlp[1])
+    attention = block.attn(block.norm1(tokens), (8, 8))
+    torch.testing.assert_close(result[2], tokens[2] + 1.25 * attention[2])
+    block.float()
+    with torch.autocast('cpu', torch.bfloat16):
+        half = block(tokens.bfloat16(), (8, 8), paths.bfloat16())
+    assert half.dtype == torch.bfloat16  # no operation on tokens in full precision
+    torch.testing.assert_close(half, result.bfloat16(), rtol=0.02, atol=0.05)
 
 
 def test_stochastic_depth_acts_in_training_alone(encoder):
