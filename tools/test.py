@@ -21,6 +21,7 @@ from dsr_nss.apis import evaluate, read_model_config
 from dsr_nss.apis.command_line import add_network_options
 from dsr_nss.apis.files import make_folder, write_json
 from dsr_nss.apis.submit import SUBMISSION_SETS, write_submission
+from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.engine.processes import join_processes
 from dsr_nss.evaluation.table import format_table, set_names
@@ -93,6 +94,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    results: dict = {}
+
+    def finished(scores: dict) -> None:
+        results.update(scores)
+        if args.json and is_main_process():
+            write_json(args.json, scores)
+
     try:
         config = read_model_config(args.config, args.cfg_options)
         if args.submit:
@@ -100,8 +108,10 @@ def main() -> int:
         for folder in (args.out, args.report, args.json and Path(args.json).parent):
             if folder:
                 make_folder(folder)  # now, not after an hour of predicting
+        if args.json and Path(args.json).is_dir():
+            raise ConfigError(f'--json {args.json} is a folder; name a file')
         device = join_processes(args.launcher, args.device)
-        results = evaluate(
+        evaluate(
             config,
             args.checkpoint,
             names=args.dataset.split(',') if args.dataset else None,
@@ -115,8 +125,11 @@ def main() -> int:
             compiled=args.compile,
             device=device,
             workers=args.workers,
+            finished=finished,
         )
     except EXPLAINED as error:
+        if results and is_main_process():
+            report(results, args)  # of the sets before the one that failed
         return explain(error, args.debug)
     if is_main_process():
         report(results, args)
@@ -163,7 +176,7 @@ def report(results: dict, args: argparse.Namespace) -> None:
                 print(f'{name}: no UIoU, the set has no masks of invalid pixels')
         print(f'report: {args.report}')
     if args.json:
-        print(f'scores: {write_json(args.json, results)}')
+        print(f'scores: {args.json}')
 
 
 if __name__ == '__main__':

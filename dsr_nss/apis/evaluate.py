@@ -1,7 +1,7 @@
 """Evaluation of one model on several sets: scores, predictions as PNGs, one flat result."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ def evaluate(
     device: str | None = None,
     workers: int = 2,
     progress: bool = True,
+    finished: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Loads a model once and evaluates it on one or several sets.
 
@@ -98,6 +99,8 @@ def evaluate(
         device: None: the GPU if there is one.
         workers: Processes that load images; 0 loads in this one.
         progress: Show a bar with the time left.
+        finished: Is told, after each set, what would be returned if it were the last: so no set
+            that is done is lost if a later one has a bad file.
 
     Returns:
         A flat dict: `<set>/mIoU`, `<set>/mIoU_official`, `<set>/mIoU_<group>`,
@@ -126,6 +129,7 @@ def evaluate(
             + ('--report needs them' if report else 'say where the predictions go with --out')
         )
     flat: dict[str, Any] = {}
+    run = {'model': which, 'tta': tta, 'amp': amp, 'checkpoint': str(checkpoint)}
     for name, dataset in chosen.items():
         result = evaluate_dataset(
             model,
@@ -152,7 +156,9 @@ def evaluate(
                 )
         flat[f'{name}/images'] = result.images
         flat[f'{name}/images_per_second'] = result.images / result.seconds
-    return {**flat, 'model': which, 'tta': tta, 'amp': amp, 'checkpoint': str(checkpoint)}
+        if finished is not None:
+            finished({**flat, **run})
+    return {**flat, **run}
 
 
 def evaluate_dataset(

@@ -1,6 +1,7 @@
 """What all road scene sets share: classes, list of items, the check that no file is missing."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,24 @@ def find_files(folder: Path, suffix: str | tuple[str, ...]) -> list[Path]:
     """All files below `folder` whose name ends with `suffix` (any case), sorted."""
     suffixes = (suffix,) if isinstance(suffix, str) else suffix
     endings = tuple(ending.lower() for ending in suffixes)
-    return sorted(path for path in folder.rglob('*') if path.name.lower().endswith(endings))
+    return sorted(path for path in files_below(folder) if path.name.lower().endswith(endings))
+
+
+def files_below(folder: str | Path, *, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """All files below a folder, also through links to folders, which `rglob` would pass over.
+
+    Args:
+        folder: Where to look.
+        above: Real paths of the folders that lead here: a link back to one of them is a loop.
+    """
+    real = os.path.realpath(folder)
+    if real in above or not os.path.isdir(real):
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from files_below(entry.path, above=(*above, real))
+        else:
+            yield Path(entry.path)
 
 
 def first_of(names: Sequence[object], limit: int = 3) -> str:

@@ -91,11 +91,21 @@ def count_labels(
     return dict(zip(labels, counts, strict=True))
 
 
-def save_class_counts(path: Path, counts: ClassCounts) -> Path:
-    """Writes counts as JSON, whole or not at all."""
+def save_class_counts(
+    path: Path, counts: ClassCounts, states: Mapping[str, str] | None = None
+) -> Path:
+    """Writes counts as JSON, whole or not at all.
+
+    Args:
+        path: The file.
+        counts: What to write.
+        states: Key -> which state of the label was counted, see `_state`.
+    """
     files = {key: {str(i): n for i, n in sorted(counts[key].items())} for key in sorted(counts)}
-    text = json.dumps({'version': _VERSION, 'files': files}, indent=0)
-    return write_atomically(path, text)
+    content: dict[str, Any] = {'version': _VERSION, 'files': files}
+    if states is not None:
+        content['states'] = dict(states)
+    return write_atomically(path, json.dumps(content, indent=0))
 
 
 def load_class_counts(path: Path) -> ClassCounts:
@@ -193,21 +203,28 @@ def cached_class_counts(
     """Counts of labels that have no prepared statistics, kept in a file for the next start.
 
     Args:
-        cache: The file; it is made anew if a label is newer or not in it, and not made in a folder
-            that is marked read-only.
+        cache: The file; it is made anew if a label has changed or is not in it, and not made in a
+            folder that is marked read-only.
         labels: `{key: label file}`.
         num_classes: Valid ids are `0..num_classes - 1` and 255.
     """
+    states = {key: _state(path) for key, path in labels.items()}
     if cache.is_file():
         counts = load_class_counts(cache)
-        newest = max(os.stat(path).st_mtime_ns for path in labels.values())
-        if labels.keys() <= counts.keys() and newest <= os.stat(cache).st_mtime_ns:
+        earlier = json.loads(cache.read_text()).get('states', {})
+        if labels.keys() <= counts.keys() and states.items() <= earlier.items():
             return {key: counts[key] for key in labels}
     print_log(f'counting the classes of {len(labels)} labels for rare-class sampling', 'current')
     counts = count_labels(labels, num_classes=num_classes, show_progress=False)
     if cache.parent.stat().st_mode & 0o222:  # root could write despite the mode
         try:
-            save_class_counts(cache, counts)
+            save_class_counts(cache, counts, states)
         except OSError as error:
             print_log(f'the class statistics are not kept: {error}', 'current')
     return counts
+
+
+def _state(path: str) -> str:
+    """Differs when a label is replaced, by an older file too, as copying programs do."""
+    status = os.stat(path)
+    return f'{status.st_size} bytes of {status.st_mtime_ns}'

@@ -5,6 +5,10 @@ file filled with grey) would train on wrong pixels without a word, so these case
 """
 
 import io
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -17,6 +21,9 @@ from dsr_nss.datasets.stages import stage
 
 #: Bytes at the end of a file in which its end marker must lie; some writers append a few bytes.
 _TAIL = 1024
+#: In the compressed data of a JPEG, what begins its next segment: no stuffing and no restart.
+_SEGMENT = re.compile(rb'\xff+[^\x00\xd0-\xd7\xff]')
+_one_header = threading.Lock()
 
 
 def _read_bytes(path: str | Path) -> bytes:
@@ -34,11 +41,46 @@ def _check_complete(data: bytes, path: str | Path) -> None:
     if data.startswith(png.SIGNATURE):
         complete = b'IEND' in data[-_TAIL:]
     elif data.startswith(b'\xff\xd8'):
-        complete = b'\xff\xd9' in data[-_TAIL:]
+        complete = b'\xff\xd9' in data[-_TAIL:] or _has_jpeg_end(data)
     else:
         raise DataError(f'{path}: neither a PNG nor a JPEG file')
     if not complete:
         raise DataError(f'{path}: the file is truncated ({len(data)} bytes); get it again')
+
+
+def _has_jpeg_end(data: bytes) -> bool:
+    """Whether a JPEG reaches its end marker, wherever: phones append videos to their pictures."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xD9:
+            return True
+        if marker == 0xFF:  # may be repeated before a marker
+            position += 1
+            continue
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
+        if marker == 0xDA:  # a scan: compressed data without a length follow its header
+            following = _SEGMENT.search(data, position)
+            if following is None:
+                return False
+            position = following.start()
+    return data[position : position + 2] == b'\xff\xd9'
+
+
+@contextmanager
+def open_header(path: str | Path) -> Iterator[Image.Image]:
+    """Pillow's view of an image file for its size and tags, of any size.
+
+    Pillow refuses large images to protect programs that decode them; here nothing is decoded.
+    """
+    with _one_header:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    with image:
+        yield image
 
 
 def _png_kind(data: bytes) -> tuple[int, int] | None:

@@ -158,6 +158,34 @@ def test_command_line_errors(run_here, capsys, config_file, checkpoint, argument
     assert error.startswith('error: ')
 
 
+def test_sets_that_are_done_survive_a_bad_one(
+    run_here, capsys, monkeypatch, tmp_path, config_file, checkpoint
+):
+    module = sys.modules['dsr_nss.apis.evaluate']
+    real = module.evaluate_dataset
+
+    def evaluate_dataset(model, dataset, name, **options):
+        if name == 'other_val':
+            raise DataError('x.png: the file is empty')
+        return real(model, dataset, name, **options)
+
+    monkeypatch.setattr(module, 'evaluate_dataset', evaluate_dataset)
+    scores = tmp_path / 'scores.json'
+    arguments = ('--dataset', 'night_val,other_val', '--workers', '0', '--json', scores)
+    assert run_here(config_file, checkpoint, '--device', 'cpu', *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.endswith('error: x.png: the file is empty\n')
+    assert 'night_val: 3 images' in printed.out and 'mIoU' in printed.out
+    assert json.loads(scores.read_text())['night_val/images'] == 3
+
+
+def test_a_folder_for_the_scores_is_refused_first(
+    run_here, capsys, tmp_path, config_file, checkpoint
+):
+    assert run_here(config_file, checkpoint, '--json', tmp_path) == 2
+    assert 'is a folder; name a file' in capsys.readouterr().err
+
+
 def test_set_without_labels_writes_predictions(tmp_path, config_file, checkpoint):
     config = read_model_config(config_file)
     options = dict(names=['night_test'], device='cpu', workers=0, progress=False)

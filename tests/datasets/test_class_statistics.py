@@ -1,12 +1,15 @@
 """Class statistics: counting, the file, and what is said when it is missing or wrong."""
 
 import json
+import os
 
+import cv2
 import numpy as np
 import pytest
 
 from dsr_nss.datasets import DataError
 from dsr_nss.datasets.class_statistics import (
+    cached_class_counts,
     count_label,
     load_class_counts,
     read_class_statistics,
@@ -87,3 +90,20 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         save_class_counts(path, {'a': {0: 2}})
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_kept_counts_follow_a_replaced_label(tmp_path):
+    """A file that is older than what it replaces, as `cp -p` and `unzip` make them, counts too."""
+    labels = {}
+    for name in 'ab':
+        labels[name] = str(tmp_path / f'{name}.png')
+        cv2.imwrite(labels[name], np.full((8, 8), 0, np.uint8))
+    cache = tmp_path / 'cache.json'
+    assert cached_class_counts(cache, labels) == {'a': {0: 64}, 'b': {0: 64}}
+    before = cache.stat().st_mtime_ns
+    assert cached_class_counts(cache, {'a': labels['a']}) == {'a': {0: 64}}
+    assert cache.stat().st_mtime_ns == before  # a part of them needs no counting
+    cv2.imwrite(labels['a'], np.full((8, 8), 7, np.uint8))
+    os.utime(labels['a'], (1, 1))
+    assert cached_class_counts(cache, labels) == {'a': {7: 64}, 'b': {0: 64}}
+    assert cached_class_counts(cache, labels) == {'a': {7: 64}, 'b': {0: 64}}

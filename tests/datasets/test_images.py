@@ -1,12 +1,21 @@
 """Reading images and labels, good and bad."""
 
+import io
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from dsr_nss.datasets import DataError
-from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+from dsr_nss.datasets.images import (
+    check_label_ids,
+    count_ids,
+    open_header,
+    read_image,
+    read_label,
+)
 from dsr_nss.datasets.pixels import resize_image
 
 
@@ -132,3 +141,34 @@ def test_a_shrunken_image_is_averaged(rgb):
     assert resize_image(rgb, (20, 30)) is rgb
     stripes = np.repeat(np.uint8([[[0], [100]]]), 3, axis=2)  # 1x2: black, grey
     np.testing.assert_array_equal(resize_image(stripes, (1, 4))[0, :, 0], [0, 25, 75, 100])
+
+
+def test_a_jpeg_with_something_behind_it(tmp_path):
+    """As phones append a video to a picture; the picture itself must be whole."""
+    path = tmp_path / 'a.jpg'
+    noise = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    thumbnail = io.BytesIO()
+    Image.fromarray(noise[:8, :8]).save(thumbnail, 'JPEG')
+    tags = b'Exif\x00\x00' + thumbnail.getvalue()  # has an end marker of its own
+    for progressive in (False, True):
+        Image.fromarray(noise).save(path, exif=tags, progressive=progressive, quality=95)
+        whole, expected = path.read_bytes(), read_image(path)
+        path.write_bytes(whole + bytes(5000))
+        assert np.array_equal(read_image(path), expected)
+        for kept in (len(whole) // 2, len(whole) - 2):
+            path.write_bytes(whole[:kept] + bytes(5000))
+            with pytest.raises(DataError, match='a.jpg: the file is truncated'):
+                read_image(path)
+
+
+def test_headers_of_huge_images(tmp_path):
+    path = tmp_path / 'huge.png'
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    data[16:24] = (20_000).to_bytes(4, 'big') * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, 'big')
+    path.write_bytes(data)
+    limit = Image.MAX_IMAGE_PIXELS
+    with open_header(path) as image:
+        assert image.size == (20_000, 20_000)
+    assert limit is not None and limit == Image.MAX_IMAGE_PIXELS

@@ -8,6 +8,7 @@ from mmseg.registry import DATASETS
 
 from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.datasets import DataError
+from dsr_nss.datasets.base import find_files
 from tests.datasets.tiny_sets import (
     make_acdc,
     make_cityscapes,
@@ -284,3 +285,18 @@ def test_camvid(shared_dir):
     day = build('FolderDataset', root, images='images/day/train', labels='labels/day/train')
     dusk = build('FolderDataset', root, images='images/dusk/val', labels='labels/dusk/val')
     assert (len(day), len(dusk)) == (406, 20)
+
+
+def test_linked_folders_are_followed_and_loops_end(tmp_path):
+    (tmp_path / 'set/city').mkdir(parents=True)
+    (tmp_path / 'elsewhere').mkdir()
+    for path in ('set/b.png', 'set/city/a.PNG', 'set/a.txt', 'elsewhere/c.png'):
+        (tmp_path / path).touch()
+    (tmp_path / 'set/linked').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'set/again').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'set/city/loop').symlink_to(tmp_path / 'set')
+    found = [
+        str(path.relative_to(tmp_path / 'set')) for path in find_files(tmp_path / 'set', '.png')
+    ]
+    assert found == ['again/c.png', 'b.png', 'city/a.PNG', 'linked/c.png']
+    assert find_files(tmp_path / 'nothing', '.png') == []

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.registry import DATASETS
-from PIL import Image
 
+from dsr_nss.datasets.atomic import remove_abandoned
 from dsr_nss.datasets.class_statistics import map_files
 from dsr_nss.datasets.errors import DataError
+from dsr_nss.datasets.images import open_header
 from dsr_nss.datasets.pixel_cache import HEADER, entry_path, is_intact, problem, write_entry
 from dsr_nss.datasets.pixels import PixelFile
 
@@ -105,8 +106,7 @@ def write_cache(plan: CachePlan, *, workers: int = 1, show_progress: bool = True
             'another disk with --out'
         )
     plan.folder.mkdir(parents=True, exist_ok=True)
-    for leftover in plan.folder.rglob('.*'):  # of a program that was killed while it wrote
-        leftover.unlink()
+    remove_abandoned(entry_path(plan.folder, file) for file in plan.files)
     done = map_files(
         partial(_write, plan.folder),
         plan.files,
@@ -130,7 +130,7 @@ def _entry_bytes(file: PixelFile) -> int:
     size = file.size
     if size is None:
         try:
-            with Image.open(file.path) as image:  # reads the header alone
+            with open_header(file.path) as image:
                 size = image.size[::-1]
         except OSError as error:
             if not os.path.isfile(file.path):

@@ -1,5 +1,6 @@
 """`tools/prepare_data.py --cache`: space, resuming, interruption, the command line."""
 
+import os
 import runpy
 import sys
 from collections import namedtuple
@@ -74,7 +75,9 @@ def test_an_interrupted_run_is_resumed(tmp_path, monkeypatch):
     def interrupted(path, content):
         calls.append(path)
         if len(calls) == 6:
-            (path.parent / f'.{path.name}.killed').write_bytes(content[:100])  # as SIGKILL would
+            leftover = path.parent / f'.{path.name}.killed'
+            leftover.write_bytes(content[:100])  # as SIGKILL would
+            os.utime(leftover, (0, 0))
             raise KeyboardInterrupt
         return original(path, content)
 
@@ -91,6 +94,33 @@ def test_an_interrupted_run_is_resumed(tmp_path, monkeypatch):
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert not [path for path in (tmp_path / 'cache').rglob('.*')]
     build(tmp_path, settings(tmp_path))
+
+
+def test_only_abandoned_files_of_its_own_are_removed(tmp_path):
+    """Not what users keep in the folder, nor what another program is writing at this moment."""
+    cache = tmp_path / 'cache'
+    write_cache(plan(tmp_path), show_progress=False)
+    entry = entries(tmp_path)[0]
+    kept = [cache / '.gitignore', entry.parent / '.env', entry.parent / f'.{entry.name}.young']
+    gone = entry.parent / f'.{entry.name}.old'
+    for path in (*kept, gone):
+        path.write_text('x')
+    for path in (*kept[:2], gone):
+        os.utime(path, (0, 0))
+    (cache / '.folder').mkdir()
+    write_cache(plan(tmp_path), show_progress=False)
+    assert all(path.is_file() for path in kept) and (cache / '.folder').is_dir()
+    assert not gone.exists()
+
+
+def test_data_below_a_hidden_folder(tmp_path):
+    hidden = tmp_path / '.hidden'
+    hidden.mkdir()
+    config = settings(hidden)
+    write_cache(plan_cache(config, tmp_path / 'cache'), show_progress=False)
+    again = plan_cache(config, tmp_path / 'cache')
+    assert again.to_write == 0
+    write_cache(again, show_progress=False)
 
 
 @pytest.mark.parametrize('content', [b'', b'\x89PNG\r\n\x1a\n', b'<html>'])
