@@ -4,7 +4,7 @@
 
 Writes train ids, colours and, with --overlay, both over the image (docs/inference.md). What is
 there already is kept: a run that was stopped goes on. The exit status is 1 where an input could not
-be predicted, 2 where nothing could be begun.
+be predicted, 2 where nothing could be begun or written.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> int:
             device=args.device,
             workers=args.workers,
         )
-    except EXPLAINED as error:
+    except (*EXPLAINED, OSError) as error:  # a full disk, for instance; what is done is kept
         return explain(error, args.debug)
     report(result, args, time.perf_counter() - start)
     return 1 if result.failed else 0
@@ -81,11 +81,10 @@ def main() -> int:
 
 def report(result: InferReport, args: argparse.Namespace, seconds: float) -> None:
     """Say what came out, what did not, and where it is."""
-    kept = result.images + result.frames - result.predicted
     print(f'{args.model} of {args.checkpoint}: {args.out}')
     print(
         f'{result.images} images and {result.frames} frames of videos in {seconds:.1f} s'
-        + (f', {kept} of them kept from an earlier run' if kept else '')
+        + (f', {result.kept} of them kept from an earlier run' if result.kept else '')
     )
     if result.others:
         kinds = ', '.join(f'{n} {suffix}' for suffix, n in sorted(result.others.items()))

@@ -1,7 +1,5 @@
 """Predictions for anybody's images and videos, written as they come."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,10 +15,11 @@ from tqdm import tqdm
 
 from dsr_nss.apis.background import Writer, ahead
 from dsr_nss.apis.evaluate import default_device
-from dsr_nss.apis.files import make_folder, write_json
+from dsr_nss.apis.files import make_folder
 from dsr_nss.apis.infer_inputs import Input, find_inputs, read_upright
+from dsr_nss.apis.infer_record import Results, describe_run
 from dsr_nss.apis.inference import compile_stages, predict_batch
-from dsr_nss.apis.models import load_model, segmentor_config
+from dsr_nss.apis.models import load_model
 from dsr_nss.apis.pictures import (
     COLOUR_FOLDER,
     LABEL_FOLDER,
@@ -36,9 +35,6 @@ from dsr_nss.datasets.images import read_label
 from dsr_nss.engine.errors import ConfigError
 from dsr_nss.visualization.colours import colourise, overlay
 
-#: Says what made the results of an output folder.
-RECORD = 'infer.json'
-
 
 @dataclass
 class InferReport:
@@ -47,8 +43,8 @@ class InferReport:
     Attributes:
         images: Images whose results are there now.
         frames: The same for frames of videos.
-        predicted: Images and frames that went through the network; of the others results were
-            there already.
+        predicted: Images and frames that went through the network.
+        kept: Those whose results were there already.
         failed: Input -> what is wrong with it.
         others: Files in the folders that are neither image nor video, by suffix.
     """
@@ -56,6 +52,7 @@ class InferReport:
     images: int = 0
     frames: int = 0
     predicted: int = 0
+    kept: int = 0
     failed: dict[Path, str] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
 
@@ -65,14 +62,14 @@ class _Loaded:
     """An image that was read.
 
     Attributes:
-        path: Its file.
+        source: Its file.
         name: Of its results.
         image: `(H, W, 3)` uint8 RGB.
         item: What the network takes; None where `ids` are there.
         ids: Of an earlier run.
     """
 
-    path: Path
+    source: Input
     name: str
     image: np.ndarray
     item: dict[str, Any] | None = None
@@ -124,19 +121,17 @@ def infer(
     out = Path(out)
     found, others = find_inputs(inputs, out)
     make_folder(out)
-    record = _record(config, checkpoint, which, tta, amp)
-    _check_record(out, record, overwrite)
+    results = Results(out, describe_run(config, checkpoint, which, tta, amp), overwrite)
+    if not overwrite:
+        results.check(found)
     model = load_model(config, checkpoint, which, device or default_device())
     if compiled:
         compile_stages(model)
-    if overwrite:
-        for one in found:
-            _remove_results(out, one)
-    write_json(out / RECORD, record)
+    results.begin(found, overwrite)
     total = sum(video_length(one.path) if one.is_video else 1 for one in found)
     # without a terminal no bar: logs would fill with its lines
     with tqdm(total=total, unit='img', disable=None if progress else True) as bar:
-        run = _Run(model, config, out, overlays, tta, amp, batch_size, workers, bar)
+        run = _Run(model, config, results, overlays, tta, amp, batch_size, workers, bar)
         run.report.others = dict(others)
         run.images([one for one in found if not one.is_video])
         for one in found:
@@ -152,7 +147,7 @@ class _Run:
         self,
         model: nn.Module,
         config: Config,
-        out: Path,
+        results: Results,
         overlays: bool,
         tta: bool,
         amp: str | None,
@@ -160,7 +155,8 @@ class _Run:
         workers: int,
         bar: tqdm,
     ) -> None:
-        self.model, self.out, self.overlays = model, out, overlays
+        self.model, self.results, self.overlays = model, results, overlays
+        self.out = results.out
         self.tta, self.amp = tta, amp
         self.batch_size, self.workers, self.bar = batch_size, workers, bar
         self.palette = model.dataset_meta['palette']
@@ -170,108 +166,129 @@ class _Run:
     def images(self, inputs: Sequence[Input]) -> None:
         """All images; one that cannot be read is noted and left out."""
         left = [one for one in inputs if not self._complete(one)]
-        self._count(len(inputs) - len(left), 'images')
+        self._count(len(inputs) - len(left), 'images', kept=True)
         loaded = ahead(self._load, left, workers=self.workers, depth=self._depth)
         with Writer(self.workers) as writer:
             for one, ids in self._predict(self._readable(zip(left, loaded, strict=True))):
-                image = one.image if self.overlays else None
-                writer.submit(write_prediction, ids, one.name, self.out, self.palette, image)
-                self._count(1, 'images')
+                writer.submit(self._write_image, one, ids)
+                self._count(1, 'images', kept=one.ids is not None)
+
+    def _write_image(self, one: _Loaded, ids: np.ndarray) -> None:
+        image = one.image if self.overlays else None
+        write_prediction(ids, one.name, self.out, self.palette, image)
+        if one.ids is None:
+            self.results.add(one.source, frames=1)
 
     def video(self, video: Input) -> None:
         """One video; if it cannot be read it is noted."""
         if self._complete(video):
-            number = len(list((self.out / LABEL_FOLDER / video.name).glob('*.png')))
-            self._count(number, 'frames')
+            self._count(self.results.frames(video) or 0, 'frames', kept=True)
             return
         frames = zip(count(), read_frames(video.path), strict=False)
 
         def load_next(_: int) -> _Loaded | None:
             number, frame = next(frames, (0, None))
-            return (
-                None
-                if frame is None
-                else self._item(video.path, f'{video.name}/{number:06d}', frame)
-            )
+            return None if frame is None else self._item(video, f'{video.name}/{number:06d}', frame)
 
         # one thread: a video is decoded in its order
         workers = min(self.workers, 1)
         loaded = ahead(load_next, count(), workers=workers, depth=self._depth)
         try:
-            self._write_video(video, _until_none(loaded))
+            if not self.results.knows(video):
+                self.results.add(video, frames=None)
+            number = self._write_video(video, _until_none(loaded))
+            if self.results.frames(video) != number:
+                self.results.add(video, frames=number)
         except (DataError, OSError) as error:
             self.report.failed[video.path] = str(error)
         finally:
             loaded.close()
 
-    def _write_video(self, video: Input, loaded: Iterable[_Loaded]) -> None:
-        rate = frame_rate(video.path)
+    def _write_video(self, video: Input, loaded: Iterable[_Loaded]) -> int:
+        """Writes what is missing; returns the number of frames."""
+        rate, number = frame_rate(video.path), 0
         with ExitStack() as stack:
-            colours = stack.enter_context(VideoFile(self._video(COLOUR_FOLDER, video), rate))
-            overlays = None
-            if self.overlays:
-                path = self._video(OVERLAY_FOLDER, video)
-                overlays = stack.enter_context(VideoFile(path, rate))
+            files = {
+                kind: stack.enter_context(VideoFile(path, rate))
+                for kind, path in self._videos(video).items()
+                if not path.is_file()
+            }
             writer = stack.enter_context(Writer(self.workers))
             # one thread: frames are appended in their order
             drawer = stack.enter_context(Writer(min(self.workers, 1)))
 
             def draw(image: np.ndarray, ids: np.ndarray) -> None:
-                colours.write(colourise(ids, self.palette))
-                if overlays is not None:
-                    overlays.write(overlay(image, ids, self.palette))
+                if COLOUR_FOLDER in files:
+                    files[COLOUR_FOLDER].write(colourise(ids, self.palette))
+                if OVERLAY_FOLDER in files:
+                    files[OVERLAY_FOLDER].write(overlay(image, ids, self.palette))
 
             for one, ids in self._predict(loaded):
                 if one.ids is None:
                     path = picture_file(self.out, LABEL_FOLDER, one.name)
                     writer.submit(write_picture, path, ids)
                 drawer.submit(draw, one.image, ids)
-                self._count(1, 'frames')
+                self._count(1, 'frames', kept=one.ids is not None)
+                number += 1
+        return number
 
-    def _video(self, folder: str, video: Input) -> Path:
-        return self.out / folder / f'{video.name}.mp4'
+    def _videos(self, video: Input) -> dict[str, Path]:
+        return {folder: self.out / folder / f'{video.name}.mp4' for folder in self._folders}
+
+    @property
+    def _folders(self) -> list[str]:
+        return [COLOUR_FOLDER, *([OVERLAY_FOLDER] if self.overlays else [])]
 
     @property
     def _depth(self) -> int:
         return 2 * self.batch_size + self.workers
 
-    def _count(self, number: int, kind: str) -> None:
+    def _count(self, number: int, kind: str, *, kept: bool) -> None:
         setattr(self.report, kind, getattr(self.report, kind) + number)
+        self.report.kept += number if kept else 0
         self.bar.update(number)
 
     def _complete(self, one: Input) -> bool:
         """Whether all results are there."""
-        folders = [COLOUR_FOLDER, *([OVERLAY_FOLDER] if self.overlays else [])]
         if one.is_video:
-            return all(self._video(folder, one).is_file() for folder in folders)
+            number = sum(1 for _ in (self.out / LABEL_FOLDER / one.name).glob('[0-9]*.png'))
+            videos = self._videos(one).values()
+            return number == self.results.frames(one) and all(path.is_file() for path in videos)
         return all(
             picture_file(self.out, folder, one.name).is_file()
-            for folder in (LABEL_FOLDER, *folders)
+            for folder in (LABEL_FOLDER, *self._folders)
         )
 
     def _load(self, one: Input) -> _Loaded | str:
         """An image, or why there is none: an exception would end the others, too."""
         try:
-            return self._item(one.path, one.name, read_upright(one.path))
+            return self._item(one, one.name, read_upright(one.path))
         except (DataError, OSError) as error:
             return str(error)
 
-    def _item(self, path: Path, name: str, image: np.ndarray) -> _Loaded:
+    def _item(self, source: Input, name: str, image: np.ndarray) -> _Loaded:
+        size = image.shape[:2]
         earlier = picture_file(self.out, LABEL_FOLDER, name)
         if earlier.is_file():
-            ids = read_label(earlier)
-            if ids.shape == image.shape[:2]:
-                return _Loaded(path, name, image, ids=ids)
-        size = image.shape[:2]
-        item = self.prepare(
-            dict(
-                img=np.ascontiguousarray(image[..., ::-1]),  # mmseg's networks are fed BGR
-                img_path=str(path),
-                img_shape=size,
-                ori_shape=size,
-            )
+            try:
+                ids = read_label(earlier)
+            except DataError:
+                ids = None  # damaged: it is predicted again
+            if ids is not None and ids.shape == size:
+                return _Loaded(source, name, image, ids=ids)
+        data = dict(
+            img=np.ascontiguousarray(image[..., ::-1]),  # mmseg's networks are fed BGR
+            img_path=str(source.path),
+            img_shape=size,
+            ori_shape=size,
         )
-        return _Loaded(path, name, image, item=item)
+        try:
+            return _Loaded(source, name, image, item=self.prepare(data))
+        except Exception as error:  # any transform of any library; the other inputs go on
+            raise DataError(
+                f'{source.path}: the test pipeline of the config cannot take this image of '
+                f'{size[0]}x{size[1]} ({type(error).__name__}: {error})'
+            ) from error
 
     def _readable(self, loaded: Iterable[tuple[Input, _Loaded | str]]) -> Iterator[_Loaded]:
         for one, result in loaded:
@@ -306,7 +323,7 @@ class _Run:
             raise
         except ValueError as error:  # too small for the network
             for one in batch:
-                self.report.failed[one.path] = str(error)
+                self.report.failed[one.source.path] = str(error)
                 self.bar.update(1)
             return
         for one, (ids, _) in zip(batch, results, strict=True):
@@ -319,53 +336,3 @@ def _until_none(items: Iterable[_Loaded | None]) -> Iterator[_Loaded]:
         if item is None:
             return
         yield item
-
-
-def _record(
-    config: Config, checkpoint: str | Path, which: str, tta: bool, amp: str | None
-) -> dict[str, Any]:
-    """What decides the results: two runs with equal records give the same."""
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint not found: {path}')
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    network = [segmentor_config(config), image_transforms(config)]
-    text = json.dumps(network, sort_keys=True, default=str)
-    return {
-        'network': hashlib.sha256(text.encode()).hexdigest(),
-        'checkpoint': digest.hexdigest(),
-        'model': which,
-        'tta': tta,
-        'amp': amp,
-    }
-
-
-def _check_record(out: Path, record: dict[str, Any], overwrite: bool) -> None:
-    """Results of two models in one folder would not be told apart."""
-    labels, path = out / LABEL_FOLDER, out / RECORD
-    if overwrite or not labels.is_dir():
-        return
-    try:
-        earlier = json.loads(path.read_text())
-    except (OSError, ValueError):
-        earlier = {}
-    differing = [key for key, value in record.items() if earlier.get(key) != value]
-    if differing:
-        raise ConfigError(
-            f'{out} holds results of another run (different: {", ".join(differing)}); choose '
-            'another --out, or --overwrite to replace those of these inputs'
-        )
-
-
-def _remove_results(out: Path, one: Input) -> None:
-    if one.is_video:
-        for path in (out / LABEL_FOLDER / one.name).glob('[0-9]*.png'):
-            path.unlink()
-        for folder in (COLOUR_FOLDER, OVERLAY_FOLDER):
-            (out / folder / f'{one.name}.mp4').unlink(missing_ok=True)
-        return
-    for folder in (LABEL_FOLDER, COLOUR_FOLDER, OVERLAY_FOLDER):
-        picture_file(out, folder, one.name).unlink(missing_ok=True)

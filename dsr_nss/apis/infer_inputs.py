@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dsr_nss.datasets.base import IMAGE_SUFFIXES
+from dsr_nss.datasets.base import IMAGE_SUFFIXES, files_below
 from dsr_nss.datasets.errors import DataError
-from dsr_nss.datasets.images import read_image
+from dsr_nss.datasets.images import open_header, read_image
 from dsr_nss.engine.errors import ConfigError
 
-VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg')
+VIDEO_SUFFIXES = (
+    '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.mts',
+    '.3gp',
+)  # fmt: skip
 
 _ORIENTATION = 0x0112
 #: EXIF's orientation -> what turns the stored pixels upright.
@@ -64,6 +67,11 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
         if not path.exists():
             raise FileNotFoundError(f'{path}: no such file or folder')
         found = _in_folder(path, out, others) if path.is_dir() else [_input(path, path.parent)]
+        if not found and path.resolve().is_relative_to(out):
+            raise FileNotFoundError(
+                f'{path} lies in {out}, where results go and nothing is taken for an input; choose '
+                'another --out'
+            )
         if not found:
             raise FileNotFoundError(
                 f'{path} holds no image ({", ".join(IMAGE_SUFFIXES)}) and no video '
@@ -77,9 +85,9 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
 
 def _in_folder(folder: Path, out: Path, others: Counter[str]) -> list[Input]:
     found = []
-    for path in sorted(folder.rglob('*')):
+    for path in sorted(files_below(folder)):
         inside = path.relative_to(folder)
-        if path.is_dir() or any(part.startswith('.') for part in inside.parts):
+        if any(part.startswith('.') for part in inside.parts):
             continue
         if path.resolve().is_relative_to(out):
             continue  # results of an earlier run
@@ -97,15 +105,15 @@ def _input(path: Path, root: Path) -> Input:
 
 def _check_names(inputs: Sequence[Input]) -> None:
     """Two files of one name would overwrite each other; so would a video's frames and images."""
-    names: dict[str, Input] = {}
+    names: dict[tuple[str, bool], Input] = {}
     for one in inputs:
-        if one.name in names:
-            raise _same_name(names[one.name], one)
-        names[one.name] = one
+        if (one.name, one.is_video) in names:
+            raise _same_name(names[one.name, one.is_video], one)
+        names[one.name, one.is_video] = one
     for one in inputs:
         for parent in Path(one.name).parents:
-            video = names.get(parent.as_posix())
-            if video is not None and video.is_video:
+            video = names.get((parent.as_posix(), True))
+            if video is not None:
                 raise _same_name(video, one)
 
 
@@ -127,7 +135,7 @@ def read_upright(path: Path) -> np.ndarray:
     """
     pixels = read_image(path)
     try:
-        with Image.open(path) as image:
+        with open_header(path) as image:
             turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f'{path}: its header cannot be read ({error}); get it again') from None

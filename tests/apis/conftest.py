@@ -9,6 +9,10 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
 
+from dsr_nss.apis import infer as infer_module
+from dsr_nss.apis.infer import infer
+from dsr_nss.apis.models import read_model_config
+
 SIZES = ((24, 40), (30, 26), (24, 40))
 
 CONFIG = """
@@ -94,3 +98,27 @@ def checkpoint(tmp_path: Path, config_file: Path) -> Path:
     state = make_segmentor(config_file).state_dict()
     torch.save(dict(meta=dict(iter=1), state_dict=state), path)
     return path
+
+
+@pytest.fixture
+def predict(config_file, checkpoint):
+    def call(inputs, out, **options):
+        options = dict(device='cpu', progress=False) | options
+        inputs = inputs if isinstance(inputs, list) else [inputs]
+        return infer(read_model_config(config_file), checkpoint, inputs, out, **options)
+
+    return call
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Sizes of the batches that went through the network."""
+    sizes = []
+    real = infer_module.predict_batch
+
+    def count(model, data, *args, **options):
+        sizes.append(len(data['inputs']))
+        return real(model, data, *args, **options)
+
+    monkeypatch.setattr(infer_module, 'predict_batch', count)
+    return sizes

@@ -1,6 +1,8 @@
 """`tools/infer.py` on made files: mixed sizes, broken files, a video, and runs that go on."""
 
+import errno
 import importlib.util
+import os
 import sys
 
 import cv2
@@ -11,54 +13,18 @@ from PIL import Image
 
 from dsr_nss.apis import infer as infer_module
 from dsr_nss.apis.evaluate import evaluate
-from dsr_nss.apis.infer import infer
 from dsr_nss.apis.infer_inputs import find_inputs, read_upright
+from dsr_nss.apis.infer_record import describe_run
 from dsr_nss.apis.models import read_model_config
-from dsr_nss.apis.video import VideoFile, frame_rate, read_frames, video_length
 from dsr_nss.classes import PALETTE
 from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.errors import ConfigError
 
 NAMES = ('a/0', 'b/0', 'b/1')
-FRAMES = 5
 
 
 def read(path):
     return np.array(Image.open(path))
-
-
-def make_video(path, size=(24, 40)):
-    """Frames that differ, in a codec that keeps every bit."""
-    rng = np.random.default_rng(1)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'FFV1'), 10, size[::-1])
-    for _ in range(FRAMES):
-        writer.write(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
-    writer.release()
-    return path
-
-
-@pytest.fixture
-def predict(config_file, checkpoint):
-    def call(inputs, out, **options):
-        options = dict(device='cpu', progress=False) | options
-        inputs = inputs if isinstance(inputs, list) else [inputs]
-        return infer(read_model_config(config_file), checkpoint, inputs, out, **options)
-
-    return call
-
-
-@pytest.fixture
-def seen(monkeypatch):
-    """Sizes of the batches that went through the network."""
-    sizes = []
-    real = infer_module.predict_batch
-
-    def count(model, data, *args, **options):
-        sizes.append(len(data['inputs']))
-        return real(model, data, *args, **options)
-
-    monkeypatch.setattr(infer_module, 'predict_batch', count)
-    return sizes
 
 
 @pytest.fixture
@@ -131,6 +97,85 @@ def test_results_of_two_models_do_not_mix(predict, tmp_path, data_root):
     assert predict(data_root / 'images', out, tta=True, overwrite=True).predicted == 3
 
 
+def test_a_result_of_another_file_is_not_taken(predict, tmp_path, data_root, seen):
+    """Whatever its name; a copy of the file, of another time, is the same."""
+    out, names = tmp_path / 'out', ('one', 'two', 'copy')
+    for name, source in zip(names, ('a/0', 'b/0', 'a/0'), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'x.jpg').write_bytes((data_root / f'images/{source}.jpg').read_bytes())
+    os.utime(tmp_path / 'copy/x.jpg', (1, 1))
+    predict(tmp_path / 'one', out)
+    first = read(out / 'labelTrainIds/x.png')
+    with pytest.raises(ConfigError, match=r'x was made of another file \(.*one/x.jpg.*two/x.jpg'):
+        predict(tmp_path / 'two', out)
+    assert np.array_equal(read(out / 'labelTrainIds/x.png'), first)
+    assert predict(tmp_path / 'copy', out).kept == 1
+    assert predict(tmp_path / 'two', out, overwrite=True).predicted == 1
+    assert read(out / 'labelTrainIds/x.png').shape != first.shape
+
+
+def test_overwriting_some_does_not_adopt_the_others(predict, tmp_path, data_root):
+    out = tmp_path / 'out'
+    predict(data_root / 'images', out)
+    predict(data_root / 'images/b', out, tta=True, overwrite=True)  # results 0 and 1
+    assert predict(data_root / 'images/b', out, tta=True).kept == 2
+    with pytest.raises(ConfigError, match='the result a/0 was made by another run'):
+        predict(data_root / 'images', out, tta=True)
+
+
+def test_what_no_line_tells_of_is_made_again(predict, tmp_path, data_root):
+    """A program that is killed leaves a torn line; what it tells of is not trusted."""
+    out = tmp_path / 'out'
+    predict(data_root / 'images', out, workers=0)
+    record = out / 'infer_results.jsonl'
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text(''.join(lines[:2]) + lines[2][:30])
+    report = predict(data_root / 'images', out, workers=0)
+    assert (report.kept, report.predicted) == (2, 1)
+    assert predict(data_root / 'images', out).kept == 3
+    assert record.read_text().startswith(''.join(lines[:2]))
+
+
+def test_settings_that_change_no_result_may_change(config_file, checkpoint):
+    """Fewer windows at once are what helps where memory was too small."""
+    config = read_model_config(config_file)
+
+    def digest(**test_cfg):
+        config.model.test_cfg = test_cfg
+        return describe_run(config, checkpoint, 'student', False, None)['network']
+
+    slide = dict(mode='slide', crop_size=(16, 16), stride=(8, 8))
+    assert digest(**slide, max_windows=1) == digest(**slide, max_windows=4) == digest(**slide)
+    assert digest(**slide) != digest(mode='whole')
+
+
+def test_an_image_that_the_pipeline_cannot_take(predict, tmp_path, data_root, monkeypatch):
+    def resize(self, data):
+        if data['ori_shape'] == (24, 40):
+            raise cv2.error('inv_scale_x > 0')
+        return real(self, data)
+
+    real = infer_module.Compose.__call__
+    monkeypatch.setattr(infer_module.Compose, '__call__', resize)
+    report = predict(data_root / 'images', tmp_path / 'out')
+    assert report.images == 3 - len(report.failed) and 0 < len(report.failed) < 3
+    for path, message in report.failed.items():
+        assert f'{path}: the test pipeline of the config cannot take this image of 24x40' in message
+
+
+def test_a_full_disk_is_named(
+    run_here, monkeypatch, tmp_path, config_file, checkpoint, data_root, capfd
+):
+    def replace(source, target):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    out = tmp_path / 'out'
+    assert run_here(config_file, checkpoint, data_root / 'images/a', '--out', out) == 0
+    monkeypatch.setattr('dsr_nss.datasets.atomic.os.replace', replace)
+    assert run_here(config_file, checkpoint, data_root / 'images', '--out', out) == 2
+    assert f"No space left on device: '{out}" in capfd.readouterr().err
+
+
 def test_a_broken_input_does_not_stop_the_others(
     run_here, tmp_path, config_file, checkpoint, capfd
 ):
@@ -164,51 +209,8 @@ def test_a_broken_input_does_not_stop_the_others(
     ):
         assert message in printed.err
     done = sorted(p.name for p in (tmp_path / 'out').rglob('*') if p.is_file())
-    assert done == ['colour.png', 'colour.png', 'grey.png', 'grey.png', 'infer.json']
+    assert done == [*['colour.png'] * 2, *['grey.png'] * 2, 'infer.json', 'infer_results.jsonl']
     assert read(tmp_path / 'out/labelTrainIds/colour.png').shape == (30, 41)
-
-
-@pytest.mark.parametrize('workers', [0, 2])
-def test_video(predict, tmp_path, seen, workers):
-    video = make_video(tmp_path / 'drive.avi')
-    out = tmp_path / 'out'
-    report = predict(video, out, overlays=True, batch_size=2, workers=workers)
-    assert (report.images, report.frames, seen) == (0, FRAMES, [2, 2, 1])
-    ids = [read(out / f'labelTrainIds/drive/{i:06d}.png') for i in range(FRAMES)]
-    colours = list(read_frames(out / 'color/drive.mp4'))
-    assert frame_rate(out / 'color/drive.mp4') == 10
-    assert len(colours) == FRAMES == video_length(out / 'overlay/drive.mp4')
-    assert colours[0].shape == (24, 40, 3)
-    # the frames are those of the video, in its order: predicted as images they give the same
-    for i, frame in enumerate(read_frames(video)):
-        Image.fromarray(frame).save(tmp_path / 'frame.png')
-        predict(tmp_path / 'frame.png', tmp_path / f'single{i}')
-        alone = read(tmp_path / f'single{i}/labelTrainIds/frame.png')
-        assert np.mean(alone != ids[i]) < 0.005
-
-
-def test_a_stopped_video_goes_on(predict, tmp_path, seen):
-    video, out = make_video(tmp_path / 'drive.avi'), tmp_path / 'out'
-    predict(video, out)
-    (out / 'color/drive.mp4').unlink()
-    (out / 'labelTrainIds/drive/000003.png').unlink()
-    seen.clear()
-    assert predict(video, out).frames == FRAMES
-    assert seen == [1]
-    assert len(list(read_frames(out / 'color/drive.mp4'))) == FRAMES
-    assert predict(video, out).predicted == 0
-
-
-def test_a_video_file_is_whole_or_absent(tmp_path):
-    with pytest.raises(ZeroDivisionError), VideoFile(tmp_path / 'a' / 'b.mp4', 10) as video:
-        video.write(np.zeros((9, 16, 3), np.uint8))
-        raise ZeroDivisionError
-    assert list((tmp_path / 'a').iterdir()) == []
-    with VideoFile(tmp_path / 'odd.mp4', 10) as video:
-        video.write(np.full((33, 47, 3), (200, 30, 90), np.uint8))
-    (frame,) = read_frames(tmp_path / 'odd.mp4')
-    assert frame.shape == (32, 46, 3)  # the codec takes even sizes
-    assert np.abs(frame.mean((0, 1)) - (200, 30, 90)).max() < 5
 
 
 def test_inputs_of_one_name_are_refused(tmp_path):
@@ -216,6 +218,7 @@ def test_inputs_of_one_name_are_refused(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b'')
     out = tmp_path / 'out'
+    assert len(find_inputs([tmp_path / 'z/a.avi', tmp_path / 'y'], out)[0]) == 2  # no clash
     for inputs in (['x'], ['x/a.png', 'y'], ['z']):
         with pytest.raises(ConfigError, match='would both write a: rename one'):
             find_inputs([tmp_path / name for name in inputs], out)
@@ -229,6 +232,8 @@ def test_inputs_of_one_name_are_refused(tmp_path):
 
 
 def test_results_are_no_inputs(predict, tmp_path, data_root):
+    with pytest.raises(FileNotFoundError, match='where results go'):
+        predict(data_root / 'images', data_root)
     out = data_root / 'images' / 'out'
     assert predict(data_root / 'images', out).images == 3
     assert predict(data_root / 'images', out).images == 3
