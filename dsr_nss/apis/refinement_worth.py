@@ -327,18 +327,13 @@ class _Refiner:
         night, day = self._normalised(pair.night), self._normalised(pair.day)
         night_pixels = to_pixels(night, self.mean, self.std)
         day_pixels = to_pixels(day, self.mean, self.std)
-        logits_night, logits_day = self.teacher(night), self.teacher(day)
+        logits_night, logits_day = self.teacher.pair(night, day)
         has_reference = torch.ones(1, dtype=torch.bool, device=night.device)
         results = {NONE: _refined(logits_night.softmax(dim=1))}
         for name, refinement in self.refinements.items():
             try:
                 scores, _ = refinement(
-                    logits_night,
-                    lambda image: logits_day,  # the same for all aligners
-                    night_pixels,
-                    day,
-                    day_pixels,
-                    has_reference,
+                    logits_night, logits_day, night_pixels, day_pixels, has_reference
                 )
             except ValueError as error:  # what an aligner cannot take
                 raise DataError(f'{pair.name}, aligner {name}: {error}') from error

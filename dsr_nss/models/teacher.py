@@ -100,3 +100,13 @@ class EMATeacher(BaseModule):
             padding_size=[0, 0, 0, 0],
         )
         return self.model.encode_decode(image, [meta] * len(image)).float()
+
+    def pair(self, night: Tensor, day: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of two image batches of one size, from one pass over both.
+
+        Batch norms on batch statistics look at each alone: a pass for each.
+        """
+        if self.teacher_bn == 'batch':
+            return self(night), self(day)
+        logits_night, logits_day = self(torch.cat([night, day])).split([len(night), len(day)])
+        return logits_night, logits_day

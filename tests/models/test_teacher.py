@@ -104,3 +104,17 @@ def test_state_dict_restores_the_step_counter():
 def test_bad_fields_are_named(field):
     with pytest.raises(ValueError, match=next(iter(field))):
         EMATeacher(student=Net(), **field)
+
+
+@pytest.mark.parametrize('teacher_bn', ['running', 'batch'])
+def test_a_pair_gives_what_each_image_gives(teacher_bn):
+    torch.manual_seed(0)
+    teacher = EMATeacher(student=Net(), teacher_bn=teacher_bn)
+    teacher.train()
+    night, day = torch.randn(2, 3, 8, 8), 5 * torch.randn(2, 3, 8, 8) + 3
+    passes = []
+    teacher.model.register_forward_hook(lambda *args: passes.append(len(args[1][0])))
+    logits_night, logits_day = teacher.pair(night, day)
+    assert passes == ([4] if teacher_bn == 'running' else [2, 2])
+    torch.testing.assert_close(logits_night, teacher(night))
+    torch.testing.assert_close(logits_day, teacher(day))

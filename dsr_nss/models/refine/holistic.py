@@ -1,6 +1,6 @@
 """Holistic refinement: the teacher's night prediction, corrected by the aligned day prediction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -47,9 +47,8 @@ class HolisticRefinement(BaseModule):
     def forward(
         self,
         logits_night: Tensor,
-        predict: Callable[[Tensor], Tensor],
+        logits_day: Tensor,
         night_pixels: Tensor,
-        day_image: Tensor,
         day_pixels: Tensor,
         has_reference: Tensor,
     ) -> tuple[Tensor, Tensor]:
@@ -57,10 +56,9 @@ class HolisticRefinement(BaseModule):
 
         Args:
             logits_night: `(B, C, H, W)` teacher logits of the night image.
-            predict: The teacher: normalised image -> logits of the same size.
+            logits_day: `(B, C, H, W)` teacher logits of the day reference.
             night_pixels: `(B, 3, H, W)` RGB in [0, 1].
-            day_image: `(B, 3, H, W)` normalised day reference.
-            day_pixels: `(B, 3, H, W)` the same as RGB in [0, 1].
+            day_pixels: `(B, 3, H, W)` day reference, RGB in [0, 1].
             has_reference: `(B,)` bool; False keeps the night prediction.
 
         Returns:
@@ -68,7 +66,7 @@ class HolisticRefinement(BaseModule):
             reference that could not be aligned, 0-dimensional.
         """
         alignment = self.aligner(night_pixels, day_pixels)
-        logits_day, valid = warp(predict(day_image), alignment.flow)
+        logits_day, valid = warp(logits_day, alignment.flow)
         usable = has_reference & alignment.aligned
         refined = refine(
             logits_night,

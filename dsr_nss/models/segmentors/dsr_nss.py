@@ -133,16 +133,13 @@ class DSRNSS(Adaptation):
     @torch.no_grad()
     def _pseudo_label(self, batch: AdaptationBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The teacher's label of the night image, refined by the day, and its weight `q`."""
-        logits = self.teacher(batch.night_image)
         logged = {}
         if self.refinement is None or batch.reference_image is None:
-            scores = logits.softmax(dim=1)
+            scores = self.teacher(batch.night_image).softmax(dim=1)
         else:
             scores, logged['unaligned_share'] = self.refinement(
-                logits,
-                self.teacher,
+                *self.teacher.pair(batch.night_image, batch.reference_image),
                 self.to_pixels(batch.night_image),
-                batch.reference_image,
                 self.to_pixels(batch.reference_image),
                 batch.has_reference,
             )

@@ -16,9 +16,7 @@ def run(module: HolisticRefinement, has_reference: list[bool]):
     torch.manual_seed(0)
     logits, day_logits = torch.randn(2, 2, 19, 12, 16)
     pixels = torch.full((2, 3, 12, 16), 0.5)
-    refined, unaligned = module(
-        logits, lambda image: day_logits, pixels, pixels, pixels, torch.tensor(has_reference)
-    )
+    refined, unaligned = module(logits, day_logits, pixels, pixels, torch.tensor(has_reference))
     return logits.softmax(dim=1), refined, unaligned
 
 

@@ -132,9 +132,8 @@ def test_refinement_takes_it_by_its_type(nightscape):
     night, day = pixels(nightscape, 'night', 1), pixels(nightscape, 'day', 1)
     scores, unaligned = module(
         torch.zeros(1, 19, 20, 28),
-        lambda image: torch.zeros(1, 19, 20, 28),
+        torch.zeros(1, 19, 20, 28),
         night,
-        day,
         day,
         torch.tensor([True]),
     )

@@ -78,8 +78,8 @@ def test_samples_with_and_without_reference_in_one_batch(aligner_config):
     def run(*samples):
         chosen = list(samples)
         return refinement(
-            logits[chosen], lambda image: day_logits[chosen], night[chosen], day[chosen],
-            day[chosen], torch.tensor([True, False])[chosen],
+            logits[chosen], day_logits[chosen], night[chosen], day[chosen],
+            torch.tensor([True, False])[chosen],
         )  # fmt: skip
 
     both, unaligned = run(0, 1)
