@@ -24,7 +24,10 @@ _PATCHES = {
     'torch.cuda.is_available': lambda: True,
     'torch.cuda.device_count': lambda: 1,
     'torch.cuda.current_device': lambda: 0,
+    'torch.cuda.is_current_stream_capturing': lambda: False,
     'torch.cuda.is_bf16_supported': lambda *_: True,
+    # FakeTensor makes a real tensor to start the device
+    'torch._subclasses.fake_tensor.init_gpu_context': lambda *_: None,
     'torch.cuda.amp.common.amp_definitely_not_available': lambda: False,
 }
 
