@@ -15,7 +15,7 @@ class AdaptationBatch:
         night_image: `(B, 3, H, W)` float32, normalised RGB; None when no target set is configured.
         reference_image: `(B, 3, H, W)` float32, the day reference of `night_image`; None as
             above, and when no sample of the batch has one.
-        has_reference: `(B,)` bool; False where `reference_image` is only a placeholder.
+        has_reference: `(B,)` bool; False where the night image stands in for `reference_image`.
         files: One dict a sample with the keys `source`, `night`, `reference`: what was read.
     """
 

@@ -1,8 +1,11 @@
 """Colour jitter and blur on the device, one strength an image.
 
-Definitions are those of torchvision: brightness scales towards black, contrast towards the mean
-grey of the image, saturation towards the grey image, hue turns the colour circle. Written for
-batches with a factor an image, which torchvision's functions do not take.
+Two definitions of the jitter. That of kornia 0.5.8, which HRDA, Refign and the authors train with:
+brightness is added, contrast scales from black, saturation scales S of HSV, hue turns it. That of
+torchvision: brightness scales from black, contrast from the mean grey of the image, saturation
+from the grey image, hue turns the colour circle. They differ most on dark images: added brightness
+moves the mean of a night image by up to 0.2, scaled brightness by a fifth of the little that is
+there. Written for batches with a factor an image, which torchvision's functions do not take.
 """
 
 import torch
@@ -63,6 +66,32 @@ def adjust_hue(image: Tensor, shift: Tensor) -> Tensor:
     offset = torch.arange(5, 0, -2, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     k = (offset + hue[:, None]) % 6
     return largest[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+def add_brightness(image: Tensor, factor: Tensor) -> Tensor:
+    """Add `factor - 1`. Shapes and ranges as in :func:`adjust_brightness`."""
+    return (image + (_per_image(factor, image) - 1)).clamp(0, 1)
+
+
+def scale_saturation(image: Tensor, factor: Tensor) -> Tensor:
+    """Scale S of HSV, cut to 1; V stays. Shapes and ranges as in :func:`adjust_brightness`."""
+    largest, depth, saturation = _value_depth_saturation(image)
+    return largest * (1 - (saturation * _per_image(factor, image)).clamp(0, 1) * depth)
+
+
+def turn_hue(image: Tensor, shift: Tensor) -> Tensor:
+    """Turn H of HSV by `shift` of a full circle. Shapes and ranges as in :func:`adjust_hue`."""
+    largest, _, saturation = _value_depth_saturation(image)
+    _, depth, _ = _value_depth_saturation(adjust_hue(image, shift))
+    return largest * (1 - saturation * depth)
+
+
+def _value_depth_saturation(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """V, the place of each channel between V (0) and V - chroma (1), and kornia's S."""
+    largest, smallest = image.amax(dim=1, keepdim=True), image.amin(dim=1, keepdim=True)
+    chroma = largest - smallest
+    depth = (largest - image) / torch.where(chroma > 0, chroma, torch.ones_like(chroma))
+    return largest, depth, chroma / (largest + 1e-6)  # kornia's guard against black
 
 
 def gaussian_kernel(sigma: Tensor, radius: int) -> Tensor:

@@ -37,6 +37,23 @@ def _exact_shares(index: Tensor, size: tuple[int, int], num_classes: int) -> Ten
     return shares.transpose(1, 2).reshape(batch, num_classes, h, w)
 
 
+def nearest_labels(label: Tensor, size: tuple[int, int], num_classes: int) -> Tensor:
+    """One-hot label of the pixel that nearest-neighbour resizing picks: how the authors shrink.
+
+    Args:
+        label: As in :func:`label_shares`.
+        size: `(h, w)` of the feature map.
+        num_classes: `C`.
+
+    Returns:
+        `(B, C, h, w)` float32, 1 for the class of the picked pixel; 0 everywhere where it is
+        ignored.
+    """
+    picked = F.interpolate(label[:, None].to(torch.float32), size)[:, 0].long()
+    index = torch.where((picked >= 0) & (picked < num_classes), picked, num_classes)
+    return F.one_hot(index, num_classes + 1)[..., :num_classes].permute(0, 3, 1, 2).float()
+
+
 def prototypes(features: Tensor, shares: Tensor) -> Tensor:
     """`rho^c`: mean feature of class `c` over the whole batch, weighted by the shares [8].
 
@@ -107,7 +124,9 @@ def alignment_loss(
         overlap: `(C,)` bool, classes that occur in both domains.
         tau: Temperature.
         absent: `'drop'`: a class that does not overlap is left out of the softmax and its cells out
-            of the loss; `'zero'`: it is kept with `S = 0`, as [10] reads literally.
+            of the loss; `'zero'`: it is kept with `S = 0`, as [10] reads literally; `'kept'`: its
+            cells are left out, but it stays in the softmax with its own similarity, and with a
+            cosine of -1 where it has no prototype, as in the authors' code.
 
     Returns:
         The loss, 0-dimensional (a finite zero that keeps the graph when nothing takes part), and
@@ -116,19 +135,25 @@ def alignment_loss(
     Raises:
         ValueError: Unknown `absent`.
     """
-    if absent not in ('drop', 'zero'):
-        raise ValueError(f"absent must be 'drop' or 'zero', got {absent!r}")
+    if absent not in ('drop', 'zero', 'kept'):
+        raise ValueError(f"absent must be 'drop', 'zero' or 'kept', got {absent!r}")
     dtype = torch.promote_types(features.dtype, torch.float32)
     features, rho = features.to(dtype), rho.to(dtype)
     shares, weight = shares.to(dtype), weight.to(dtype)
     cosine = torch.einsum('bdhw,cd->bchw', F.normalize(features, dim=1), F.normalize(rho, dim=1))
+    overlaps = overlap.view(1, -1, 1, 1)
+    if absent == 'kept':
+        missing = (rho == 0).all(dim=1).view(1, -1, 1, 1)
+        cosine = cosine.masked_fill(missing, -1.0)
+        weight = torch.where(overlap, weight, torch.ones_like(weight))
     similarity = cosine / tau * weight.view(1, -1, 1, 1)
     labelled = shares.sum()
     if absent == 'drop':
         # a large negative number instead of -inf: 0 * inf in the product below would be NaN
         lowest = torch.finfo(dtype).min / 4
-        similarity = similarity.masked_fill(~overlap.view(1, -1, 1, 1), lowest)
-        shares = shares * overlap.view(1, -1, 1, 1)
+        similarity = similarity.masked_fill(~overlaps, lowest)
+    if absent != 'zero':
+        shares = shares * overlaps
     mass = shares.sum()
     nonzero = torch.where(mass > 0, mass, torch.ones_like(mass))
     per_class = torch.where(shares > 0, similarity.log_softmax(dim=1) * shares, shares * 0)

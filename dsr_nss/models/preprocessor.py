@@ -44,12 +44,19 @@ class AdaptationPreprocessor(SegDataPreProcessor):
         night = data.get('night_image')
         # decided before the transfer, so that nothing waits for the device
         referenced = night is not None and bool(data['has_reference'].any())
+        has_reference = None if night is None else self._move(data['has_reference'])
+        reference = None
+        if referenced:
+            # The night image stands in for a missing reference: what looks at the whole batch, such
+            # as batch statistics, sees no blank picture.
+            has = data['has_reference'].view(-1, 1, 1, 1)
+            reference = self._normalise(torch.where(has, data['reference_image'], night))
         return AdaptationBatch(
             source_image=self._normalise(data['source_image']),
             source_label=self._move(data['source_label']).long(),
             night_image=None if night is None else self._normalise(night),
-            reference_image=self._normalise(data['reference_image']) if referenced else None,
-            has_reference=None if night is None else self._move(data['has_reference']),
+            reference_image=reference,
+            has_reference=has_reference,
             files=[
                 {
                     'source': data['source_file'][i],
@@ -64,4 +71,6 @@ class AdaptationPreprocessor(SegDataPreProcessor):
         return tensor.to(self.device, non_blocking=True)
 
     def _normalise(self, image: Tensor) -> Tensor:
-        return (self._move(image).to(torch.float32) - self.mean) / self.std
+        # the type of the statistics, so that a step in double precision is one throughout
+        dtype = torch.promote_types(self.mean.dtype, torch.float32)
+        return (self._move(image).to(dtype) - self.mean) / self.std

@@ -6,39 +6,53 @@ import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from dsr_nss.functional.ema import copy_, ema_momentum, ema_update_
+from dsr_nss.functional.windows import at_least_float32
+from dsr_nss.models.batch_norm import running_norms, track_inputs
+
+#: What the teacher's batch norms normalise by; see `EMATeacher`.
+STATISTICS = ('batch', 'batch_apart', 'running', 'target')
 
 
 @MODELS.register_module()
 class EMATeacher(BaseModule):
     """A copy of the student whose weights follow it slowly and never receive a gradient.
 
-    It always runs in eval mode: without dropout and stochastic depth. Its batch norms use running
-    statistics, which are averaged like the weights.
+    It always runs without dropout and stochastic depth. What its batch norms normalise by is a
+    field; the running statistics that are saved with its weights are the averaged ones of the
+    student, except with `teacher_bn='target'`.
 
     Args:
         student: The segmentor to follow.
         momentum: `lambda` of the paper, the weight of the old value; see `ema_momentum`.
-        teacher_bn: `'running'`, or `'batch'` for batch norms on the statistics of the target batch,
-            as the base methods run them.
+        teacher_bn: `'batch'`: the statistics of the target batch, night images and day references
+            together, as HRDA, Refign and the authors run it; `'batch_apart'`: of the night images
+            and of the references, each alone; `'running'`: running statistics, averaged like the
+            weights; `'target'`: a running mean over the teacher's own passes, so that the source
+            has no part in it.
+
+    Raises:
+        ValueError: A momentum outside [0, 1] or an unknown `teacher_bn`.
     """
 
     def __init__(
-        self, *, student: nn.Module, momentum: float = 0.999, teacher_bn: str = 'running'
+        self, *, student: nn.Module, momentum: float = 0.999, teacher_bn: str = 'batch'
     ) -> None:
         super().__init__()
         if not 0 <= momentum <= 1:
             raise ValueError(f'momentum must lie in [0, 1], got {momentum}')
-        if teacher_bn not in ('running', 'batch'):
-            raise ValueError(f"teacher_bn must be 'running' or 'batch', got {teacher_bn!r}")
+        if teacher_bn not in STATISTICS:
+            raise ValueError(f'teacher_bn must be one of {STATISTICS}, got {teacher_bn!r}')
         self.momentum = momentum
         self.teacher_bn = teacher_bn
         self.model = copy.deepcopy(student).requires_grad_(False)
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
         # mirror of the buffer, so that asking for it never waits for the device
         self._steps = 0
+        if teacher_bn == 'target':
+            for norm in running_norms(self.model):
+                track_inputs(norm)
         self.train()
 
     @property
@@ -56,57 +70,72 @@ class EMATeacher(BaseModule):
     def train(self, mode: bool = True) -> 'EMATeacher':
         """Stay in eval mode (batch norms as `teacher_bn` says), whatever the parent does."""
         super().train(False)
-        if mode and self.teacher_bn == 'batch':
-            for module in self.model.modules():
-                if isinstance(module, _BatchNorm):
-                    module.train()
-                    module.momentum = 0.0  # batch statistics are used, running ones left alone
+        for norm in running_norms(self.model):
+            norm.follow_inputs = mode and self.teacher_bn == 'target'
+            if mode and self.teacher_bn in ('batch', 'batch_apart'):
+                norm.train()
+                norm.momentum = 0.0  # batch statistics are used, running ones left alone
         return self
 
     def _pairs(
-        self, student: nn.Module
+        self, student: nn.Module, own_statistics: bool
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """Floating tensors of teacher and student, then integer ones, in the same order.
+
+        Args:
+            student: Of the same build.
+            own_statistics: Leave out the buffers of batch norms.
+        """
         mine = [*self.model.parameters(), *self.model.buffers()]
         theirs = [*student.parameters(), *student.buffers()]
-        floating = [t.is_floating_point() for t in mine]
+        own = set()
+        if own_statistics:
+            own = {id(b) for norm in running_norms(self.model) for b in norm.buffers()}
+        pairs = [(m.data, t.data) for m, t in zip(mine, theirs, strict=True) if id(m) not in own]
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        integer = [pair for pair in pairs if not pair[0].is_floating_point()]
         return (
-            [t.data for t, f in zip(mine, floating, strict=True) if f],
-            [t.data for t, f in zip(theirs, floating, strict=True) if f],
-            [t.data for t, f in zip(mine, floating, strict=True) if not f],
-            [t.data for t, f in zip(theirs, floating, strict=True) if not f],
+            [m for m, _ in floating],
+            [t for _, t in floating],
+            [m for m, _ in integer],
+            [t for _, t in integer],
         )
 
     def copy_from(self, student: nn.Module) -> None:
         """Become the student: the state before the first step."""
-        mine, theirs, mine_int, theirs_int = self._pairs(student)
+        mine, theirs, mine_int, theirs_int = self._pairs(student, own_statistics=False)
         copy_(mine, theirs)
         copy_(mine_int, theirs_int)
+        if self.teacher_bn == 'target':
+            for norm in running_norms(self.model):
+                assert norm.num_batches_tracked is not None
+                norm.num_batches_tracked.zero_()  # no pass over the target yet
 
     def follow(self, student: nn.Module) -> None:
         """`phi' <- lambda_t phi' + (1 - lambda_t) phi`, after each optimiser step."""
         self._steps += 1
         self.step.add_(1)
-        mine, theirs, mine_int, theirs_int = self._pairs(student)
+        mine, theirs, mine_int, theirs_int = self._pairs(student, self.teacher_bn == 'target')
         ema_update_(mine, theirs, ema_momentum(self._steps, self.momentum))
         copy_(mine_int, theirs_int)
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
-        """Logits `(B, K, H, W)` of a normalised image `(B, 3, H, W)`, at its size, float32."""
+        """Logits `(B, K, H, W)` of a normalised image `(B, 3, H, W)`, at its size.
+
+        float32 at least.
+        """
         meta = dict(
             ori_shape=image.shape[2:],
             img_shape=image.shape[2:],
             pad_shape=image.shape[2:],
             padding_size=[0, 0, 0, 0],
         )
-        return self.model.encode_decode(image, [meta] * len(image)).float()
+        return at_least_float32(self.model.encode_decode(image, [meta] * len(image)))
 
     def pair(self, night: Tensor, day: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of two image batches of one size, from one pass over both.
-
-        Batch norms on batch statistics look at each alone: a pass for each.
-        """
-        if self.teacher_bn == 'batch':
+        """Logits of two image batches of one size; from one pass over both, unless norms forbid."""
+        if self.teacher_bn == 'batch_apart':
             return self(night), self(day)
         logits_night, logits_day = self(torch.cat([night, day])).split([len(night), len(day)])
         return logits_night, logits_day

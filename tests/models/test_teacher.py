@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dsr_nss.models.teacher import EMATeacher
+from dsr_nss.models.teacher import STATISTICS, EMATeacher
 
 
 class Net(nn.Module):
@@ -30,10 +30,11 @@ def step_student(student: nn.Module) -> None:
     student.train()(torch.randn(2, 3, 5, 5))  # moves the running statistics
 
 
-def test_weights_and_float_buffers_follow_the_hand_written_average():
+@pytest.mark.parametrize('teacher_bn', ['batch', 'batch_apart', 'running'])
+def test_weights_and_float_buffers_follow_the_hand_written_average(teacher_bn):
     torch.manual_seed(0)
     student = Net()
-    teacher = EMATeacher(student=student, momentum=0.6)
+    teacher = EMATeacher(student=student, momentum=0.6, teacher_bn=teacher_bn)
     average = {k: v.double().numpy().copy() for k, v in student.state_dict().items()}
     for t in range(1, 6):
         step_student(student)
@@ -62,9 +63,13 @@ def test_update_keeps_storage_and_takes_no_gradient():
     assert not teacher(torch.randn(1, 3, 4, 4, requires_grad=True)).requires_grad
 
 
-def test_stays_in_eval_mode():
-    teacher = EMATeacher(student=Net())
+@pytest.mark.parametrize('teacher_bn', STATISTICS)
+def test_stays_in_eval_mode_but_for_norms_on_batch_statistics(teacher_bn):
+    teacher = EMATeacher(student=Net(), teacher_bn=teacher_bn)
     nn.Sequential(teacher).train()
+    training = [type(m) for m in teacher.modules() if m.training]
+    assert training == ([nn.BatchNorm2d] if teacher_bn.startswith('batch') else [])
+    nn.Sequential(teacher).eval()
     assert not any(m.training for m in teacher.modules())
 
 
@@ -106,7 +111,7 @@ def test_bad_fields_are_named(field):
         EMATeacher(student=Net(), **field)
 
 
-@pytest.mark.parametrize('teacher_bn', ['running', 'batch'])
+@pytest.mark.parametrize('teacher_bn', ['running', 'batch_apart'])
 def test_a_pair_gives_what_each_image_gives(teacher_bn):
     torch.manual_seed(0)
     teacher = EMATeacher(student=Net(), teacher_bn=teacher_bn)
@@ -118,3 +123,47 @@ def test_a_pair_gives_what_each_image_gives(teacher_bn):
     assert passes == ([4] if teacher_bn == 'running' else [2, 2])
     torch.testing.assert_close(logits_night, teacher(night))
     torch.testing.assert_close(logits_day, teacher(day))
+
+
+def test_joint_batch_statistics_are_those_of_night_and_day_together():
+    torch.manual_seed(0)
+    teacher = EMATeacher(student=Net())  # the default, as published
+    teacher.train()
+    night, day = torch.randn(2, 3, 8, 8), 5 * torch.randn(2, 3, 8, 8) + 3
+    logits = teacher.pair(night, day)
+    both = torch.cat([teacher.model.conv(night), teacher.model.conv(day)]).double()
+    mean = both.mean(dim=(0, 2, 3), keepdim=True)
+    var = both.var(dim=(0, 2, 3), keepdim=True, unbiased=False)
+    expected = ((both - mean) / (var + 1e-5).sqrt()).split(2)
+    for own, wanted in zip(logits, expected, strict=True):
+        torch.testing.assert_close(own.double(), wanted, rtol=0, atol=1e-5)
+
+
+def test_target_statistics_are_the_running_mean_of_the_teachers_own_passes():
+    """Hand-written: a plain mean of ten passes, then a weight of 0.1; the student has no part."""
+    torch.manual_seed(0)
+    student = Net()
+    teacher = EMATeacher(student=student, teacher_bn='target', momentum=0.5)
+    teacher.copy_from(student)
+    mean, var = torch.zeros(4).double(), torch.zeros(4).double()
+    for n in range(1, 13):
+        image = torch.randn(2, 3, 8, 8) * n + n
+        output = teacher(image)
+        x = teacher.model.conv(image).double()
+        weight = max(1 / n, 0.1)
+        mean += weight * (x.mean(dim=(0, 2, 3)) - mean)
+        var += weight * (x.var(dim=(0, 2, 3)) - var)
+        expected = (x - mean.view(1, 4, 1, 1)) / (var.view(1, 4, 1, 1) + 1e-5).sqrt()
+        scale, shift = (p.double().view(1, 4, 1, 1) for p in teacher.model.norm.parameters())
+        expected = expected * scale + shift
+        torch.testing.assert_close(output.double(), expected, rtol=0, atol=1e-4)
+        step_student(student)
+        teacher.follow(student)
+    torch.testing.assert_close(teacher.model.norm.running_mean.double(), mean, rtol=1e-5, atol=0)
+    before = copy.deepcopy(teacher.state_dict())
+    teacher.eval()
+    teacher(image)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(before.values(), teacher.state_dict().values(), strict=True)
+    )

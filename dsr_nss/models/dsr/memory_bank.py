@@ -1,6 +1,6 @@
 """The long-tail memory bank (paper equation 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from dsr_nss.classes import class_ids
 from dsr_nss.models.dsr.mixup import Mixed
+
+ToNormalised = Callable[[Tensor], Tensor]
 
 
 @MODELS.register_module()
@@ -28,6 +30,8 @@ class LongTailMemoryBank(BaseModule):
         device: Where the store lies, `'cpu'` or `'model'` (wherever the model is).
     """
 
+    #: Pasted objects are augmented like the rest of the mixed image.
+    after_augmentation = False
     images: Tensor
     labels: Tensor
     masks: Tensor
@@ -64,6 +68,24 @@ class LongTailMemoryBank(BaseModule):
         if self.device == 'cpu':
             return self  # `.to(device)` of the parent leaves the store where the config put it
         return super()._apply(fn, recurse)
+
+    @torch.no_grad()
+    def forward(
+        self, mixed: Mixed, image: Tensor, label: Tensor, step: int, to_normalised: ToNormalised
+    ) -> Mixed:
+        """One step: paste if the step is due, then store the source batch.
+
+        Args:
+            mixed: What comes from the mixup; not modified.
+            image: `(B, 3, H, W)` un-augmented source images, RGB in [0, 1].
+            label: `(B, H, W)` int64, their labels.
+            step: Number of the step, counted from 1.
+            to_normalised: Function from RGB `(..., 3, H, W)` in [0, 1] to normalised values.
+        """
+        if self.due(step):
+            mixed = self.paste(mixed, to_normalised)
+        self.push(image, label)
+        return mixed
 
     @torch.no_grad()
     def push(self, image: Tensor, label: Tensor) -> None:
@@ -115,7 +137,7 @@ class LongTailMemoryBank(BaseModule):
         return step % self.interval == 0
 
     @torch.no_grad()
-    def paste(self, mixed: Mixed, to_normalised) -> Mixed:
+    def paste(self, mixed: Mixed, to_normalised: ToNormalised) -> Mixed:
         """`X'_m = B_m B_i + (1 - B_m) X_m` for every stored image at its own position.
 
         Args:

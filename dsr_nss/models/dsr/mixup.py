@@ -8,7 +8,13 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from dsr_nss.functional.class_mix import class_mask, draw_half, mix, present_classes
+from dsr_nss.functional.class_mix import (
+    add_companions,
+    class_mask,
+    draw_half,
+    mix,
+    present_classes,
+)
 from dsr_nss.models.named_classes import named_classes
 
 
@@ -41,6 +47,15 @@ class DSRMixup(BaseModule):
         class_names: Names of all classes; the position is the id.
         always_classes: Names of the classes that are always pasted.
         random_half: Whether half of the present classes are drawn in addition.
+        class_pool: Of which classes half are drawn: `'image'`, those of the image's own label, or
+            `'batch'`, those of all labels of the batch, as in Refign's code.
+        draw_ignore: Whether ignored pixels count as one more class that can be drawn and pasted, as
+            in the published code; the pasted pixels stay ignored.
+        companions: Pairs of class names: where one of the first is selected, those of the second
+            that are present are selected too. In order, so that one rule can trigger the next.
+
+    Raises:
+        ValueError: Unknown `class_pool`, or a name that is none of `class_names`.
     """
 
     def __init__(
@@ -49,11 +64,29 @@ class DSRMixup(BaseModule):
         class_names: Sequence[str],
         always_classes: Sequence[str],
         random_half: bool = True,
+        class_pool: str = 'image',
+        draw_ignore: bool = False,
+        companions: Sequence[tuple[Sequence[str], Sequence[str]]] = (),
     ) -> None:
         super().__init__()
+        if class_pool not in ('image', 'batch'):
+            raise ValueError(f"class_pool must be 'image' or 'batch', got {class_pool!r}")
         self.num_classes = len(class_names)
         self.random_half = random_half
-        self.register_buffer('always', named_classes(always_classes, class_names), persistent=False)
+        self.class_pool = class_pool
+        self.draw_ignore = draw_ignore
+
+        def members(names: Sequence[str]) -> Tensor:
+            # one more column for the ignored pixels, where they can be drawn
+            return torch.nn.functional.pad(named_classes(names, class_names), (0, int(draw_ignore)))
+
+        rules = [torch.stack([members(first), members(second)]) for first, second in companions]
+        self.register_buffer('always', members(always_classes), persistent=False)
+        self.register_buffer(
+            'companions',
+            torch.stack(rules) if rules else torch.zeros(0, 2, len(self.always), dtype=torch.bool),
+            persistent=False,
+        )
 
     def forward(
         self,
@@ -72,15 +105,22 @@ class DSRMixup(BaseModule):
             pseudo_label: `(B, H, W)` int64, arg-max of the refined prediction.
             pseudo_weight: 0-dimensional, the weight `q` of every target pixel.
         """
-        present = present_classes(source_label, self.num_classes)
-        selected = present & self.always
-        if self.random_half:
-            scores = torch.rand(present.shape).to(present.device, non_blocking=True)
-            selected = selected | draw_half(present, scores)
-        mask = class_mask(source_label, selected)
+        mask = class_mask(source_label, self._select(source_label), self.draw_ignore)
         return Mixed(
             image=mix(mask, source_image, night_image),
             label=mix(mask, source_label, pseudo_label),
             weight=torch.where(mask[:, 0], torch.ones_like(pseudo_weight), pseudo_weight),
             mask=mask,
         )
+
+    def _select(self, label: Tensor) -> Tensor:
+        """Which classes are pasted: `(B, C)` bool, with `draw_ignore` `(B, C + 1)`."""
+        present = present_classes(label, self.num_classes, self.draw_ignore)
+        selected = present & self.always
+        if self.random_half:
+            pool = present
+            if self.class_pool == 'batch':
+                pool = present.any(dim=0, keepdim=True).expand_as(present)
+            scores = torch.rand(present.shape).to(present.device, non_blocking=True)
+            selected = selected | draw_half(pool, scores)
+        return add_companions(selected, present, self.companions)

@@ -1,24 +1,55 @@
 """Colour jitter and blur of the mixed image."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from dsr_nss.functional.photometric import (
-    adjust_brightness,
-    adjust_contrast,
-    adjust_hue,
-    adjust_saturation,
-    gaussian_blur,
-)
+from dsr_nss.functional import photometric
+
+#: Brightness, contrast, saturation and hue of each definition; see `functional.photometric`.
+#: Scaling from black is torchvision's brightness and kornia's contrast.
+JITTER: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], ...]] = {
+    'kornia': (
+        photometric.add_brightness,
+        photometric.adjust_brightness,
+        photometric.scale_saturation,
+        photometric.turn_hue,
+    ),
+    'torchvision': (
+        photometric.adjust_brightness,
+        photometric.adjust_contrast,
+        photometric.adjust_saturation,
+        photometric.adjust_hue,
+    ),
+}
+
+
+class Draws(NamedTuple):
+    """Random numbers of one call of the augmentation, on the CPU.
+
+    Attributes:
+        jittered: `(B,)` bool, whether the colours change.
+        factors: `(B, 4)` float32: brightness, contrast and saturation around 1, the turn of the hue
+            in full circles around 0.
+        orders: `(B, 4)` int64, the order of the four; torchvision's definition has its own.
+        blurred: `(B,)` bool.
+        sigma: `(B,)` float32, of the blur in pixels.
+    """
+
+    jittered: Tensor
+    factors: Tensor
+    orders: Tensor
+    blurred: Tensor
+    sigma: Tensor
 
 
 @MODELS.register_module()
 class PhotometricAugmentation(BaseModule):
-    """Random colour jitter, then random Gaussian blur, each decided and drawn per image.
+    """Random colour jitter, then random Gaussian blur; their strengths are drawn per image.
 
     The random numbers are drawn on the CPU, so the device is never waited for.
 
@@ -28,6 +59,13 @@ class PhotometricAugmentation(BaseModule):
             `1 -+ strength`, the hue turns by up to `strength` of the colour circle.
         blur_probability: Probability of the blur.
         blur_sigma: Range of the uniform sigma in pixels.
+        definition: What the factors do: `'kornia'`, as the published code, in an order that is
+            drawn per image; or `'torchvision'`, in the order above.
+        decide: Whether each of the two happens: `'image'`, decided for each image; or `'batch'`,
+            one decision for all, as in the published code.
+
+    Raises:
+        ValueError: Unknown `definition` or `decide`.
     """
 
     def __init__(
@@ -37,12 +75,20 @@ class PhotometricAugmentation(BaseModule):
         jitter_strength: float = 0.2,
         blur_probability: float = 0.5,
         blur_sigma: tuple[float, float] = (0.15, 1.15),
+        definition: str = 'kornia',
+        decide: str = 'image',
     ) -> None:
         super().__init__()
+        if definition not in JITTER:
+            raise ValueError(f'definition must be one of {sorted(JITTER)}, got {definition!r}')
+        if decide not in ('image', 'batch'):
+            raise ValueError(f"decide must be 'image' or 'batch', got {decide!r}")
         self.jitter_probability = jitter_probability
         self.jitter_strength = jitter_strength
         self.blur_probability = blur_probability
         self.blur_sigma = blur_sigma
+        self.definition = definition
+        self.decide = decide
 
     @torch.no_grad()
     def forward(
@@ -58,24 +104,46 @@ class PhotometricAugmentation(BaseModule):
             to_pixels: Function from normalised values to RGB in [0, 1].
             to_normalised: Its inverse.
         """
-        batch = len(image)
-        jittered = torch.rand(batch) < self.jitter_probability
-        factors = 1 + self.jitter_strength * (2 * torch.rand(4, batch) - 1)
-        blurred = torch.rand(batch) < self.blur_probability
-        low, high = self.blur_sigma
-        sigma = low + (high - low) * torch.rand(batch)
-
-        if jittered.any():
-            brightness, contrast, saturation, hue = factors.to(image.device, non_blocking=True)
-            pixels = adjust_brightness(to_pixels(image), brightness)
-            pixels = adjust_contrast(pixels, contrast)
-            pixels = adjust_saturation(pixels, saturation)
-            pixels = adjust_hue(pixels, hue - 1)
-            image = _where(jittered, to_normalised(pixels), image)
-        if blurred.any():
-            blurry = gaussian_blur(image, sigma.to(image.device, non_blocking=True))
-            image = _where(blurred, blurry, image)
+        draws = self.draw(len(image))
+        if draws.jittered.any():
+            jittered = to_normalised(self._jitter(to_pixels(image), draws))
+            image = _where(draws.jittered, jittered, image)
+        if draws.blurred.any():
+            sigma = draws.sigma.to(image.device, non_blocking=True)
+            image = _where(draws.blurred, photometric.gaussian_blur(image, sigma), image)
         return image
+
+    def draw(self, batch: int) -> 'Draws':
+        """The random numbers of one call."""
+        low, high = self.blur_sigma
+        factors = 1 + self.jitter_strength * (2 * torch.rand(batch, 4) - 1)
+        factors[:, 3] -= 1  # the hue turns, to both sides of where it is
+        return Draws(
+            jittered=self._decisions(batch, self.jitter_probability),
+            factors=factors,
+            orders=torch.rand(batch, 4).argsort(dim=1),
+            blurred=self._decisions(batch, self.blur_probability),
+            sigma=low + (high - low) * torch.rand(batch),
+        )
+
+    def _decisions(self, batch: int, probability: float) -> Tensor:
+        """`(B,)` bool."""
+        draws = torch.rand(batch if self.decide == 'image' else 1)
+        return (draws < probability).expand(batch)
+
+    def _jitter(self, pixels: Tensor, draws: 'Draws') -> Tensor:
+        """Jitter every image of `(B, 3, H, W)` RGB in [0, 1]."""
+        operations = JITTER[self.definition]
+        factors = draws.factors.to(pixels.device, non_blocking=True)
+        if self.definition == 'torchvision':
+            for i, operation in enumerate(operations):
+                pixels = operation(pixels, factors[:, i])
+            return pixels
+        images = list(pixels.split(1))
+        for i, order in enumerate(draws.orders.tolist()):
+            for which in order:
+                images[i] = operations[which](images[i], factors[i : i + 1, which])
+        return torch.cat(images)
 
 
 def _where(decision: Tensor, changed: Tensor, unchanged: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Feature prototype alignment: source with mixed, and source with night (equations 8 to 13)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -11,6 +12,7 @@ from dsr_nss.functional.prototypes import (
     alignment_loss,
     class_weights,
     label_shares,
+    nearest_labels,
     prototypes,
 )
 from dsr_nss.models.named_classes import named_classes
@@ -29,13 +31,22 @@ class FPALoss(BaseModule):
         feature_level: Encoder stage, an index into its maps; -1 is the last.
         tau: Temperature of the similarities.
         reweight: Form of `W^c`: `'ratio'` is `(s+1)/s`, `'literal'` is `s + 1/s`, `'none'` is 1.
-        absent: What happens to a class that occurs in one domain only: `'drop'` or `'zero'`; see
-            `alignment_loss`.
+        absent: What happens to a class that occurs in one domain only: `'drop'`, `'zero'` or
+            `'kept'`; see `alignment_loss`.
         prototype_scope: `'batch'`: one prototype a class over the whole batch (per process under
             DDP); `'image'`: image `i` of one domain against image `i` of the other, as in the
             authors' code.
+        prototype_labels: How a label says which cells form a prototype, and which classes occur:
+            `'shares'` by its share of the cell, `'nearest'` by the one pixel that
+            nearest-neighbour resizing picks, as in the authors' code.
+        mixed_weight: Weight of the two terms of source and mixed; the authors' code has 0.01.
         night_gradient: Whether a gradient reaches the student through the night features; the
             authors' code cuts it.
+        night_statistics: Whether the running statistics of the encoder's batch norms take in the
+            night image: `'frozen'` or `'updated'`, as in the authors' code.
+
+    Raises:
+        ValueError: A field has none of the values above.
     """
 
     def __init__(
@@ -49,11 +60,21 @@ class FPALoss(BaseModule):
         reweight: str = 'ratio',
         absent: str = 'drop',
         prototype_scope: str = 'batch',
+        prototype_labels: str = 'shares',
+        mixed_weight: float = 1.0,
         night_gradient: bool = True,
+        night_statistics: str = 'frozen',
     ) -> None:
         super().__init__()
-        if prototype_scope not in ('batch', 'image'):
-            raise ValueError(f"prototype_scope must be 'batch' or 'image', got {prototype_scope!r}")
+        for field, value, values in (
+            ('absent', absent, ('drop', 'zero', 'kept')),
+            ('reweight', reweight, ('ratio', 'literal', 'none')),
+            ('prototype_scope', prototype_scope, ('batch', 'image')),
+            ('prototype_labels', prototype_labels, ('shares', 'nearest')),
+            ('night_statistics', night_statistics, ('frozen', 'updated')),
+        ):
+            if value not in values:
+                raise ValueError(f'{field} must be one of {values}, got {value!r}')
         self.num_classes = len(class_names)
         self.start = start
         self.feature_level = feature_level
@@ -61,7 +82,10 @@ class FPALoss(BaseModule):
         self.reweight = reweight
         self.absent = absent
         self.prototype_scope = prototype_scope
+        self.prototype_labels = prototype_labels
+        self.mixed_weight = mixed_weight
         self.night_gradient = night_gradient
+        self.night_statistics = night_statistics
         self.register_buffer(
             'long_tail', named_classes(long_tail_classes, class_names), persistent=False
         )
@@ -89,37 +113,52 @@ class FPALoss(BaseModule):
             part in the four terms.
         """
         domains = [self._at_level(*domain) for domain in (source, mixed, night)]
-        terms = []
-        for other in domains[1:]:
-            for a, b in self._groups(domains[0], other):
-                terms += [self._term(*b, *a), self._term(*a, *b)]
-        groups = len(terms) // 4
-        losses, shares = zip(*terms, strict=True)
-        return torch.stack(losses).sum() / groups, torch.stack(shares).mean()
+        total, shares = domains[0].feature.new_zeros(()), []
+        for other, weight in ((domains[1], self.mixed_weight), (domains[2], 1.0)):
+            groups = self._groups(domains[0], other)
+            for a, b in groups:
+                for here, there in ((b, a), (a, b)):
+                    loss, share = self._term(here, there)
+                    total = total + weight / len(groups) * loss
+                    shares.append(share)
+        return total, torch.stack(shares).mean()
 
-    def _at_level(self, features: tuple[Tensor, ...], label: Tensor) -> tuple[Tensor, Tensor]:
+    def _at_level(self, features: tuple[Tensor, ...], label: Tensor) -> '_Domain':
         feature = features[self.feature_level]
-        return feature, label_shares(label, feature.shape[-2:], self.num_classes)
+        size = (feature.shape[-2], feature.shape[-1])
+        shares = label_shares(label, size, self.num_classes)
+        nearest = self.prototype_labels == 'nearest'
+        members = nearest_labels(label, size, self.num_classes) if nearest else shares
+        return _Domain(feature, shares, members)
 
-    def _groups(self, a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]):
+    def _groups(self, a: '_Domain', b: '_Domain') -> list[tuple['_Domain', '_Domain']]:
+        """The pairs that prototypes are formed over: of the whole batch, or image by image."""
         if self.prototype_scope == 'batch':
             return [(a, b)]
-        slices = [slice(i, i + 1) for i in range(len(a[0]))]
-        return [((a[0][s], a[1][s]), (b[0][s], b[1][s])) for s in slices]
+        return [(a.of_image(i), b.of_image(i)) for i in range(len(a.feature))]
 
-    def _term(
-        self, features: Tensor, shares: Tensor, other_features: Tensor, other_shares: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _term(self, here: '_Domain', there: '_Domain') -> tuple[Tensor, Tensor]:
         """Features of one domain against the prototypes of the other."""
-        dtype = torch.promote_types(features.dtype, torch.float32)
-        with torch.autocast(features.device.type, enabled=False):
-            rho = prototypes(other_features.to(dtype), other_shares)
+        dtype = torch.promote_types(here.feature.dtype, torch.float32)
+        with torch.autocast(here.feature.device.type, enabled=False):
+            rho = prototypes(there.feature.to(dtype), there.members)
             weight, overlap = class_weights(
-                shares.sum(dim=(0, 2, 3)) > 0,
-                other_shares.sum(dim=(0, 2, 3)) > 0,
+                here.members.sum(dim=(0, 2, 3)) > 0,
+                there.members.sum(dim=(0, 2, 3)) > 0,
                 self.long_tail,
                 self.reweight,
             )
             return alignment_loss(
-                features.to(dtype), shares, rho, weight, overlap, self.tau, self.absent
+                here.feature.to(dtype), here.shares, rho, weight, overlap, self.tau, self.absent
             )
+
+
+class _Domain(NamedTuple):
+    """Features `(B, D, h, w)`, label shares `(B, C, h, w)`, and what forms prototypes, the same."""
+
+    feature: Tensor
+    shares: Tensor
+    members: Tensor
+
+    def of_image(self, i: int) -> '_Domain':
+        return _Domain(*(tensor[i : i + 1] for tensor in self))

@@ -1,5 +1,6 @@
 """DSR-NSS: one training step, as in figure 2 of the paper (arXiv 2310.04747)."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -125,10 +126,10 @@ class DSRNSS(Adaptation):
         """With probability `adapt_to_reference`, the day reference becomes the target."""
         if torch.rand(()).item() >= self.adapt_to_reference or batch.reference_image is None:
             return batch
-        assert batch.has_reference is not None
-        has = batch.has_reference.view(-1, 1, 1, 1)
-        target = torch.where(has, batch.reference_image, batch.night_image)
-        return replace(batch, night_image=target, reference_image=None, has_reference=None)
+        # where a sample has no reference, the night image stands in for it
+        return replace(
+            batch, night_image=batch.reference_image, reference_image=None, has_reference=None
+        )
 
     @torch.no_grad()
     def _pseudo_label(self, batch: AdaptationBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -152,13 +153,17 @@ class DSRNSS(Adaptation):
         mixed = self.mixup(
             batch.source_image, batch.source_label, batch.night_image, night_label, weight
         )
-        if self.bank is not None:
-            if self.bank.due(step):
-                mixed = self.bank.paste(mixed, self.to_normalised)
-            self.bank.push(self.to_pixels(batch.source_image), batch.source_label)
+        if self.bank is not None and not self.bank.after_augmentation:
+            mixed = self._use_bank(mixed, batch, step)
         if self.augmentation is not None:
             mixed.image = self.augmentation(mixed.image, self.to_pixels, self.to_normalised)
+        if self.bank is not None and self.bank.after_augmentation:
+            mixed = self._use_bank(mixed, batch, step)
         return mixed
+
+    def _use_bank(self, mixed: Mixed, batch: AdaptationBatch, step: int) -> Mixed:
+        pixels = self.to_pixels(batch.source_image)
+        return self.bank(mixed, pixels, batch.source_label, step, self.to_normalised)
 
     def _align(
         self,
@@ -169,9 +174,10 @@ class DSRNSS(Adaptation):
         night_label: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """`beta L_proto`: source <-> mixed and source <-> night."""
+        frozen = self.alignment.night_statistics == 'frozen'
         with (
             torch.set_grad_enabled(self.alignment.night_gradient),
-            frozen_running_statistics(self.student),
+            frozen_running_statistics(self.student) if frozen else nullcontext(),
         ):
             night_features = self.student.context_features(batch.night_image)
         loss, share = self.alignment(
