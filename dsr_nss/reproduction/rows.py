@@ -72,9 +72,9 @@ def _night_rows() -> list[Row]:
               if hrda else []),
             Row('classmix', network, f'{title}, {own}', cityscapes if hrda else None),
             Row(
-                'refinement',
+                'refign',
                 network,
-                f'{title}, + refinement (Refign)',
+                f'{title}, Refign as published',
                 'Refign-HRDA' if hrda else None,
             ),
             Row('dsr', network, f'DSR-NSS-{title}', f'DSR-NSS-{title}'),
@@ -180,7 +180,11 @@ def _choices() -> list[Row]:
         Row('dsr', 'hrda', 'default'),
         Row('fpa_literal', 'hrda', '[12] as printed: s + 1/s'),
         Row('fpa_night_cut', 'hrda', 'night gradient cut'),
-        Row('teacher_batch_norm', 'hrda', 'teacher on batch statistics'),
+        Row('teacher_running', 'hrda', 'teacher on running statistics'),
+        Row('teacher_apart', 'hrda', 'teacher: night and day apart'),
+        Row('teacher_target', 'hrda', 'teacher on statistics of its own passes'),
+        Row('jitter_torchvision', 'hrda', "torchvision's jitter"),
+        Row('authors', 'hrda', "the authors' code"),
     ]
 
 

@@ -146,10 +146,10 @@ def build(record: Record, root: Path) -> Any:
     if record.authors:  # the record does not begin with the first step of an epoch
         model.bank.due = lambda step: (step - 1 + meta['offset']) % model.bank.interval == 0
     model.to(torch.float64).train()
-    for module in model.modules():  # float32 buffers hold these numbers with seven digits only
+    for module in model.modules():  # float32 buffers held these numbers with seven digits only
         if 'mean' in dict(module.named_buffers(recurse=False)):
-            module.mean.copy_(torch.tensor(IMAGENET_MEAN).double().view(module.mean.shape))
-            module.std.copy_(torch.tensor(IMAGENET_STD).double().view(module.std.shape))
+            for buffer, exact in ((module.mean, IMAGENET_MEAN), (module.std, IMAGENET_STD)):
+                buffer.copy_(torch.tensor(exact, dtype=buffer.dtype).view(buffer.shape))
     return model
 
 

@@ -16,9 +16,7 @@ from tests.end_to_end.step_replay import Record, train
 
 OWN = Path(__file__).parents[1] / 'reference/steps'
 ROOT = Path(__file__).parents[2]
-GIVEN = Path(
-    os.environ.get('DSR_NSS_STEP_REFERENCES', ROOT.parent / 'shared/reference/steps/dev')
-)
+GIVEN = Path(os.environ.get('DSR_NSS_STEP_REFERENCES', ROOT.parent / 'shared/reference/steps/dev'))
 
 pytestmark = pytest.mark.parity
 
