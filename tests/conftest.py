@@ -31,3 +31,17 @@ def mmseg_scope() -> None:
     import dsr_nss  # noqa: F401
 
     register_all_modules(init_default_scope=True)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """A comparison with published code that did not run is said, not passed over."""
+    skipped = [
+        report
+        for report in terminalreporter.stats.get('skipped', ())
+        if 'parity' in getattr(report, 'keywords', {})
+    ]
+    reasons = sorted({report.longrepr[2] for report in skipped if report.longrepr})
+    if skipped:
+        terminalreporter.write_line(
+            f'{len(skipped)} parity tests were skipped: {"; ".join(reasons)}'
+        )

@@ -24,6 +24,8 @@ from tests.reference import hrda_fusion
 PLAIN = SDPBackend.MATH
 #: On a CPU, without a choice, attention is fused.
 PLAIN_TOLERANCE, FUSED_TOLERANCE = 3e-6, 2e-5
+pytestmark = pytest.mark.parity
+
 RESNET_TOLERANCE = {'deeplabv2_r101': 1e-4, 'refinenet_r101': 1e-2}
 #: Everything but the frozen encoder and the matching network.
 NETWORK_PREFIXES = ('backbone.', 'head.', 'hrda_', 'm_', 'decode_head.')

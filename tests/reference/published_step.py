@@ -1,11 +1,12 @@
 """Records of published training steps: what they started from, and how they were thinned.
 
-A record (`tests/reference/steps/*.npz`) was made by running the unmodified training step of a public
-repository in float64 on the inputs and weights of this file, with every random draw written down.
+A record (`tests/reference/steps/*.npz`) was made by running the unmodified training step of a
+public repository in float64 on the inputs and weights of this file, with every draw written down.
 
-Its content: `meta` (JSON: the settings, and of each step the losses, `q` and the draws), and of step
-N, as `sN.*`: `pseudo_label`, `mixed_label`, `scores`, `mixed_image`, `weight_is_one`, `lr`, `grad`,
-`grad_norm`, `teacher`; after the last step `end.student`, `end.teacher`, `end.student_running`.
+Its content: `meta` (JSON: the settings, and of each step the losses, `q` and the draws), and of
+step N, as `sN.*`: `pseudo_label`, `mixed_label`, `scores`, `mixed_image`, `weight_is_one`, `lr`,
+`grad`, `grad_norm`, `teacher`; after the last step `end.student`, `end.teacher`,
+`end.student_running`.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from torch import Tensor
 SIZE = 256
 #: At most so many values of a tensor are kept.
 POINTS = 48
-#: How much thinner still a committed record is: every so manieth value of each kind.
+#: Strides by which a committed record is thinner still (`meta.thinned`); a whole one has these.
 WHOLE = dict(samples=1, scores=1, image=1)
 
 #: Bands of rows (top, bottom, class) of the two source labels.
@@ -51,7 +52,7 @@ THINGS = (
 )
 
 
-# --- inputs: integers only, so that every machine makes the same bytes ------------------------------
+# --- inputs: integers only, so that every machine makes the same bytes ---------------------------
 
 
 def batch(seed: int, step: int) -> dict[str, np.ndarray]:
@@ -101,7 +102,7 @@ def _enlarge(grid: np.ndarray, factor: int) -> np.ndarray:
     return total
 
 
-# --- weights: a function of name and shape ----------------------------------------------------------
+# --- weights: a function of name and shape -------------------------------------------------------
 
 
 def weights(keys: Path) -> dict[str, Tensor]:
@@ -161,7 +162,7 @@ def crafted_matcher(weights: dict[str, Tensor], bias_file: Path) -> dict[str, Te
     return result | {name: torch.from_numpy(biases[name]) for name in biases.files}
 
 
-# --- what is kept of a tensor -----------------------------------------------------------------------
+# --- what is kept of a tensor --------------------------------------------------------------------
 
 
 def samples(named: dict[str, Tensor], every: int = 1) -> np.ndarray:
@@ -188,22 +189,3 @@ def thin_image(image: Tensor, every: int = 1) -> np.ndarray:
 def thin_scores(scores: Tensor, every: int = 1) -> np.ndarray:
     """(B, C, H, W) -> a sixteenth of the rows and columns, float32."""
     return scores[:, :, 3::16, 5::16][:, :, ::every, ::every].to(torch.float32).numpy()
-
-
-def thin_record(record: dict[str, np.ndarray], keep: dict[str, int]) -> dict[str, np.ndarray]:
-    """A smaller copy of a whole record, for the repository; see `WHOLE` for the fields of `keep`."""
-    meta = json.loads(str(record['meta']))
-    sizes = [min(POINTS, n) for n in meta['sizes']]
-    thinned = {}
-    for name, value in record.items():
-        kind = name.split('.')[-1]
-        if kind in ('grad', 'teacher', 'student'):
-            parts = np.split(value, np.cumsum(sizes)[:-1])
-            value = np.concatenate([part[:: keep['samples']] for part in parts])
-        elif kind == 'scores':
-            value = value[:, :, :: keep['scores'], :: keep['scores']]
-        elif kind == 'mixed_image':
-            value = value[:, :, :: keep['image'], :: keep['image']]
-        thinned[name] = value
-    del meta['sizes']
-    return {**thinned, 'meta': np.array(json.dumps({**meta, 'thinned': keep}))}

@@ -12,6 +12,8 @@ from dsr_nss.checkpoints import convert_dsrnss, load_strictly
 from dsr_nss.models.segmentors import hrda as hrda_module
 from tests.models.segmentors.networks import build_hrda, load_fill
 
+pytestmark = pytest.mark.parity
+
 PLAIN, FUSED = SDPBackend.MATH, SDPBackend.FLASH_ATTENTION
 TOLERANCE = {PLAIN: 3e-6, FUSED: 2e-5}
 KERNELS = pytest.mark.parametrize('kernel', [PLAIN, FUSED], ids=['plain', 'fused'])

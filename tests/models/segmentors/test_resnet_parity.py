@@ -11,6 +11,8 @@ from mmseg.registry import MODELS
 from dsr_nss.checkpoints import convert_dsrnss, load_strictly
 from tests.models.segmentors.networks import deeplabv2_config, load_fill, refinenet_config
 
+pytestmark = pytest.mark.parity
+
 NETWORKS = {
     'deeplabv2_r101': (deeplabv2_config, 1e-4),
     'refinenet_r101': (refinenet_config, 1e-2),
