@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 SEED ?= 0
 
-.PHONY: setup demo test test-slow lint clean
+.PHONY: setup demo test test-slow mutants lint clean
 
 setup: $(VENV)/.installed
 
@@ -21,6 +21,9 @@ test: setup
 
 test-slow: setup
 	$(VENV)/bin/python -m pytest -m slow
+
+mutants: setup
+	$(VENV)/bin/python -m tests.mutate
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -62,7 +62,7 @@ def _a_to_b(case, tau=0.1, absent='drop', dtype=torch.float64):
     )
 
 
-@pytest.mark.parametrize('absent', ['drop', 'zero'])
+@pytest.mark.parametrize('absent', ['drop', 'zero', 'kept'])
 @pytest.mark.parametrize('tau', [0.1, 1.0])
 @pytest.mark.parametrize('seed', range(3))
 def test_loss_matches_reference(seed, tau, absent):
@@ -123,6 +123,26 @@ def test_zero_by_hand():
     assert float(share) == pytest.approx(1, rel=1e-6)
 
 
+def test_kept_by_hand():
+    # Class 2 stays a candidate with its own cosine, 0 for both cells, W = 1, and its quarter of
+    # cell 1 takes no part: the sums of 'zero', the cells of 'drop'.
+    loss, share = _by_hand('kept')
+    first, second = math.log(math.e + 2) - 1, math.log(2 + math.exp(1.5)) - 1.5
+    assert float(loss) == pytest.approx((first + 0.5 * second) / 1.5, rel=1e-12)
+    assert float(share) == pytest.approx(1.5 / 1.75, rel=1e-6)
+
+
+def test_kept_gives_a_class_without_prototype_the_lowest_similarity():
+    # Two classes with prototypes along the axes, a third with none: S = (1, 0, -1) at tau 1.
+    features = torch.tensor([1.0, 0], dtype=torch.float64).reshape(1, 2, 1, 1)
+    shares = torch.tensor([1.0, 0, 0], dtype=torch.float64).reshape(1, 3, 1, 1)
+    rho = torch.tensor([[1.0, 0], [0, 1], [0, 0]], dtype=torch.float64)
+    overlap = torch.tensor([True, True, False])
+    weight = overlap.double()
+    loss, _ = alignment_loss(features, shares, rho, weight, overlap, 1.0, absent='kept')
+    assert float(loss) == pytest.approx(math.log(math.e + 1 + 1 / math.e) - 1, rel=1e-12)
+
+
 def test_tau_divides():
     # Cosines 1 and 0, tau 0.1: S = (10, 0): loss log(1 + e^-10).
     features = torch.tensor([1.0, 0], dtype=torch.float64).reshape(1, 2, 1, 1)
@@ -176,7 +196,7 @@ def _backward_is_zero(loss, *leaves):
         assert torch.equal(leaf.grad, torch.zeros_like(leaf))
 
 
-@pytest.mark.parametrize('absent', ['drop', 'zero'])
+@pytest.mark.parametrize('absent', ['drop', 'zero', 'kept'])
 def test_no_overlap_is_zero_with_graph(absent):
     # One domain has class 0, the other class 1.
     features, other = torch.randn(2, 2, 3, 2, 2).unbind()
@@ -195,7 +215,7 @@ def test_no_overlap_is_zero_with_graph(absent):
     _backward_is_zero(loss, features, other)
 
 
-@pytest.mark.parametrize('absent', ['drop', 'zero'])
+@pytest.mark.parametrize('absent', ['drop', 'zero', 'kept'])
 def test_all_ignored_labels_are_zero_with_graph(absent):
     features = torch.randn(1, 4, 2, 2, requires_grad=True)
     other = torch.randn(1, 4, 2, 2, requires_grad=True)
@@ -267,7 +287,7 @@ def test_gradient_reaches_features_and_prototypes():
     assert b.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize('absent', ['drop', 'zero'])
+@pytest.mark.parametrize('absent', ['drop', 'zero', 'kept'])
 def test_gradient(absent):
     t = _tensors(_case(11))
     a, b = t['features_a'].requires_grad_(), t['features_b'].requires_grad_()

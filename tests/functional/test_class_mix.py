@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from dsr_nss.functional.class_mix import class_mask, draw_half, mix, present_classes
+from dsr_nss.functional.class_mix import (
+    add_companions,
+    class_mask,
+    draw_half,
+    mix,
+    present_classes,
+)
 from tests.reference import class_mix as reference
 
 
@@ -136,3 +142,25 @@ def test_mix_survives_nan_on_the_other_side():
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool)
     mixed = mix(mask, torch.ones(1, 3, 1, 1), torch.full((1, 3, 1, 1), float('nan')))
     assert mixed.eq(1).all()
+
+
+def test_ignore_may_count_as_one_more_class():
+    label = torch.tensor([[[255, 0], [200, 3]], [[1, 1], [2, 2]]])
+    present = present_classes(label, 4, with_ignore=True)
+    assert present.tolist() == [[True, False, False, True, True], [False, True, True, False, False]]
+    selected = torch.tensor([[False, False, False, True, True], [False, False, True, False, True]])
+    taken = class_mask(label, selected, with_ignore=True)[:, 0]
+    assert taken.tolist() == [[[True, False], [True, True]], [[False, False], [True, True]]]
+
+
+def test_companions_by_hand():
+    # 0 brings 1, 1 brings 2, 4 brings 3: rules apply in order, to present classes only.
+    rules = torch.zeros(3, 2, 5, dtype=torch.bool)
+    for r, (trigger, added) in enumerate(((0, 1), (1, 2), (4, 3))):
+        rules[r, 0, trigger] = rules[r, 1, added] = True
+    present = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 1, 1], [1, 1, 1, 1, 0]], dtype=torch.bool)
+    selected = torch.tensor([[1, 0, 0, 0, 0], [1, 0, 0, 0, 1], [0, 1, 0, 0, 0]], dtype=torch.bool)
+    expected = [[1, 1, 1, 0, 0], [1, 0, 0, 1, 1], [0, 1, 1, 0, 0]]
+    assert add_companions(selected, present, rules).int().tolist() == expected
+    backwards = add_companions(selected, present, rules.flip(0))
+    assert backwards[0].int().tolist() == [1, 1, 0, 0, 0], '1 comes after its own rule'

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from dsr_nss.functional.prototypes import class_weights, label_shares, prototypes
+from dsr_nss.functional.prototypes import (
+    class_weights,
+    label_shares,
+    nearest_labels,
+    prototypes,
+)
 from tests.reference import prototypes as reference
 
 CLASSES = 5
@@ -148,3 +153,11 @@ def test_unknown_form_is_refused():
     one = torch.tensor([True])
     with pytest.raises(ValueError, match='ratio'):
         class_weights(one, one, one, form='square')
+
+
+@pytest.mark.parametrize('size', [(2, 3), (3, 5), (8, 12)])
+def test_nearest_labels_match_reference(size):
+    label = np.random.default_rng(0).choice([0, 1, 2, 3, 255], (2, 8, 12))
+    actual = nearest_labels(torch.tensor(label), size, 4)
+    np.testing.assert_array_equal(actual.numpy(), reference.nearest_labels(label, size, 4))
+    assert (actual.sum(dim=1) <= 1).all() and not (actual.sum(dim=1) == 1).all()

@@ -1,7 +1,9 @@
-"""Colour jitter (as torchvision defines it) and blur on RGB in 0..1, one factor per image.
+"""Colour jitter and blur on RGB in 0..1, one factor per image.
 
-Brightness multiplies; contrast blends with the image's mean grey; saturation blends with the
-pixel's grey; hue turns the colour circle by a share of a full turn. All stay within 0..1.
+As torchvision defines it: brightness multiplies; contrast blends with the image's mean grey;
+saturation blends with the pixel's grey; hue turns the colour circle by a share of a full turn. As
+kornia 0.5.8 does: brightness adds; contrast multiplies (torchvision's brightness); saturation
+multiplies S of HSV; hue turns H. All stay within 0..1.
 """
 
 import colorsys
@@ -44,6 +46,32 @@ def adjust_hue(image: np.ndarray, shift: np.ndarray) -> np.ndarray:
     for b, y, x in np.ndindex(image.shape[0], *image.shape[2:]):
         h, s, v = colorsys.rgb_to_hsv(*(float(value) for value in image[b, :, y, x]))
         out[b, :, y, x] = colorsys.hsv_to_rgb((h + float(shift[b])) % 1.0, s, v)
+    return out
+
+
+def add_brightness(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """image + factor - 1, cut to 0..1."""
+    return np.stack([np.clip(one + f - 1, 0, 1) for f, one in zip(factor, image, strict=True)])
+
+
+def scale_saturation(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """S of HSV times factor, cut to 1."""
+    return _through_hsv(image, factor, lambda h, s, f: (h, min(s * f, 1.0)))
+
+
+def turn_hue(image: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """H of HSV plus ``shift`` full turns."""
+    return _through_hsv(image, shift, lambda h, s, f: ((h + f) % 1.0, s))
+
+
+def _through_hsv(image: np.ndarray, factor: np.ndarray, change) -> np.ndarray:
+    """Kornia's S is chroma / (V + 1e-6), the rest is the usual HSV."""
+    out = np.empty(image.shape)
+    for b, y, x in np.ndindex(image.shape[0], *image.shape[2:]):
+        rgb = [float(value) for value in image[b, :, y, x]]
+        h, _, v = colorsys.rgb_to_hsv(*rgb)
+        s = (max(rgb) - min(rgb)) / (max(rgb) + 1e-6)
+        out[b, :, y, x] = colorsys.hsv_to_rgb(*change(h, s, float(factor[b])), v)
     return out
 
 

@@ -22,6 +22,18 @@ def label_shares(label: np.ndarray, size: tuple[int, int], num_classes: int) -> 
     return shares
 
 
+def nearest_labels(label: np.ndarray, size: tuple[int, int], num_classes: int) -> np.ndarray:
+    """1 for the class of pixel (floor(i H / h), floor(j W / w)) of cell (i, j), 0 elsewhere."""
+    batch, height, width = label.shape
+    rows, columns = size
+    members = np.zeros((batch, num_classes, rows, columns))
+    for b, i, j in np.ndindex(batch, rows, columns):
+        c = label[b, i * height // rows, j * width // columns]
+        if c < num_classes:
+            members[b, c, i, j] = 1
+    return members
+
+
 def prototypes(features: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """rho^c: mean feature of class c over the whole batch, weighted by the shares; absent: 0."""
     classes, dim = shares.shape[1], features.shape[1]
@@ -74,21 +86,25 @@ def alignment_loss(
 
     The mean over the labelled cells, weighted by the shares. ``drop``: a class that does not
     overlap is no candidate of the softmax and its shares take no part; ``zero``: it stays a
-    candidate with S = 0 and its shares count. Without anything that counts the loss is 0.
+    candidate with S = 0 and its shares count; ``kept``: it stays one with W = 1, with a cosine of
+    -1 where it has no prototype, and its shares take no part. Without anything that counts the loss
+    is 0.
 
     Returns the loss and the part of the labelled weight that took part.
     """
     batch, classes, rows, columns = shares.shape
+    candidates = [c for c in range(classes) if absent != 'drop' or overlap[c]]
     used = [c for c in range(classes) if absent == 'zero' or overlap[c]]
     total = counted = 0.0
     if overlap.any():
         for b, i, j in np.ndindex(batch, rows, columns):
-            scores = {
-                c: similarity(features[b, :, i, j], prototype[c]) / tau * weight[c]
-                if overlap[c]
-                else 0.0
-                for c in used
-            }
+            scores = {}
+            for c in candidates:
+                cosine = similarity(features[b, :, i, j], prototype[c])
+                if absent == 'kept' and not prototype[c].any():
+                    cosine = -1.0
+                outside = 1.0 if absent == 'kept' else 0.0
+                scores[c] = cosine / tau * (weight[c] if overlap[c] else outside)
             log_sum = math.log(sum(math.exp(score) for score in scores.values()))
             for c in used:
                 total += shares[b, c, i, j] * (log_sum - scores[c])
@@ -108,18 +124,27 @@ def domain_alignment(
     tau: float = 0.1,
     form: str = 'ratio',
     absent: str = 'drop',
+    members: str = 'shares',
 ) -> float:
-    """Both directions between two domains [13]: a's features to b's prototypes plus b's to a's."""
+    """Both directions between two domains [13]: a's features to b's prototypes plus b's to a's.
+
+    ``members``: what forms prototypes and says which classes are present, ``shares`` or
+    ``nearest``.
+    """
     classes, size = len(long_tail), features_a.shape[2:]
     shares_a = label_shares(label_a, size, classes)
     shares_b = label_shares(label_b, size, classes)
-    present_a = shares_a.sum(axis=(0, 2, 3)) > 0
-    present_b = shares_b.sum(axis=(0, 2, 3)) > 0
+    form_a, form_b = shares_a, shares_b
+    if members == 'nearest':
+        form_a = nearest_labels(label_a, size, classes)
+        form_b = nearest_labels(label_b, size, classes)
+    present_a = form_a.sum(axis=(0, 2, 3)) > 0
+    present_b = form_b.sum(axis=(0, 2, 3)) > 0
     weight, overlap = class_weights(present_a, present_b, long_tail, form)
     to_b = alignment_loss(
-        features_a, shares_a, prototypes(features_b, shares_b), weight, overlap, tau, absent
+        features_a, shares_a, prototypes(features_b, form_b), weight, overlap, tau, absent
     )
     to_a = alignment_loss(
-        features_b, shares_b, prototypes(features_a, shares_a), weight, overlap, tau, absent
+        features_b, shares_b, prototypes(features_a, form_a), weight, overlap, tau, absent
     )
     return to_b[0] + to_a[0]

@@ -1,5 +1,6 @@
 """Which pixels come from the source."""
 
+import pytest
 import torch
 
 from dsr_nss.classes import CLASSES, GROUPS, class_ids
@@ -65,3 +66,43 @@ def test_images_of_a_batch_draw_independently():
     torch.manual_seed(2)
     masks = mix(all_classes_label(8), always_classes=()).mask
     assert len({tuple(m.flatten().tolist()) for m in masks}) > 1
+
+
+def test_classes_of_the_whole_batch_may_be_drawn():
+    """Images of classes {0, 1} and {8, 10}: half of four are two, all of an image's or none."""
+    torch.manual_seed(0)
+    label = torch.tensor([[[0, 0, 1, 1]], [[8, 8, 10, 10]]])
+    counts = set()
+    for _ in range(100):
+        taken = mix(label, always_classes=(), class_pool='batch').mask[:, 0]
+        counts.add(len(label[0][taken[0]].unique()))
+    assert counts == {0, 1, 2}
+    with pytest.raises(ValueError, match='class_pool'):
+        mix(label, class_pool='set')
+
+
+def test_ignored_pixels_may_be_drawn_and_stay_ignored():
+    torch.manual_seed(0)
+    label = torch.tensor([[[255, 255, 3, 3]]])
+    seen = set()
+    for _ in range(40):
+        mixed = mix(label, always_classes=(), draw_ignore=True)
+        seen.add(tuple(mixed.label.flatten().tolist()))
+        assert torch.equal(mixed.weight == 1, mixed.mask[:, 0])
+    assert seen == {(255, 255, 10, 10), (10, 10, 3, 3)}  # ceil(2 / 2) = 1 of the two
+
+
+def test_companions_come_with_a_drawn_class():
+    """Class names, in the order of the authors' code: a sign brings the pole."""
+    label = all_classes_label(1)
+    companions = [(('traffic sign',), ('pole',)), (('rider',), ('motorcycle', 'bicycle'))]
+    sign, pole, rider, motorcycle, bicycle = class_ids(
+        ('traffic sign', 'pole', 'rider', 'motorcycle', 'bicycle')
+    )
+    for seed in range(20):
+        torch.manual_seed(seed)
+        plain = set(label[mix(label, always_classes=()).mask[:, 0]].tolist())
+        torch.manual_seed(seed)
+        more = set(label[mix(label, always_classes=(), companions=companions).mask[:, 0]].tolist())
+        expected = plain | ({pole} if sign in plain else set())
+        assert more == expected | ({motorcycle, bicycle} if rider in plain else set())

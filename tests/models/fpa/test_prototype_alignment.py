@@ -32,19 +32,23 @@ def three_domains():
 
 
 @pytest.mark.parametrize('form', ['ratio', 'literal', 'none'])
-@pytest.mark.parametrize('absent', ['drop', 'zero'])
+@pytest.mark.parametrize('absent', ['drop', 'zero', 'kept'])
 @pytest.mark.parametrize('level', [0, -1])
-def test_four_terms_against_the_reference(form, absent, level):
+@pytest.mark.parametrize('members', ['shares', 'nearest'])
+def test_four_terms_against_the_reference(form, absent, level, members):
     source, mixed, night = three_domains()
-    loss, share = make(reweight=form, absent=absent, feature_level=level)(
+    fields = dict(reweight=form, absent=absent, feature_level=level, mixed_weight=0.3)
+    loss, share = make(prototype_labels=members, **fields)(
         as_torch(*source), as_torch(*mixed), as_torch(*night)
     )
     long_tail = np.array([name in LONG_TAIL for name in NAMES])
     expected = sum(
-        domain_alignment(
-            source[0][level], source[1], other[0][level], other[1], long_tail, 0.1, form, absent
+        weight
+        * domain_alignment(
+            *(source[0][level], source[1], other[0][level], other[1]),
+            *(long_tail, 0.1, form, absent, members),
         )
-        for other in (mixed, night)
+        for other, weight in ((mixed, 0.3), (night, 1.0))
     )
     assert float(loss) == pytest.approx(expected, rel=1e-6)
     assert 0 < float(share) <= 1
@@ -96,6 +100,9 @@ def test_half_precision_features_are_computed_in_float32():
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_bad_scope_is_named():
-    with pytest.raises(ValueError, match='prototype_scope'):
-        make(prototype_scope='epoch')
+@pytest.mark.parametrize(
+    'field', ['absent', 'reweight', 'prototype_scope', 'prototype_labels', 'night_statistics']
+)
+def test_a_bad_value_is_named(field):
+    with pytest.raises(ValueError, match=field):
+        make(**{field: 'epoch'})

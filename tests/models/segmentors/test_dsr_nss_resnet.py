@@ -77,6 +77,15 @@ def test_the_night_pass_leaves_statistics_alone(name, night_gradient):
 
 
 @NAMES
+def test_the_night_pass_may_update_statistics(name):
+    alignment = dict(dsr_config()['alignment'], night_statistics='updated')
+    model = build(config(name, alignment=alignment))
+    losses_of(model, make_items())
+    assert all(norm.num_batches_tracked == 3 for norm in norms(model.student.backbone).values())
+    assert all(norm.num_batches_tracked == 2 for norm in norms(model.student.decode_head).values())
+
+
+@NAMES
 def test_teacher_batch_norms(name):
     """'running' uses the averaged statistics, 'batch' those of the batch; neither is updated."""
     for mode in ('running', 'batch'):
