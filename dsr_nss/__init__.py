@@ -4,7 +4,7 @@ Importing the package registers its modules in mmseg's registries.
 """
 
 from dsr_nss import _quiet  # noqa: F401  isort: skip  (first: it silences mmseg's import)
-from dsr_nss import datasets, engine, evaluation, models, visualization
+from dsr_nss import datasets, engine, evaluation, matching, models, visualization
 from dsr_nss.version import __version__
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'visualization']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'matching', 'models', 'visualization']

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+pytest_plugins = ['tests.tiny_segmentor']
 
 
 @pytest.fixture(scope='session')

@@ -10,11 +10,10 @@ The night images are those that the config trains on.
 import argparse
 import sys
 
-import torch
-
-from dsr_nss.apis.adapt_batch_norm import adapt_batch_norm
-from dsr_nss.apis.models import PREFIXES, read_model_config
+from dsr_nss.engine.devices import default_device
 from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm
+from dsr_nss.inference.load import PREFIXES, read_model_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint')
     parser.add_argument('destination', help='the checkpoint to write; tools/test.py takes it')
     parser.add_argument('--model', choices=sorted(PREFIXES), default='student')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--device', default=default_device())
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     return parser.parse_args()
 

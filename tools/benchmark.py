@@ -24,20 +24,27 @@ import torch
 from mmengine.config import DictAction
 from mmseg.utils import register_all_modules
 
-from dsr_nss.apis import read_model_config
-from dsr_nss.apis.files import make_folder, write_bytes, write_json
-from dsr_nss.benchmark.align import benchmark_align, benchmark_correlation
-from dsr_nss.benchmark.data import format_data, report_data, soak
-from dsr_nss.benchmark.device import describe_device, format_device, report_device
-from dsr_nss.benchmark.drawn_data import can_be_drawn, draw, missing_data
-from dsr_nss.benchmark.everything import EXIT_OUT_OF_MEMORY, as_dict, plan, run_parts, summary
-from dsr_nss.benchmark.growth import BANKS, BATCHES, CROPS, format_growth, report_growth
-from dsr_nss.benchmark.infer import format_infer, report_infer
-from dsr_nss.benchmark.report import format_costs, format_steps, report_steps, stage_table
-from dsr_nss.benchmark.timing import is_out_of_memory, time_limit
 from dsr_nss.engine.config import read_config
+from dsr_nss.engine.devices import default_device
 from dsr_nss.engine.launch import EXPLAINED, explain
-from dsr_nss.visualization.stages import stage_bars
+from dsr_nss.files import make_folder, write_bytes, write_json
+from dsr_nss.inference.load import read_model_config
+from dsr_nss.studies.benchmark.align import benchmark_align, benchmark_correlation
+from dsr_nss.studies.benchmark.bars import stage_bars
+from dsr_nss.studies.benchmark.data import format_data, report_data, soak
+from dsr_nss.studies.benchmark.device import describe_device, format_device, report_device
+from dsr_nss.studies.benchmark.drawn_data import can_be_drawn, draw, missing_data
+from dsr_nss.studies.benchmark.everything import (
+    EXIT_OUT_OF_MEMORY,
+    as_dict,
+    plan,
+    run_parts,
+    summary,
+)
+from dsr_nss.studies.benchmark.growth import BANKS, BATCHES, CROPS, format_growth, report_growth
+from dsr_nss.studies.benchmark.infer import format_infer, report_infer
+from dsr_nss.studies.benchmark.report import format_costs, format_steps, report_steps, stage_table
+from dsr_nss.studies.benchmark.timing import is_out_of_memory, time_limit
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -265,7 +272,7 @@ _VERBS = {
 def main() -> int:
     args = parse_args()
     register_all_modules()
-    device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    device = torch.device(args.device or default_device())
     try:
         with time_limit(getattr(args, 'limit', math.inf)):
             report = _VERBS[args.verb](args, device)

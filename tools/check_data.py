@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.apis.check_data import check_data
+from dsr_nss.inspection.doctor import check_data
 
 
 def main() -> int:

@@ -12,9 +12,9 @@ Nothing in the file is executed. Exit status: 0 complete, 1 incomplete (nothing 
 import argparse
 import sys
 
-from dsr_nss.apis.convert import convert_checkpoint
-from dsr_nss.apis.convert_report import describe_conversion, inspect_checkpoint
-from dsr_nss.checkpoints.layouts import LAYOUT_NAMES, NETWORKS
+from dsr_nss.conversion.convert import convert_checkpoint
+from dsr_nss.conversion.layouts import LAYOUT_NAMES, NETWORKS
+from dsr_nss.conversion.report import describe_conversion, inspect_checkpoint
 from dsr_nss.engine.launch import EXPLAINED, explain
 
 

@@ -6,7 +6,8 @@ python tools/demo.py [--seed N] [--out DIR]
 import argparse
 import sys
 
-from dsr_nss.apis.demo import DemoError, run_demo
+from dsr_nss.errors import DemoError
+from dsr_nss.studies.demo.demo import run_demo
 
 
 def main() -> int:

@@ -13,10 +13,10 @@ import time
 
 from mmengine.config import DictAction
 
-from dsr_nss.apis import read_model_config
-from dsr_nss.apis.command_line import add_network_options
-from dsr_nss.apis.infer import InferReport, infer
 from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.inference.command_line import add_network_options
+from dsr_nss.inference.files import InferReport, infer
+from dsr_nss.inference.load import read_model_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,7 +11,6 @@ python tools/prepare_data.py --cache CONFIG [--out data/cache]
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from dsr_nss.datasets.preparation import NAMES, prepare
 from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
 from dsr_nss.datasets.preparation.prepare import Options
 from dsr_nss.engine.config import read_config
+from dsr_nss.pool import usable_cores
 
 CACHE = 'data/cache'
 
@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='cache: change the config as for the training',
     )
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes')
+    parser.add_argument('--workers', type=int, default=usable_cores(), help='processes')
     parser.add_argument('--subset', action='store_true', help='accept fewer files than published')
     parser.add_argument(
         '--out',

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from dsr_nss.engine.launch import EXPLAINED, explain
-from dsr_nss.reproduction.reproduce import choose_tables, listing, reproduce, train_lines
-from dsr_nss.reproduction.runs import Settings
-from dsr_nss.reproduction.tables import DATA, TABLES
+from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
+from dsr_nss.studies.tables.runs import Settings
+from dsr_nss.studies.tables.tables import DATA, TABLES
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.apis.files import make_folder, write_json
-from dsr_nss.apis.score import score
 from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.evaluation.score import score
 from dsr_nss.evaluation.table import format_table
+from dsr_nss.files import make_folder, write_json
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,14 +17,15 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
-from dsr_nss.apis import evaluate, read_model_config
-from dsr_nss.apis.command_line import add_network_options
-from dsr_nss.apis.files import make_folder, write_json
-from dsr_nss.apis.submit import SUBMISSION_SETS, write_submission
-from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.engine.processes import join_processes
+from dsr_nss.errors import ConfigError
+from dsr_nss.evaluation.evaluate import evaluate
+from dsr_nss.evaluation.submit import SUBMISSION_SETS, write_submission
 from dsr_nss.evaluation.table import format_table, set_names
+from dsr_nss.files import make_folder, write_json
+from dsr_nss.inference.command_line import add_network_options
+from dsr_nss.inference.load import read_model_config
 
 
 def parse_args() -> argparse.Namespace:

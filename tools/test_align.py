@@ -12,20 +12,19 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
-from dsr_nss.apis.align import (
+from dsr_nss.engine.devices import default_device
+from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.files import make_folder, write_json
+from dsr_nss.inference.load import read_model_config
+from dsr_nss.matching.evaluate import (
     BASELINES,
     Match,
     build_aligner,
     build_baseline,
     measure_alignment,
 )
-from dsr_nss.apis.align_report import format_alignment, write_pair, write_sparsification
-from dsr_nss.apis.files import make_folder, write_json
-from dsr_nss.apis.models import read_model_config
-from dsr_nss.datasets.alignment_truth import NAMES
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.matching.report import format_alignment, write_pair, write_sparsification
+from dsr_nss.matching.truth import NAMES
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write the numbers as one flat object')
     parser.add_argument('--out', metavar='DIR', help='draw the curve and some pairs')
     parser.add_argument('--pictures', type=int, default=6, metavar='N', help='how many pairs')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--device', default=default_device())
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if (args.config is None) == (args.aligner is None):

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from dsr_nss.apis.files import make_folder, write_json
-from dsr_nss.apis.models import PREFIXES, read_model_config
-from dsr_nss.apis.refinement_scores import format_worth
-from dsr_nss.apis.refinement_worth import (
+from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.files import make_folder, write_json
+from dsr_nss.inference.load import PREFIXES, read_model_config
+from dsr_nss.studies.refinement.scores import format_worth
+from dsr_nss.studies.refinement.worth import (
     ALIGNERS,
     DEFAULT_ALIGNERS,
     NONE,
@@ -26,7 +27,6 @@ from dsr_nss.apis.refinement_worth import (
     measure_refinement,
     write_curves,
 )
-from dsr_nss.engine.launch import EXPLAINED, explain
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
-from dsr_nss.checkpoints.safe_load import CheckpointError
+from dsr_nss.errors import CheckpointError
 
 OWN_MARK = 'patch_embed1.proj.weight'
 MMSEG_MARK = 'layers.0.0.projection.weight'

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.comparison import compare
-from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.errors import CheckpointError
 
 #: Entries under which published files keep their weights.
 NESTED = ('state_dict', 'model')

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
-from dsr_nss.checkpoints.safe_load import CheckpointError
+from dsr_nss.errors import CheckpointError
 
 MARK = 'layer1.0.conv1.weight'
 #: The entry that tells the stem, and what to call it.

@@ -22,10 +22,7 @@ from dsr_nss.checkpoints.file_checks import (
     is_zip,
     text_beginning,
 )
-
-
-class CheckpointError(RuntimeError):
-    """A file that cannot be read as a checkpoint, or that does not fit the model."""
+from dsr_nss.errors import CheckpointError
 
 
 def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:

@@ -4,12 +4,11 @@ from dsr_nss.datasets.acdc import ACDC
 from dsr_nss.datasets.bdd100k_night import BDD100kNight
 from dsr_nss.datasets.cityscapes import Cityscapes
 from dsr_nss.datasets.dark_zurich import DarkZurich
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.folder import FolderDataset
-from dsr_nss.datasets.image_pairs import MegaDepthPairs, PairList, ReferencePairs
 from dsr_nss.datasets.nighttime_driving import NighttimeDriving
 from dsr_nss.datasets.sampler import StepSampler
 from dsr_nss.datasets.source_target import SourceTargetDataset
+from dsr_nss.errors import DataError
 
 __all__ = [
     'ACDC',
@@ -18,10 +17,7 @@ __all__ = [
     'DarkZurich',
     'DataError',
     'FolderDataset',
-    'MegaDepthPairs',
     'NighttimeDriving',
-    'PairList',
-    'ReferencePairs',
     'SourceTargetDataset',
     'StepSampler',
 ]

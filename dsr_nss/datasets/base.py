@@ -10,8 +10,8 @@ from mmseg.datasets import BaseSegDataset
 
 from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.datasets.class_statistics import ClassCounts, cached_class_counts
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.published import PUBLISHED, is_nightscape
+from dsr_nss.errors import DataError
 
 ROAD_SCENE_METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')

@@ -6,8 +6,8 @@ from typing import Any
 from mmseg.registry import DATASETS
 
 from dsr_nss.datasets.base import Item, RoadSceneDataset, first_of
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.published import require_folder
+from dsr_nss.errors import DataError
 
 NIGHT_LIST = 'night_images.txt'
 

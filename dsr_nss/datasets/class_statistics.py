@@ -2,20 +2,18 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 from mmengine.logging import print_log
-from tqdm import tqdm
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
-from dsr_nss.datasets.atomic import write_atomically
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_label
+from dsr_nss.errors import DataError
+from dsr_nss.files import write_atomically
+from dsr_nss.pool import map_files
 
 #: `{key of the item: {class id: pixels}}`; classes that do not occur are left out.
 ClassCounts = dict[str, dict[int, int]]
@@ -23,36 +21,6 @@ ClassCounts = dict[str, dict[int, int]]
 FILE_NAME = 'class_statistics.json'
 _VERSION = 1
 _LABEL_SUFFIX = '_gtFine_labelTrainIds.png'
-
-
-def one_thread_each() -> None:
-    """Initialiser of pool workers: the pool already uses every core."""
-    cv2.setNumThreads(0)
-
-
-def map_files(
-    function: Callable[[Any], Any],
-    arguments: Iterable[Any],
-    *,
-    workers: int,
-    description: str,
-    show_progress: bool = True,
-) -> list[Any]:
-    """`[function(a) for a in arguments]` on `workers` processes, with a progress bar.
-
-    Args:
-        function: Picklable, called once an argument.
-        arguments: Its arguments.
-        workers: Processes; 1 works in this one.
-        description: Title of the bar.
-        show_progress: Whether to show the bar.
-    """
-    arguments = list(arguments)
-    bar = partial(tqdm, total=len(arguments), desc=description, disable=not show_progress)
-    if workers <= 1:
-        return [function(argument) for argument in bar(arguments)]
-    with ProcessPoolExecutor(workers, initializer=one_thread_each) as pool:
-        return list(bar(pool.map(function, arguments, chunksize=4)))
 
 
 def count_label(path: str, num_classes: int = len(CLASSES)) -> dict[int, int]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsr_nss.classes import IGNORE_INDEX
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import check_label_ids, count_ids
+from dsr_nss.errors import DataError
 
 #: Crops that are tried until one class fills no more than the allowed share (as mmseg's
 #: `RandomCrop`).

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dsr_nss.datasets.atomic import write_atomically
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
+from dsr_nss.files import write_atomically
 
 PAIR_LIST = 'pairs_train.txt'
 _SUFFIX = '_rgb_anon.png'

@@ -15,7 +15,7 @@ from dsr_nss.datasets.base import (
     first_of,
 )
 from dsr_nss.datasets.class_statistics import FILE_NAME
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
 
 
 @DATASETS.register_module()

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from dsr_nss.datasets import png
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.stages import stage
+from dsr_nss.errors import DataError
 
 #: Bytes at the end of a file in which its end marker must lie; some writers append a few bytes.
 _TAIL = 1024

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import read_label
+from dsr_nss.errors import DataError
 
 _LABEL = '_gt_labelTrainIds.png'
 #: Suffix of a mask -> its value at invalid pixels; the value at valid ones is 0.

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dsr_nss.datasets.atomic import write_atomically
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, Pixels, Size, decoded_by
 from dsr_nss.datasets.stages import stage
+from dsr_nss.errors import DataError
+from dsr_nss.files import write_atomically
 
 #: Bytes before the pixels: a page, so that the pixels start on one.
 HEADER = 4096

@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from dsr_nss.datasets.class_statistics import ClassCounts
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from torch.utils.data import Dataset, get_worker_info
 
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.crops import CropBox, random_box, source_box
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.pixel_cache import CachedFiles
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
 from dsr_nss.datasets.rare_class_sampling import RareClassSampling
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.datasets.stages import stage
+from dsr_nss.errors import DataError
 
 
 @DATASETS.register_module()

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
 from mmseg import registry
 
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.errors import ConfigError
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
 KNOWN_KEYS = (
@@ -199,3 +200,8 @@ def hooks_of_type(config: Config, name: str) -> list[ConfigDict]:
     """The configs of all hooks of a type, wherever the config states them."""
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     return [hook for hook in hooks if isinstance(hook, dict) and hook.get('type') == name]
+
+
+def use_scope(config: Config) -> None:
+    """Names in the config are looked up in mmseg's registries, as the runner does it."""
+    init_default_scope(config.get('default_scope') or 'mmseg')

@@ -2,6 +2,7 @@
 
 import functools
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dsr_nss.pool import usable_cores
 from dsr_nss.version import __version__
 
 _DISTRIBUTIONS = (
@@ -54,3 +56,19 @@ def describe_environment() -> dict[str, str]:
         'device': torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
         'git_commit': git_commit() or 'unknown',
     }
+
+
+def describe_machine() -> str:
+    """`NVIDIA H100`, or `2 cores of AMD EPYC`."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'{usable_cores()} cores of {_cpu_name()}'
+
+
+def _cpu_name() -> str:
+    info = Path('/proc/cpuinfo')
+    if info.is_file():  # platform.processor() is empty on Linux
+        name = re.search(r'^model name\s*:\s*(.+)$', info.read_text(), re.MULTILINE)
+        if name is not None:
+            return name[1]
+    return platform.processor() or platform.machine()

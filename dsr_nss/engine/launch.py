@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +11,11 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
-from dsr_nss.checkpoints.safe_load import CheckpointError
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.config import accepted_fields, hooks_of_type
-from dsr_nss.engine.errors import ConfigError, NonFiniteLossError
+from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.engine.runner import AdaptationRunner
-
-_AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
+from dsr_nss.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
+from dsr_nss.files import make_folder
 
 
 def configure_run(
@@ -52,7 +49,7 @@ def configure_run(
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(config.filename).stem)
-    check_work_dir(config.work_dir)
+    make_folder(config.work_dir)
     if amp is not None:
         use_amp(config, amp)
     if seed is None and 'seed' not in config.train_dataloader.dataset:
@@ -62,23 +59,6 @@ def configure_run(
     _use_start(config, resume)
     for hook in hooks_of_type(config, 'GracefulStop'):
         hook['command'] = resume_command(arguments or (str(config.filename),), launcher)
-
-
-def check_work_dir(work_dir: str) -> None:
-    """Creates the work dir and tries to write in it.
-
-    Raises:
-        ConfigError: Neither is possible.
-    """
-    try:
-        os.makedirs(work_dir, exist_ok=True)
-        with tempfile.TemporaryFile(dir=work_dir):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f'cannot write to the work dir {work_dir} ({error.strerror}); choose another with '
-            '--work-dir'
-        ) from error
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
@@ -116,13 +96,13 @@ def resume_command(arguments: Sequence[str], launcher: str = 'none') -> str:
 
 
 def use_amp(config: Config, amp: str) -> None:
-    if amp not in _AMP_DTYPES:
-        raise ConfigError(f'--amp must be one of {sorted(_AMP_DTYPES)}, got {amp!r}')
+    if amp not in AMP_TYPES:
+        raise ConfigError(f'--amp must be one of {sorted(AMP_TYPES)}, got {amp!r}')
     wrapper = config.optim_wrapper
     if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AdaptiveAmpOptimWrapper'):
         raise ConfigError(f'--amp replaces a plain OptimWrapper; the config has a {wrapper.type}')
     wrapper.type = 'AdaptiveAmpOptimWrapper'
-    wrapper.dtype = _AMP_DTYPES[amp]
+    wrapper.dtype = amp
 
 
 def _use_seed(config: Config, seed: int) -> None:

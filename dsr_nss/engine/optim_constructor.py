@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.errors import ConfigError
 
 #: Optimisers whose step is one kernel a group on a GPU, unless the config chooses another.
 FUSED_ON_CUDA = ('Adam', 'AdamW')

@@ -12,14 +12,10 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
 
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.engine.devices import AMP_TYPES
+from dsr_nss.errors import ConfigError
 
-_DTYPES = {
-    'bf16': torch.bfloat16,
-    'bfloat16': torch.bfloat16,
-    'fp16': torch.float16,
-    'float16': torch.float16,
-}
+_DTYPES = {**AMP_TYPES, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -4,7 +4,7 @@ import torch
 from mmengine.dist import init_dist
 from mmengine.utils.dl_utils import set_multi_processing
 
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.errors import ConfigError
 
 
 def join_cpu_processes(launcher: str) -> None:

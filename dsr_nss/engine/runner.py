@@ -14,13 +14,13 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file
-from dsr_nss.datasets.atomic import write_atomically
 from dsr_nss.engine.environment import describe_environment
-from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.workers import protect_workers
+from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.files import write_atomically
 
 
 @RUNNERS.register_module()

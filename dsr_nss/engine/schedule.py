@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.optim import _ParamScheduler
 from mmseg.registry import PARAM_SCHEDULERS
 
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.errors import ConfigError
 
 
 def learning_rate_factor(

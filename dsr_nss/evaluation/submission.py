@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from dsr_nss.classes import IGNORE_INDEX
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
 from dsr_nss.evaluation.submission_formats import (
     SUBMISSION_FORMATS,
     Part,

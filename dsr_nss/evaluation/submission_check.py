@@ -20,8 +20,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from dsr_nss.datasets.base import IMAGE_SUFFIXES, find_files
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import count_ids
+from dsr_nss.errors import DataError
 from dsr_nss.evaluation.submission_formats import (
     SUBMISSION_FORMATS,
     Part,

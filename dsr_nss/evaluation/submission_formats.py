@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.preparation.cityscapes_labels import LABEL_IDS
+from dsr_nss.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     """A flat result as a table: one row a class, group, mean and further measure, one column a set.
 
     Args:
-        results: As `dsr_nss.apis.evaluate` returns it and `tools/test.py --json` writes it.
+        results: As `dsr_nss.evaluation.evaluate` returns it and `tools/test.py --json` writes it.
     """
     sets = set_names(results)
     classes: list[str] = []

@@ -1,7 +1,6 @@
 """Generates a whole Nightscape set on all cores."""
 
 import json
-import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from tqdm import tqdm
 from dsr_nss.nightscape.layouts import Job, split_sizes, write_correspondences, write_scene
 from dsr_nss.nightscape.scenes import Size
 from dsr_nss.nightscape.version import NIGHTSCAPE_VERSION
+from dsr_nss.pool import usable_cores
 
 INFO_NAME = 'nightscape.json'
 FULL_SOURCE_SIZE: Size = (1024, 2048)
@@ -126,7 +126,7 @@ def generate(
     from dsr_nss.datasets.class_statistics import write_class_statistics
 
     out = Path(out)
-    workers = available_cores() if workers is None else workers
+    workers = usable_cores() if workers is None else workers
     if workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
     prepare_folder(out, overwrite)
@@ -156,13 +156,6 @@ def generate(
     write_class_statistics(out / 'cityscapes', split='train', workers=workers)
     _write_info(out, settings, sizes, complete=True)
     return sizes
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _write_info(out: Path, settings: Settings, sizes: dict[str, int], *, complete: bool) -> None:

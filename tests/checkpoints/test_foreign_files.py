@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import save_file
 
 from dsr_nss.checkpoints.allowed_globals import ATTRIBUTE_DICTS, CALLBACKS
-from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.errors import CheckpointError
 
 
 class Evil:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from dsr_nss.checkpoints.safe_load import CheckpointError, load_checkpoint_file
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.errors import CheckpointError
 
 
 class Evil:

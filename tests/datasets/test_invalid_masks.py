@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.invalid_masks import invalid_mask_file, read_invalid_mask
+from dsr_nss.errors import DataError
 
 
 def save(path, values):

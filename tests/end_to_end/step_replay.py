@@ -17,9 +17,9 @@ from mmengine.config import Config
 from mmseg.registry import MODELS, PARAM_SCHEDULERS
 from torch import Tensor
 
-from dsr_nss.checkpoints import convert_dsrnss
-from dsr_nss.checkpoints.uawarpc import convert_uawarpc
+from dsr_nss.conversion import convert_dsrnss
 from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
+from dsr_nss.matching.weights import convert_uawarpc
 from dsr_nss.models.dsr import mixup as mixup_module
 from dsr_nss.models.dsr.photometric import Draws
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD

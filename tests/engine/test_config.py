@@ -4,14 +4,13 @@ import pytest
 import toy_adaptation
 
 from dsr_nss.engine.config import accepted_fields, read_config
-from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.launch import (
-    check_work_dir,
     configure_run,
     latest_checkpoint,
     resume_command,
     short_message,
 )
+from dsr_nss.errors import ConfigError
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def test_amp_replaces_the_wrapper(write, tmp_path):
     config = read_config(write())
     configure_run(config, work_dir=str(tmp_path / 'w'), amp='bf16')
     assert config.optim_wrapper.type == 'AdaptiveAmpOptimWrapper'
-    assert config.optim_wrapper.dtype == 'bfloat16'
+    assert config.optim_wrapper.dtype == 'bf16'
     assert config.optim_wrapper.constructor == 'GroupedOptimWrapperConstructor'
 
 
@@ -123,10 +122,12 @@ def test_work_dir_defaults_to_the_configs_name(write, tmp_path, monkeypatch):
     assert (tmp_path / 'work_dirs/toy').is_dir()
 
 
-def test_unwritable_work_dir_is_an_error(tmp_path):
+def test_unwritable_work_dir_is_an_error(write, tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(ConfigError, match='cannot write to the work dir .*file/x'):
-        check_work_dir(str(tmp_path / 'file' / 'x'))
+    config = read_config(write())
+    config.work_dir = str(tmp_path / 'file' / 'x')
+    with pytest.raises(ConfigError, match='cannot write to .*file/x'):
+        configure_run(config)
 
 
 def test_resume_finds_the_newest_also_in_a_moved_folder(write, tmp_path):

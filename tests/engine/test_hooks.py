@@ -13,7 +13,6 @@ from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub
 from torch import nn
 
-from dsr_nss.engine.errors import ConfigError, NonFiniteLossError
 from dsr_nss.engine.hooks import (
     FiniteLossGuard,
     GracefulStop,
@@ -23,6 +22,7 @@ from dsr_nss.engine.hooks import (
     TrainingInfoHook,
 )
 from dsr_nss.engine.hooks.seed_each_iteration import iteration_seed
+from dsr_nss.errors import ConfigError, NonFiniteLossError
 
 
 @pytest.fixture

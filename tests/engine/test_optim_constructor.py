@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
+from dsr_nss.errors import ConfigError
 
 
 class Encoder(nn.Module):

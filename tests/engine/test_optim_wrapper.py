@@ -5,8 +5,8 @@ import torch
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.optim_wrapper import AdaptiveAmpOptimWrapper
+from dsr_nss.errors import ConfigError
 
 DEVICES = ['cpu'] + (['cuda'] if torch.cuda.is_available() else [])
 

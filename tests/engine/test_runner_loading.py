@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dsr_nss.checkpoints.safe_load import CheckpointError
 from dsr_nss.engine.runner import AdaptationRunner, load_all, load_start
+from dsr_nss.errors import CheckpointError
 
 
 class Adaptation(nn.Module):

@@ -5,8 +5,8 @@ import torch
 from mmengine.optim import LinearLR, OptimWrapper, PolyLR
 from torch import nn
 
-from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.schedule import WarmupPolyLR
+from dsr_nss.errors import ConfigError
 
 
 def reference(t: int, total: int, warmup: int = 1500) -> float:

@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
 from dsr_nss.models.preprocessor import AdaptationPreprocessor  # noqa: F401
 from dsr_nss.models.teacher import EMATeacher
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsr_nss.apis.score import score
 from dsr_nss.classes import CLASSES
+from dsr_nss.evaluation.score import score
 from tests.evaluation.scored_images import make_images
 
 labels = pytest.importorskip('cityscapesscripts.helpers.labels', reason='pip: cityscapesscripts')

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
 from dsr_nss.evaluation.submission import SUBMISSION_FORMATS, SubmissionWriter
 
 SIZE = (6, 10)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
 from dsr_nss.evaluation.submission import SUBMISSION_FORMATS, SubmissionWriter
 from dsr_nss.evaluation.submission_check import check_submission, detect_format
 from tests.evaluation.test_submission import FRAMES, SIZE, names, tiny, write

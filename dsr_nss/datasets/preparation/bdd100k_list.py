@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsr_nss.datasets.atomic import write_atomically
 from dsr_nss.datasets.bdd100k_night import NIGHT_LIST, read_night_list
-from dsr_nss.datasets.errors import DataError
+from dsr_nss.errors import DataError
+from dsr_nss.files import write_atomically
 
 #: Where the two releases of the detection labels keep the attributes of an image.
 _ATTRIBUTE_FILES = (

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
-from dsr_nss.datasets.atomic import write_atomically
-from dsr_nss.datasets.class_statistics import map_files
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import read_image, read_label
+from dsr_nss.errors import DataError
+from dsr_nss.files import write_atomically
+from dsr_nss.pool import map_files
 
 #: The class of each of CamVid's 11 ids; id 11 is unlabelled.
 _NAMES = (

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
-from dsr_nss.datasets.atomic import write_atomically
-from dsr_nss.datasets.class_statistics import map_files
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import count_ids, read_label
+from dsr_nss.errors import DataError
+from dsr_nss.files import write_atomically
+from dsr_nss.pool import map_files
 
 #: Label id of each class in the order of `CLASSES` (the public Cityscapes definition).
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)

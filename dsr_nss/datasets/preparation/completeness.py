@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.published import PUBLISHED, Part
+from dsr_nss.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
-from dsr_nss.datasets.atomic import remove_abandoned
-from dsr_nss.datasets.class_statistics import map_files
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.images import open_header
 from dsr_nss.datasets.pixel_cache import HEADER, entry_path, is_intact, problem, write_entry
 from dsr_nss.datasets.pixels import PixelFile
+from dsr_nss.errors import DataError
+from dsr_nss.files import remove_abandoned
+from dsr_nss.pool import map_files
 
 _BLOCK = 4096
 

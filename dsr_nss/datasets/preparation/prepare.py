@@ -10,11 +10,11 @@ from dsr_nss.datasets.dark_zurich_pairs import (
     pairs_of_published_files,
     write_pair_list,
 )
-from dsr_nss.datasets.errors import DataError
 from dsr_nss.datasets.preparation.bdd100k_list import make_night_list
 from dsr_nss.datasets.preparation.camvid import make_camvid_dusk
 from dsr_nss.datasets.preparation.cityscapes_labels import make_train_ids
 from dsr_nss.datasets.preparation.completeness import require_complete
+from dsr_nss.errors import DataError
 
 
 @dataclass(frozen=True)

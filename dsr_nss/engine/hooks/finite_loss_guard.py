@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
-from dsr_nss.engine.errors import NonFiniteLossError
+from dsr_nss.errors import NonFiniteLossError
 
 
 @HOOKS.register_module()

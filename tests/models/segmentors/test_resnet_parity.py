@@ -8,7 +8,8 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from dsr_nss.checkpoints import convert_dsrnss, load_strictly
+from dsr_nss.checkpoints import load_strictly
+from dsr_nss.conversion import convert_dsrnss
 from tests.models.segmentors.networks import deeplabv2_config, load_fill, refinenet_config
 
 pytestmark = pytest.mark.parity

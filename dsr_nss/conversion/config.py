@@ -1,0 +1,188 @@
+"""The config that goes with a converted checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+
+from dsr_nss.classes import CLASSES
+from dsr_nss.errors import ConfigError
+from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
+
+PREPROCESSOR = dict(
+    type='SegDataPreProcessor',
+    mean=list(IMAGENET_MEAN),
+    std=list(IMAGENET_STD),
+    bgr_to_rgb=True,
+    pad_val=0,
+    seg_pad_val=255,
+)
+#: Classes of this package that add only training to mmseg's: for configs that mmseg alone can read.
+STOCK_TYPES = {'AdaptableEncoderDecoder': 'EncoderDecoder', 'ResNetEncoder': 'ResNet'}
+#: Networks that are no encoder of a segmentor -> the field that they belong in, and its type there.
+PART_FIELDS = {
+    'MatchingNetwork': ('aligner', 'UAWarpC'),
+    'VGG16Pyramid': ('pyramid', 'VGG16Pyramid'),
+}
+#: Fields of `AdaptableEncoderDecoder`'s `test_cfg` that mmseg does not have.
+OWN_TEST_FIELDS = ('max_windows',)
+
+
+def whole_config(
+    model: Mapping[str, Any],
+    *,
+    half_size: bool = False,
+    test_sets: Mapping[str, Any] | None = None,
+    default_test_sets: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A config with a network and its test data, for `tools/test.py` here and for mmseg's tools.
+
+    Args:
+        model: Of the segmentor, with its preprocessor.
+        half_size: Test on images of half the size, as networks that were trained so are.
+        test_sets: As in the config of a training run; None: the real night sets, where the network
+            has the classes of Cityscapes.
+        default_test_sets: Names of those that are tested when none is named.
+    """
+    stock = _is_stock(model)
+    config: dict[str, Any] = dict(
+        default_scope='mmseg',
+        # needed for the data sets alone where every part of the network is mmseg's
+        custom_imports=dict(imports=['dsr_nss'], allow_failed_imports=stock),
+        model=dict(model),
+    )
+    if test_sets is None and _classes(model) == len(CLASSES):
+        test_sets = real_test_sets(half_size)
+        default_test_sets = ['dark_zurich_val']
+    if test_sets:
+        names = list(default_test_sets) or list(test_sets)[:1]
+        config |= dict(
+            test_sets=dict(test_sets),
+            default_test_sets=names,
+            # what mmseg's tools/test.py reads
+            test_dataloader=dict(
+                batch_size=1,
+                num_workers=2,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(test_sets[names[0]], test_mode=True),
+            ),
+            test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+            test_cfg=dict(type='TestLoop'),
+        )
+    pipeline = [dict(type='LoadImageFromFile'), *_resize(0.5, half_size)]
+    config['test_pipeline'] = [*pipeline, dict(type='PackSegInputs')]  # mmseg's inference_model
+    return config
+
+
+def part_config(config: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
+    """A config with a part of a network, to take the field from: an encoder, an aligner."""
+    name, kind = PART_FIELDS.get(config['type'], ('backbone', config['type']))
+    start = dict(type='Pretrained', checkpoint=str(checkpoint))
+    return {name: {**config, 'type': kind, 'init_cfg': start}}
+
+
+def real_test_sets(half_size: bool = False) -> dict[str, Any]:
+    """The real night sets in their published folder layouts (docs/datasets.md).
+
+    Args:
+        half_size: Halve the image for the network; BDD100K's to the same 540x960.
+    """
+
+    def data_set(kind: str, root: str, split: str, scale: float = 0.5, **fields: Any) -> dict:
+        load = [dict(type='LoadImageFromFile'), *_resize(scale, half_size)]
+        hidden = split == 'test' and kind != 'NighttimeDriving'  # the labels of test servers
+        label = [] if hidden else [dict(type='LoadAnnotations')]
+        pipeline = [*load, *label, dict(type='PackSegInputs')]
+        return dict(type=kind, data_root=f'data/{root}', split=split, **fields, pipeline=pipeline)
+
+    return dict(
+        dark_zurich_val=data_set('DarkZurich', 'dark_zurich', 'val'),
+        dark_zurich_test=data_set('DarkZurich', 'dark_zurich', 'test'),
+        acdc_night_val=data_set('ACDC', 'acdc', 'val', condition='night'),
+        acdc_night_test=data_set('ACDC', 'acdc', 'test', condition='night'),
+        acdc_test=data_set('ACDC', 'acdc', 'test', condition=['fog', 'night', 'rain', 'snow']),
+        nighttime_driving=data_set('NighttimeDriving', 'nighttime_driving', 'test'),
+        bdd100k_night_val=data_set('BDD100kNight', 'bdd100k', 'val', scale=0.75),
+        cityscapes_val=data_set('Cityscapes', 'cityscapes', 'val'),
+        cityscapes_test=data_set('Cityscapes', 'cityscapes', 'test'),
+    )
+
+
+def _resize(scale: float, wanted: bool) -> list[dict]:
+    return [dict(type='Resize', scale_factor=scale)] if wanted else []
+
+
+def _classes(model: Mapping[str, Any]) -> int | None:
+    head = model['decode_head']
+    head = head[-1] if isinstance(head, (list, tuple)) else head
+    return head.get('num_classes') or head.get('head', {}).get('num_classes')
+
+
+def stock_model(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The same network without the classes that only add training; the weights stay the same."""
+    swapped = _swap(model)
+    test_cfg = swapped.get('test_cfg')
+    if swapped['type'] == 'EncoderDecoder' and isinstance(test_cfg, Mapping):
+        swapped['test_cfg'] = {k: v for k, v in test_cfg.items() if k not in OWN_TEST_FIELDS}
+    return swapped
+
+
+def _swap(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        swapped = {key: _swap(value) for key, value in node.items() if key != 'init_cfg'}
+        kind = swapped.get('type')
+        if kind == 'AdaptationPreprocessor':
+            own = {key: value for key, value in swapped.items() if key != 'type'}
+            return {**PREPROCESSOR, **own}
+        return {**swapped, 'type': STOCK_TYPES.get(kind, kind)} if kind else swapped
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(_swap, node))
+    return node
+
+
+def _is_stock(model: Mapping[str, Any]) -> bool:
+    """Whether mmseg alone can build it."""
+    types = (MODELS.get(name) for name in type_names(model))
+    return all(found is None or not found.__module__.startswith('dsr_nss') for found in types)
+
+
+def type_names(node: Any) -> list[str]:
+    """All values of `type` fields below a node."""
+    if isinstance(node, Mapping):
+        own = [node['type']] if 'type' in node else []
+        return own + [name for value in node.values() for name in type_names(value)]
+    if isinstance(node, (list, tuple)):
+        return [name for value in node for name in type_names(value)]
+    return []
+
+
+def for_loading(node: Any) -> Any:
+    """A config of a network whose weights come from a checkpoint: without `init_cfg`.
+
+    Batch norms that synchronise processes, which need a GPU, become plain ones with the same
+    entries and the same values at test time.
+    """
+    if isinstance(node, Mapping):
+        kept = {key: for_loading(value) for key, value in node.items() if key != 'init_cfg'}
+        return {**kept, 'type': 'BN'} if kept.get('type') == 'SyncBN' else kept
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(for_loading, node))
+    return node
+
+
+def check_types(node: Any, origin: str) -> None:
+    """Checks that a config from a foreign file names registered classes alone.
+
+    mmengine imports what a `type` with dots names, which could be any function.
+
+    Raises:
+        ConfigError: Another type.
+    """
+    registries = [r for own in (MODELS, DATASETS, TRANSFORMS) for r in (own, own.parent)]
+    for name in type_names(node):
+        if not isinstance(name, str) or not any(name in r.module_dict for r in registries):
+            raise ConfigError(
+                f'{origin} names the type {name!r}, which is no registered class; it was refused. '
+                'Name a config of your own with --config'
+            )

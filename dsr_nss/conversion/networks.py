@@ -1,0 +1,254 @@
+"""Which network a set of named weights belongs to, as a config that builds it.
+
+Widths and depths are read off the shapes. Where some entries are missing or have a wrong shape, the
+network that fits best is taken, so that the misfits can be listed.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.models.backbones import ResNet
+from mmseg.models.backbones.resnet import BasicBlock
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.models.backbones.mit import ARCHITECTURES, HEADS
+
+State = Mapping[str, Tensor]
+#: Windows at test time, as the authors of each kind of network test it at full resolution.
+HRDA_TEST: dict[str, Any] = dict(mode='slide', crop_size=(1080, 1080), stride=(420, 420))
+LHOYER_TEST: dict[str, Any] = dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512))
+SEGFORMER_TEST: dict[str, Any] = dict(mode='slide', crop_size=(1024, 1024), stride=(768, 768))
+WHOLE_TEST: dict[str, Any] = dict(mode='whole')
+
+
+def describe_segmentor(state: State, layout: str) -> dict[str, Any]:
+    """Config of the segmentor that has these entries, without a preprocessor.
+
+    Args:
+        state: `backbone.*` and `decode_head.*`.
+        layout: Of the file it comes from; it decides how the network was tested.
+
+    Raises:
+        CheckpointError: An encoder or a head that cannot be told from its names.
+    """
+    backbone = describe_encoder(_inside(state, 'backbone.'))
+    head = _inside(state, 'decode_head.')
+    type_ = 'AdaptableEncoderDecoder'
+    test_cfg: dict[str, Any] = dict(WHOLE_TEST)
+    decode_head: dict[str, Any]
+    if any(name.startswith(('head.', 'scale_attention.')) for name in head):
+        type_ = 'HRDAEncoderDecoder'
+        test_cfg = HRDA_TEST if layout in ('dsrnss', 'refign') else LHOYER_TEST
+        decode_head = _hrda_head(head, backbone)
+    elif any(name.startswith(('embed_layers.', 'fuse_layer.')) for name in head):
+        decode_head = _daformer_head(head, backbone)
+        test_cfg = SEGFORMER_TEST if layout == 'segformer' else WHOLE_TEST
+    elif any(name.startswith('fusion_conv.') for name in head):
+        decode_head, test_cfg = _segformer_head(head, backbone), SEGFORMER_TEST
+    elif any(name.startswith('branches.') for name in head):
+        decode_head = _deeplabv2_head(head)
+        backbone |= dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
+    elif any(name.startswith('paths.') for name in head):
+        decode_head = _refinenet_head(head)
+    else:
+        raise CheckpointError(
+            'the head of the network cannot be told from its names; name its config with --config'
+        )
+    return dict(type=type_, backbone=backbone, decode_head=decode_head, test_cfg=dict(test_cfg))
+
+
+def describe_encoder(state: State) -> dict[str, Any]:
+    """Config of the encoder that has these entries.
+
+    Raises:
+        CheckpointError: None that is known.
+    """
+    for mark, describe in (
+        ('patch_embed1.', _mit),
+        ('layers.0.', _mmseg_mit),
+        ('layer1.', _resnet),
+        ('features.', _vgg),
+    ):
+        if any(name.startswith(mark) for name in state):
+            return describe(state)
+    raise CheckpointError(
+        'the encoder of the network cannot be told from its names; name its config with --config'
+    )
+
+
+def shapes_of(config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """State dict of the network of a config; its values mean nothing and take no memory.
+
+    Raises:
+        ConfigError: The config does not build.
+    """
+    init_default_scope('mmseg')
+    config = dict(config)
+    try:
+        try:
+            with torch.device('meta'):
+                return MODELS.build(copy.deepcopy(config)).state_dict()
+        except RuntimeError:  # some constructors of mmseg read values, as of a linspace
+            return MODELS.build(copy.deepcopy(config)).state_dict()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f'the network cannot be built: {error}') from error
+
+
+# --- encoders -----------------------------------------------------------------------------------
+
+
+def _mit(state: State) -> dict[str, Any]:
+    channels = [_size(state, (f'norm{i}.weight', 0), (f'norm{i}.bias', 0)) for i in range(1, 5)]
+    return dict(type='MiT', arch=_nearest_arch(channels, [f'block{i}' for i in range(1, 5)], state))
+
+
+def _mmseg_mit(state: State) -> dict[str, Any]:
+    channels = [_size(state, (f'layers.{i}.2.weight', 0)) for i in range(4)]
+    widths, depths = ARCHITECTURES[
+        _nearest_arch(channels, [f'layers.{i}.1' for i in range(4)], state)
+    ]
+    return dict(
+        type='MixVisionTransformer',
+        embed_dims=widths[0],
+        num_layers=list(depths),
+        num_heads=list(HEADS),
+    )
+
+
+def _nearest_arch(channels: Sequence[int | None], stages: Sequence[str], state: State) -> str:
+    found = [*channels, *_depths(state, stages)]
+    return _nearest(found, {name: (*arch[0], *arch[1]) for name, arch in ARCHITECTURES.items()})
+
+
+def _resnet(state: State) -> dict[str, Any]:
+    basic = not any(name.startswith('layer1.0.conv3.') for name in state)
+    found = [basic, *_depths(state, [f'layer{i}' for i in range(1, 5)])]
+    known = {
+        depth: (block is BasicBlock, *blocks)
+        for depth, (block, blocks) in ResNet.arch_settings.items()
+    }
+    config = dict(type='ResNetEncoder', depth=_nearest(found, known))
+    return {**config, 'deep_stem': True} if any(k.startswith('stem.') for k in state) else config
+
+
+def _vgg(state: State) -> dict[str, Any]:
+    return dict(type='VGG16Pyramid')
+
+
+def _depths(state: State, stages: Sequence[str]) -> list[int]:
+    """Blocks in each stage: `<stage>.<number>.<rest>`."""
+    depths = [0] * len(stages)
+    for name in state:
+        for i, stage in enumerate(stages):
+            number = name.removeprefix(f'{stage}.').split('.')[0]
+            if name.startswith(f'{stage}.') and number.isdigit():
+                depths[i] = max(depths[i], int(number) + 1)
+    return depths
+
+
+def _nearest(found: Sequence[int | None], known: Mapping[Any, Sequence[int]]) -> Any:
+    """The variant with the most numbers in common, and of these the one that differs least."""
+
+    def misfit(key: Any) -> tuple[int, int]:
+        pairs = [(a or 0, b) for a, b in zip(found, known[key], strict=True)]
+        return sum(a != b for a, b in pairs), sum(abs(a - b) for a, b in pairs)
+
+    return min(known, key=misfit)
+
+
+# --- heads --------------------------------------------------------------------------------------
+
+
+def _daformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
+    config = dict(
+        type='DAFormerHead',
+        in_channels=_channels(backbone),
+        channels=_size(head, ('conv_seg.weight', 1), ('fuse_layer.bn.weight', 0)) or 256,
+        embed_channels=_size(head, *((f'embed_layers.{i}.proj.bias', 0) for i in range(4))) or 256,
+        num_classes=_classes(head),
+    )
+    if any(name.startswith('fuse_layer.conv.') for name in head):
+        config['fusion'] = 'conv1x1'
+    return config
+
+
+def _hrda_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
+    shared, attention = _inside(head, 'head.'), _inside(head, 'scale_attention.')
+    if not any(name.startswith('conv_seg.') for name in attention):  # a part of the file is lost
+        attention |= {k: v for k, v in shared.items() if k.startswith('conv_seg.')}
+    return dict(
+        type='HRDAHead',
+        head=_daformer_head(shared, backbone),
+        scale_attention={
+            **_daformer_head(attention, backbone),
+            'fusion': 'conv1x1',
+            'num_classes': _classes(shared),
+        },
+        truncate_boxes=True,  # as the published code, so that its figures are met
+    )
+
+
+def _segformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(
+        type='SegformerHead',
+        in_channels=_channels(backbone),
+        in_index=[0, 1, 2, 3],
+        channels=_size(head, ('conv_seg.weight', 1), ('fusion_conv.bn.weight', 0)) or 256,
+        dropout_ratio=0.1,
+        num_classes=_classes(head),
+        norm_cfg=dict(type='BN', requires_grad=True),
+        align_corners=False,
+    )
+
+
+def _deeplabv2_head(head: State) -> dict[str, Any]:
+    return dict(
+        type='DeepLabV2Head',
+        in_channels=_size(head, *((f'branches.{i}.weight', 1) for i in range(4))) or 2048,
+        num_classes=_classes(head, 'branches.0', 'branches.1'),
+    )
+
+
+def _refinenet_head(head: State) -> dict[str, Any]:
+    widths = [_size(head, (f'paths.{i}.reduce.weight', 1)) for i in range(4)]
+    if None in widths:
+        widths = [256, 512, 1024, 2048]
+    return dict(
+        type='RefineNetHead',
+        in_channels=widths,
+        channels=_size(head, ('conv_seg.weight', 1), ('paths.0.reduce.weight', 0)) or 256,
+        coarsest_channels=_size(head, ('paths.3.reduce.weight', 0)) or 512,
+        num_classes=_classes(head),
+    )
+
+
+def _channels(backbone: Mapping[str, Any]) -> list[int]:
+    if backbone['type'] == 'MiT':
+        return list(ARCHITECTURES[backbone['arch']].channels)
+    return [backbone['embed_dims'] * heads for heads in backbone['num_heads']]
+
+
+def _classes(head: State, *classifiers: str) -> int:
+    classifiers = classifiers or ('conv_seg',)
+    entries = [(f'{name}.{kind}', 0) for name in classifiers for kind in ('weight', 'bias')]
+    number = _size(head, *entries)
+    if number is None:
+        raise CheckpointError(
+            f'no classifier ({", ".join(name for name, _ in entries)}), so the number of classes '
+            'cannot be told; name the config of the network with --config'
+        )
+    return number
+
+
+def _size(state: State, *entries: tuple[str, int]) -> int | None:
+    """A dimension of the first entry that is there."""
+    return next((state[name].shape[dim] for name, dim in entries if name in state), None)
+
+
+def _inside(state: State, prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

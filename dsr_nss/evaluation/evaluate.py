@@ -1,0 +1,267 @@
+"""Evaluation of one model on several sets: scores, predictions as PNGs, one flat result."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, get_dist_info, is_main_process
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from dsr_nss.datasets.invalid_masks import read_invalid_mask
+from dsr_nss.engine.devices import default_device
+from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.evaluation.accumulator import Confusion, ScoredImage
+from dsr_nss.evaluation.detailed import DetailedMeasures
+from dsr_nss.evaluation.iou import IoUScores, flat_scores, iou_scores
+from dsr_nss.evaluation.metric import sample_confusion
+from dsr_nss.evaluation.report import write_evaluation_report
+from dsr_nss.evaluation.test_sets import (
+    CheckedDataset,
+    folder_dataset,
+    has_labels,
+    invalid_masks,
+    prediction_names,
+    select_datasets,
+)
+from dsr_nss.inference.background import Writer
+from dsr_nss.inference.load import load_model
+from dsr_nss.inference.pictures import write_prediction
+from dsr_nss.inference.predict import compile_stages, predict_set
+from dsr_nss.inference.transforms import image_transforms
+
+#: Name of the set that `--images` and `--labels` make.
+CUSTOM_SET = 'custom'
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """What the evaluation of one set gave.
+
+    Attributes:
+        images: How many images there are.
+        seconds: What predicting them took, with loading and writing.
+        scores: None for a set without labels.
+        measures: What is measured beyond the IoU, if asked for.
+        confusion: `(K, K)` int64, rows are targets.
+    """
+
+    images: int
+    seconds: float
+    scores: IoUScores | None
+    measures: DetailedMeasures | None
+    confusion: np.ndarray
+
+
+def evaluate(
+    config: Config,
+    checkpoint: str | Path,
+    *,
+    names: Sequence[str] | None = None,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    which: str = 'student',
+    out: str | Path | None = None,
+    report: str | Path | None = None,
+    tta: bool = False,
+    amp: str | None = None,
+    compiled: bool = False,
+    device: str | None = None,
+    workers: int = 2,
+    progress: bool = True,
+    finished: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Loads a model once and evaluates it on one or several sets.
+
+    Where several processes have joined (`torch.distributed`), they share the images of each set
+    and all return the result of the whole.
+
+    Args:
+        config: With the model and `test_sets`; see `read_model_config`.
+        checkpoint: See `load_model`.
+        names: Sets of `config.test_sets`; None: `config.default_test_sets`, or none when `images`
+            is given.
+        images: A folder of images that becomes the set `custom`.
+        labels: Its labels (train id PNGs with the same stems); None predicts only.
+        which: `'student'` or `'teacher'`.
+        out: Where predictions go: `<out>/<set>/labelTrainIds/<stem>.png` and
+            `<out>/<set>/color/<stem>.png`; None writes none.
+        report: Where the reports of `write_evaluation_report` go, `<report>/<set>`; None measures
+            the IoU only.
+        tta: Test-time augmentation; see `predict`.
+        amp: Precision of the network, `'bf16'`, `'fp16'` or None for float32.
+        compiled: Compile the network; see `compile_stages`.
+        device: None: the GPU if there is one.
+        workers: Processes that load images; 0 loads in this one.
+        progress: Show a bar with the time left.
+        finished: Is told, after each set, what would be returned if it were the last: so no set
+            that is done is lost if a later one has a bad file.
+
+    Returns:
+        A flat dict: `<set>/mIoU`, `<set>/mIoU_official`, `<set>/mIoU_<group>`,
+        `<set>/IoU/<class>` in percent, unrounded, None where nothing of it occurs in the labels;
+        with `report` also the keys of `DetailedMeasures.flat`; `<set>/images`,
+        `<set>/images_per_second`; `model`, `tta`, `amp`, `checkpoint`.
+
+    Raises:
+        ConfigError, CheckpointError, DataError, FileNotFoundError: What is missing or wrong.
+    """
+    if labels is not None and images is None:
+        raise ConfigError('labels were given without images: name the folder of images as well')
+    chosen: dict[str, Dataset] = {}
+    if names is not None or images is None:
+        chosen = select_datasets(config, names)
+    model = load_model(config, checkpoint, which, device or default_device())
+    if compiled:
+        compile_stages(model)
+    if images is not None:
+        transforms = image_transforms(config)
+        chosen[CUSTOM_SET] = folder_dataset(images, labels, model.dataset_meta, transforms)
+    unlabelled = [name for name, dataset in chosen.items() if not has_labels(dataset)]
+    if unlabelled and (out is None or report is not None):
+        raise ConfigError(
+            f'{", ".join(unlabelled)}: there are no labels to score with; '
+            + ('--report needs them' if report else 'say where the predictions go with --out')
+        )
+    flat: dict[str, Any] = {}
+    run = {'model': which, 'tta': tta, 'amp': amp, 'checkpoint': str(checkpoint)}
+    for name, dataset in chosen.items():
+        result = evaluate_dataset(
+            model,
+            dataset,
+            name,
+            out=None if out is None else Path(out) / name,
+            detailed=report is not None,
+            tta=tta,
+            amp=amp,
+            workers=workers,
+            progress=progress,
+        )
+        if result.scores is not None:
+            flat |= {f'{name}/{key}': value for key, value in flat_scores(result.scores).items()}
+        if result.measures is not None and report is not None:
+            flat |= {f'{name}/{key}': value for key, value in result.measures.flat().items()}
+            if is_main_process():
+                write_evaluation_report(
+                    Path(report) / name,
+                    title=name,
+                    measures=result.measures,
+                    confusion=result.confusion,
+                    palette=dataset.metainfo['palette'],
+                )
+        flat[f'{name}/images'] = result.images
+        flat[f'{name}/images_per_second'] = result.images / result.seconds
+        if finished is not None:
+            finished({**flat, **run})
+    return {**flat, **run}
+
+
+def evaluate_dataset(
+    model: nn.Module,
+    dataset: Dataset,
+    name: str,
+    *,
+    out: Path | None = None,
+    detailed: bool = False,
+    tta: bool = False,
+    amp: str | None = None,
+    workers: int = 2,
+    progress: bool = True,
+) -> SetResult:
+    """Predicts all images of an mmseg data set, scores them if it has labels, writes them if asked.
+
+    Of several processes each takes every so manieth image; the result is that of all.
+
+    Args:
+        model: Of `load_model`.
+        dataset: A built data set with a test pipeline.
+        name: What to call it.
+        out: Folder of its predictions.
+        detailed: Measure more than the IoU.
+        tta, amp, workers, progress: See `evaluate`.
+
+    Raises:
+        ConfigError: The model has another number of classes than the set.
+        DataError: An image or a label cannot be used; names the file.
+    """
+    classes = dataset.metainfo['classes']
+    check_classes(model, dataset, name)
+    labelled = has_labels(dataset)
+    files = prediction_names(dataset)
+    masks = invalid_masks(dataset) if detailed else None
+    measures = DetailedMeasures(classes, masks is not None) if detailed else None
+    confusion = Confusion(len(classes))
+    rank, processes = get_dist_info()
+    start = time.perf_counter()
+    predictions = predict_set(
+        model,
+        CheckedDataset(dataset),
+        range(rank, len(files), processes),
+        title=name,
+        tta=tta,
+        with_confidence=masks is not None,
+        amp=amp,
+        workers=workers,
+        progress=progress and rank == 0,
+    )
+    with Writer() as writer:
+        for index, prediction, sample in predictions:
+            if labelled:
+                mask = None if masks is None else masks[index]
+                image = _scored_image(files[index], prediction, sample, len(classes), mask)
+                confusion.update(image)
+                if measures is not None:
+                    measures.update(image)
+            if out is not None:
+                ids = prediction.cpu().numpy()
+                palette = dataset.metainfo['palette']
+                writer.submit(write_prediction, ids, files[index], out, palette)
+    confusion.merge(all_gather_object(confusion.state()))
+    if measures is not None:
+        measures.merge(all_gather_object(measures.state()))
+    seconds = max(all_gather_object(time.perf_counter() - start))
+    scores = None
+    if labelled:
+        try:
+            scores = iou_scores(confusion.result(), classes)
+        except ValueError as error:
+            raise DataError(f'{name}: {error}') from error
+    return SetResult(len(files), seconds, scores, measures, confusion.result())
+
+
+def check_classes(model: nn.Module, dataset: Dataset, name: str) -> None:
+    """Raises `ConfigError` where the model has another number of classes than the set."""
+    classes = dataset.metainfo['classes']
+    if len(classes) != model.num_classes:
+        raise ConfigError(
+            f'{name} has {len(classes)} classes, the model predicts {model.num_classes}'
+        )
+
+
+def _scored_image(
+    name: str, prediction: Tensor, sample: dict[str, Any], num_classes: int, mask: Path | None
+) -> ScoredImage:
+    sample['pred_sem_seg'] = {'data': prediction}
+    try:
+        confusion = sample_confusion(sample, num_classes)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
+    invalid = None if mask is None else read_invalid_mask(mask)
+    if invalid is not None and invalid.shape != label.shape:
+        sizes = ' and its label '.join('x'.join(map(str, a.shape)) for a in (invalid, label))
+        raise DataError(f'{mask} is {sizes} (height x width)')
+    return ScoredImage(
+        name=name,
+        prediction=prediction.cpu().numpy(),
+        label=label,
+        confusion=confusion.cpu().numpy(),
+        confidence=sample['confidence'].cpu().numpy() if 'confidence' in sample else None,
+        invalid=invalid,
+        image_file=sample.get('img_path', ''),
+        label_file=sample.get('seg_map_path') or '',
+    )

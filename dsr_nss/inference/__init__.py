@@ -1,0 +1,1 @@
+"""Predictions: load a network, predict images, folders and videos, adapt its statistics."""

@@ -1,0 +1,337 @@
+"""Predictions for anybody's images and videos, written as they come."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from torch import nn
+from tqdm import tqdm
+
+from dsr_nss.datasets.images import read_label
+from dsr_nss.engine.devices import default_device
+from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.files import make_folder
+from dsr_nss.inference.background import Writer, ahead
+from dsr_nss.inference.inputs import Input, find_inputs, read_upright
+from dsr_nss.inference.load import load_model
+from dsr_nss.inference.pictures import (
+    COLOUR_FOLDER,
+    LABEL_FOLDER,
+    OVERLAY_FOLDER,
+    picture_file,
+    write_picture,
+    write_prediction,
+)
+from dsr_nss.inference.predict import compile_stages, predict_batch
+from dsr_nss.inference.record import Results, describe_run
+from dsr_nss.inference.transforms import image_transforms
+from dsr_nss.inference.video import VideoFile, frame_rate, read_frames, video_length
+from dsr_nss.visualization.colours import colourise, overlay
+
+
+@dataclass
+class InferReport:
+    """What `infer` did.
+
+    Attributes:
+        images: Images whose results are there now.
+        frames: The same for frames of videos.
+        predicted: Images and frames that went through the network.
+        kept: Those whose results were there already.
+        failed: Input -> what is wrong with it.
+        others: Files in the folders that are neither image nor video, by suffix.
+    """
+
+    images: int = 0
+    frames: int = 0
+    predicted: int = 0
+    kept: int = 0
+    failed: dict[Path, str] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An image that was read.
+
+    Attributes:
+        source: Its file.
+        name: Of its results.
+        image: `(H, W, 3)` uint8 RGB.
+        item: What the network takes; None where `ids` are there.
+        ids: Of an earlier run.
+    """
+
+    source: Input
+    name: str
+    image: np.ndarray
+    item: dict[str, Any] | None = None
+    ids: np.ndarray | None = None
+
+
+def infer(
+    config: Config,
+    checkpoint: str | Path,
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    which: str = 'student',
+    overlays: bool = False,
+    tta: bool = False,
+    amp: str | None = None,
+    compiled: bool = False,
+    batch_size: int = 1,
+    overwrite: bool = False,
+    device: str | None = None,
+    workers: int = 2,
+    progress: bool = True,
+) -> InferReport:
+    """Predicts images, folders and videos.
+
+    Of an image `a/b.jpg` below a given folder it writes `labelTrainIds/a/b.png` (class ids),
+    `color/a/b.png` and, if asked, `overlay/a/b.png`; of a video `a/b.mp4` the ids of each frame as
+    `labelTrainIds/a/b/000000.png` (no codec keeps them) and the videos `color/a/b.mp4` and
+    `overlay/a/b.mp4`. Each file appears when it is complete. What is there is kept, so a run that
+    was stopped goes on: ids are the result, the rest is drawn from them.
+
+    Args:
+        config: With the model and the `test_pipeline`; see `read_model_config`.
+        checkpoint, which, device: See `load_model`.
+        inputs: Image files, video files, folders.
+        out: Where results go.
+        overlays: Also write the images with the colours over them.
+        tta, amp: See `dsr_nss.inference.predict.predict`.
+        compiled: Compile the network; see `compile_stages`.
+        batch_size: The most images of one size that go through the network together.
+        overwrite: Remove earlier results of these inputs first.
+        workers: Threads that read and, as many, that write; 0 does all in this one.
+        progress: Show a bar with the time left, if there is a terminal.
+
+    Raises:
+        ConfigError, CheckpointError, FileNotFoundError: What is missing or wrong as a whole. What
+            is wrong with a single input is in the report.
+    """
+    out = Path(out)
+    found, others = find_inputs(inputs, out)
+    make_folder(out)
+    results = Results(out, describe_run(config, checkpoint, which, tta, amp), overwrite)
+    if not overwrite:
+        results.check(found)
+    model = load_model(config, checkpoint, which, device or default_device())
+    if compiled:
+        compile_stages(model)
+    results.begin(found, overwrite)
+    total = sum(video_length(one.path) if one.is_video else 1 for one in found)
+    # without a terminal no bar: logs would fill with its lines
+    with tqdm(total=total, unit='img', disable=None if progress else True) as bar:
+        run = _Run(model, config, results, overlays, tta, amp, batch_size, workers, bar)
+        run.report.others = dict(others)
+        run.images([one for one in found if not one.is_video])
+        for one in found:
+            if one.is_video:
+                run.video(one)
+    return run.report
+
+
+class _Run:
+    """One call of `infer`; arguments as there."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: Config,
+        results: Results,
+        overlays: bool,
+        tta: bool,
+        amp: str | None,
+        batch_size: int,
+        workers: int,
+        bar: tqdm,
+    ) -> None:
+        self.model, self.results, self.overlays = model, results, overlays
+        self.out = results.out
+        self.tta, self.amp = tta, amp
+        self.batch_size, self.workers, self.bar = batch_size, workers, bar
+        self.palette = model.dataset_meta['palette']
+        self.prepare = Compose([*image_transforms(config), dict(type='PackSegInputs')])
+        self.report = InferReport()
+
+    def images(self, inputs: Sequence[Input]) -> None:
+        """All images; one that cannot be read is noted and left out."""
+        left = [one for one in inputs if not self._complete(one)]
+        self._count(len(inputs) - len(left), 'images', kept=True)
+        loaded = ahead(self._load, left, workers=self.workers, depth=self._depth)
+        with Writer(self.workers) as writer:
+            for one, ids in self._predict(self._readable(zip(left, loaded, strict=True))):
+                writer.submit(self._write_image, one, ids)
+                self._count(1, 'images', kept=one.ids is not None)
+
+    def _write_image(self, one: _Loaded, ids: np.ndarray) -> None:
+        image = one.image if self.overlays else None
+        write_prediction(ids, one.name, self.out, self.palette, image)
+        if one.ids is None:
+            self.results.add(one.source, frames=1)
+
+    def video(self, video: Input) -> None:
+        """One video; if it cannot be read it is noted."""
+        if self._complete(video):
+            self._count(self.results.frames(video) or 0, 'frames', kept=True)
+            return
+        frames = zip(count(), read_frames(video.path), strict=False)
+
+        def load_next(_: int) -> _Loaded | None:
+            number, frame = next(frames, (0, None))
+            return None if frame is None else self._item(video, f'{video.name}/{number:06d}', frame)
+
+        # one thread: a video is decoded in its order
+        workers = min(self.workers, 1)
+        loaded = ahead(load_next, count(), workers=workers, depth=self._depth)
+        try:
+            if not self.results.knows(video):
+                self.results.add(video, frames=None)
+            number = self._write_video(video, _until_none(loaded))
+            if self.results.frames(video) != number:
+                self.results.add(video, frames=number)
+        except (DataError, OSError) as error:
+            self.report.failed[video.path] = str(error)
+        finally:
+            loaded.close()
+
+    def _write_video(self, video: Input, loaded: Iterable[_Loaded]) -> int:
+        """Writes what is missing; returns the number of frames."""
+        rate, number = frame_rate(video.path), 0
+        with ExitStack() as stack:
+            files = {
+                kind: stack.enter_context(VideoFile(path, rate))
+                for kind, path in self._videos(video).items()
+                if not path.is_file()
+            }
+            writer = stack.enter_context(Writer(self.workers))
+            # one thread: frames are appended in their order
+            drawer = stack.enter_context(Writer(min(self.workers, 1)))
+
+            def draw(image: np.ndarray, ids: np.ndarray) -> None:
+                if COLOUR_FOLDER in files:
+                    files[COLOUR_FOLDER].write(colourise(ids, self.palette))
+                if OVERLAY_FOLDER in files:
+                    files[OVERLAY_FOLDER].write(overlay(image, ids, self.palette))
+
+            for one, ids in self._predict(loaded):
+                if one.ids is None:
+                    path = picture_file(self.out, LABEL_FOLDER, one.name)
+                    writer.submit(write_picture, path, ids)
+                drawer.submit(draw, one.image, ids)
+                self._count(1, 'frames', kept=one.ids is not None)
+                number += 1
+        return number
+
+    def _videos(self, video: Input) -> dict[str, Path]:
+        return {folder: self.out / folder / f'{video.name}.mp4' for folder in self._folders}
+
+    @property
+    def _folders(self) -> list[str]:
+        return [COLOUR_FOLDER, *([OVERLAY_FOLDER] if self.overlays else [])]
+
+    @property
+    def _depth(self) -> int:
+        return 2 * self.batch_size + self.workers
+
+    def _count(self, number: int, kind: str, *, kept: bool) -> None:
+        setattr(self.report, kind, getattr(self.report, kind) + number)
+        self.report.kept += number if kept else 0
+        self.bar.update(number)
+
+    def _complete(self, one: Input) -> bool:
+        """Whether all results are there."""
+        if one.is_video:
+            number = sum(1 for _ in (self.out / LABEL_FOLDER / one.name).glob('[0-9]*.png'))
+            videos = self._videos(one).values()
+            return number == self.results.frames(one) and all(path.is_file() for path in videos)
+        return all(
+            picture_file(self.out, folder, one.name).is_file()
+            for folder in (LABEL_FOLDER, *self._folders)
+        )
+
+    def _load(self, one: Input) -> _Loaded | str:
+        """An image, or why there is none: an exception would end the others, too."""
+        try:
+            return self._item(one, one.name, read_upright(one.path))
+        except (DataError, OSError) as error:
+            return str(error)
+
+    def _item(self, source: Input, name: str, image: np.ndarray) -> _Loaded:
+        size = image.shape[:2]
+        earlier = picture_file(self.out, LABEL_FOLDER, name)
+        if earlier.is_file():
+            try:
+                ids = read_label(earlier)
+            except DataError:
+                ids = None  # damaged: it is predicted again
+            if ids is not None and ids.shape == size:
+                return _Loaded(source, name, image, ids=ids)
+        data = dict(
+            img=np.ascontiguousarray(image[..., ::-1]),  # mmseg's networks are fed BGR
+            img_path=str(source.path),
+            img_shape=size,
+            ori_shape=size,
+        )
+        try:
+            return _Loaded(source, name, image, item=self.prepare(data))
+        except Exception as error:  # any transform of any library; the other inputs go on
+            raise DataError(
+                f'{source.path}: the test pipeline of the config cannot take this image of '
+                f'{size[0]}x{size[1]} ({type(error).__name__}: {error})'
+            ) from error
+
+    def _readable(self, loaded: Iterable[tuple[Input, _Loaded | str]]) -> Iterator[_Loaded]:
+        for one, result in loaded:
+            if isinstance(result, str):
+                self.report.failed[one.path] = result
+                self.bar.update(1)
+            else:
+                yield result
+
+    def _predict(self, loaded: Iterable[_Loaded]) -> Iterator[tuple[_Loaded, np.ndarray]]:
+        """Class ids of each image, in order; neighbours of one size go through together."""
+        batch: list[_Loaded] = []
+        for one in loaded:
+            if batch and (one.ids is not None or one.image.shape != batch[0].image.shape):
+                yield from self._predict_batch(batch)
+                batch = []
+            if one.ids is not None:
+                yield one, one.ids
+                continue
+            batch.append(one)
+            if len(batch) == self.batch_size:
+                yield from self._predict_batch(batch)
+                batch = []
+        if batch:
+            yield from self._predict_batch(batch)
+
+    def _predict_batch(self, batch: list[_Loaded]) -> Iterator[tuple[_Loaded, np.ndarray]]:
+        data = pseudo_collate([one.item for one in batch])
+        try:
+            results = predict_batch(self.model, data, self.tta, amp=self.amp)
+        except ConfigError:
+            raise
+        except ValueError as error:  # too small for the network
+            for one in batch:
+                self.report.failed[one.source.path] = str(error)
+                self.bar.update(1)
+            return
+        for one, (ids, _) in zip(batch, results, strict=True):
+            self.report.predicted += 1
+            yield one, ids.cpu().numpy()
+
+
+def _until_none(items: Iterable[_Loaded | None]) -> Iterator[_Loaded]:
+    for item in items:
+        if item is None:
+            return
+        yield item

@@ -1,0 +1,141 @@
+"""What a user wants to be predicted: images, folders and videos, and how the results are called."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dsr_nss.datasets.base import IMAGE_SUFFIXES, files_below
+from dsr_nss.datasets.images import open_header, read_image
+from dsr_nss.errors import ConfigError, DataError
+
+VIDEO_SUFFIXES = (
+    '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.mts',
+    '.3gp',
+)  # fmt: skip
+
+_ORIENTATION = 0x0112
+#: EXIF's orientation -> what turns the stored pixels upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image or video.
+
+    Attributes:
+        path: The file.
+        name: Of its results: path below the folder that was given, without suffix.
+        is_video: Whether it holds frames.
+    """
+
+    path: Path
+    name: str
+    is_video: bool
+
+
+def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Input], Counter[str]]:
+    """Lists the images and videos of files and, at any depth, of folders.
+
+    Args:
+        paths: Files and folders.
+        out: Where results go; what lies below it is not taken for an input.
+
+    Returns:
+        The inputs in the order of `paths`, and how many other files lie in the folders, by suffix.
+
+    Raises:
+        FileNotFoundError: A path does not exist, or a folder holds no image and no video.
+        ConfigError: Two inputs would give results of one name.
+    """
+    out = Path(out).resolve()
+    inputs: dict[tuple[Path, str], Input] = {}
+    others: Counter[str] = Counter()
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f'{path}: no such file or folder')
+        found = _in_folder(path, out, others) if path.is_dir() else [_input(path, path.parent)]
+        if not found and path.resolve().is_relative_to(out):
+            raise FileNotFoundError(
+                f'{path} lies in {out}, where results go and nothing is taken for an input; choose '
+                'another --out'
+            )
+        if not found:
+            raise FileNotFoundError(
+                f'{path} holds no image ({", ".join(IMAGE_SUFFIXES)}) and no video '
+                f'({", ".join(VIDEO_SUFFIXES)})'
+            )
+        inputs |= {(one.path.resolve(), one.name): one for one in found}
+    chosen = list(inputs.values())
+    _check_names(chosen)
+    return chosen, others
+
+
+def _in_folder(folder: Path, out: Path, others: Counter[str]) -> list[Input]:
+    found = []
+    for path in sorted(files_below(folder)):
+        inside = path.relative_to(folder)
+        if any(part.startswith('.') for part in inside.parts):
+            continue
+        if path.resolve().is_relative_to(out):
+            continue  # results of an earlier run
+        if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+            found.append(_input(path, folder))
+        else:
+            others[path.suffix.lower() or 'no suffix'] += 1
+    return found
+
+
+def _input(path: Path, root: Path) -> Input:
+    name = path.relative_to(root).with_suffix('').as_posix()
+    return Input(path, name, path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _check_names(inputs: Sequence[Input]) -> None:
+    """Two files of one name would overwrite each other; so would a video's frames and images."""
+    names: dict[tuple[str, bool], Input] = {}
+    for one in inputs:
+        if (one.name, one.is_video) in names:
+            raise _same_name(names[one.name, one.is_video], one)
+        names[one.name, one.is_video] = one
+    for one in inputs:
+        for parent in Path(one.name).parents:
+            video = names.get((parent.as_posix(), True))
+            if video is not None:
+                raise _same_name(video, one)
+
+
+def _same_name(first: Input, second: Input) -> ConfigError:
+    return ConfigError(
+        f'{first.path} and {second.path} would both write {first.name}: rename one, give a folder '
+        'above both, or predict them into two folders'
+    )
+
+
+def read_upright(path: Path) -> np.ndarray:
+    """An image as a viewer shows it: turned as its EXIF data say, otherwise as `read_image`.
+
+    Returns:
+        `(H, W, 3)` uint8 RGB.
+
+    Raises:
+        FileNotFoundError, DataError: It cannot be read; names the file.
+    """
+    pixels = read_image(path)
+    try:
+        with open_header(path) as image:
+            turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f'{path}: its header cannot be read ({error}); get it again') from None
+    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))

@@ -1,0 +1,189 @@
+"""From a config and a checkpoint to a segmentor that is ready to predict."""
+
+import copy
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from dsr_nss.checkpoints.comparison import listing
+from dsr_nss.checkpoints.reading import load_strictly
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.classes import CLASSES, PALETTE
+from dsr_nss.engine.config import apply_options, open_config, use_scope
+from dsr_nss.errors import CheckpointError, ConfigError
+
+#: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
+PREFIXES = {'student': 'student.', 'teacher': 'teacher.model.'}
+
+
+def read_model_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config of which only the model and the test sets are used.
+
+    Unlike `dsr_nss.engine.config.read_config` it takes any mmseg config, also one that cannot
+    train.
+
+    Args:
+        path: The config file.
+        options: `--cfg-options`: dotted key -> value.
+
+    Raises:
+        FileNotFoundError: The file or one of its bases is not there.
+        ConfigError: It cannot be read, or has no model.
+    """
+    config = open_config(path)
+    apply_options(config, dict(options or {}))
+    if not isinstance(config.get('model'), dict) or 'type' not in config.model:
+        raise ConfigError(f'{path} has no model')
+    return config
+
+
+def load_model(
+    config: Config | str | Path,
+    checkpoint: str | Path,
+    which: str = 'student',
+    device: str | torch.device = 'cpu',
+) -> nn.Module:
+    """The plain segmentor of a training run, or of anybody's mmseg config and checkpoint.
+
+    Args:
+        config: A config with an adaptation model (`model.student` is what is built) or with an
+            mmseg segmentor; or the path of one.
+        checkpoint: A checkpoint of the run, of its student alone, or of the segmentor. It is read
+            as data: nothing in it is executed.
+        which: `'student'` or `'teacher'`.
+        device: Where the model goes.
+
+    Returns:
+        The segmentor in eval mode. As after mmseg's `init_model`, `dataset_meta` holds the class
+        names and the palette, and `cfg` the config.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ConfigError: The config has no segmentor that can be built.
+        CheckpointError: The file is damaged, could run code, is of another model or lacks `which`.
+        ValueError: `which` is neither.
+    """
+    if which not in PREFIXES:
+        raise ValueError(f'which must be one of {sorted(PREFIXES)}, got {which!r}')
+    if not isinstance(config, Config):
+        config = read_model_config(config)
+    use_scope(config)
+    content = load_checkpoint_file(checkpoint)
+    state = network_state(content, which, checkpoint)
+    model = _build(segmentor_config(config))
+    load_strictly(model, state, checkpoint)
+    _warn_of_random(content, checkpoint)
+    if torch.device(device).type == 'cpu':
+        model = revert_sync_batchnorm(model)  # it works on GPUs only
+    model.cfg = config
+    model.dataset_meta = dataset_meta(content, int(model.num_classes))
+    return model.to(device).eval()
+
+
+def _warn_of_random(content: Mapping[str, Any], checkpoint: str | Path) -> None:
+    """A converted checkpoint may lack entries (`tools/convert_checkpoint.py --partial`)."""
+    meta = content.get('meta')
+    provenance = meta.get('provenance') if isinstance(meta, Mapping) else None
+    names = provenance.get('left_at_random') if isinstance(provenance, Mapping) else None
+    if names:
+        warnings.warn(
+            f'{checkpoint} has {len(names)} entries at random: {listing(list(map(str, names)))}',
+            stacklevel=3,
+        )
+
+
+def network_state(content: Mapping[str, Any], which: str, origin: str | Path) -> dict[str, Tensor]:
+    """Weights of the student or the teacher under the names of a plain segmentor.
+
+    Args:
+        content: What `load_checkpoint_file` returned.
+        which: `'student'` or `'teacher'`.
+        origin: What to call the checkpoint in a message.
+
+    Raises:
+        CheckpointError: It holds no such network.
+    """
+    state = content.get('state_dict', content)
+    state = {
+        name.removeprefix('module.'): value
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    if not state:
+        raise CheckpointError(f'{origin} holds no tensors by name, so it is no model checkpoint')
+    prefix = PREFIXES[which]
+    network = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    if network:
+        return network
+    if which == 'teacher':
+        raise CheckpointError(
+            f'{origin} holds no teacher ({prefix}*): it is of a method without one, or of a '
+            'student alone. Use the student'
+        )
+    return state
+
+
+def segmentor_config(config: Mapping[str, Any]) -> dict:
+    """Config of the network itself: an adaptation's student, or the model as it stands.
+
+    Raises:
+        ConfigError: It has no data preprocessor.
+    """
+    model = copy.deepcopy(dict(config['model']))  # mmseg's constructors write into their configs
+    preprocessor = model.get('data_preprocessor') or config.get('data_preprocessor')
+    if preprocessor is None:
+        raise ConfigError('the config has no data_preprocessor, neither in model nor beside it')
+    if 'student' in model:
+        return {**model['student'], 'data_preprocessor': preprocessor}
+    return {**model, 'data_preprocessor': preprocessor}
+
+
+def _build(config: dict) -> nn.Module:
+    try:
+        model = MODELS.build(config)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f'the model of the config cannot be built: {error}') from error
+    if not hasattr(model, 'num_classes'):
+        raise ConfigError(f'the model {type(model).__name__} of the config is no segmentor')
+    return model
+
+
+def dataset_meta(content: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Classes and palette: the checkpoint's, else those of Cityscapes if the number fits.
+
+    Args:
+        content: Of a checkpoint of this package, of mmseg 1.x (`meta.dataset_meta`) or of mmseg 0.x
+            (`meta.CLASSES`, `meta.PALETTE`).
+        number: Classes of the model; saved names of another number are not used.
+    """
+    saved = content.get('meta')
+    saved = saved if isinstance(saved, Mapping) else {}
+    meta = saved.get('dataset_meta')
+    if not isinstance(meta, Mapping):
+        meta = dict(classes=saved.get('CLASSES'), palette=saved.get('PALETTE'))
+    if len(meta.get('classes') or ()) == number:
+        palette = meta.get('palette') or _spread_palette(number)
+        return dict(classes=tuple(meta['classes']), palette=[list(c) for c in palette])
+    if number == len(CLASSES):
+        return dict(classes=CLASSES, palette=[list(c) for c in PALETTE])
+    return dict(classes=tuple(f'class {i}' for i in range(number)), palette=_spread_palette(number))
+
+
+def _spread_palette(number: int) -> list[list[int]]:
+    """Distinguishable colours for classes that have none: three bits a channel by the id's bits."""
+    colours = []
+    for i in range(number):
+        colour, rest = [0, 0, 0], i + 1
+        for shift in range(7, -1, -1):
+            for channel in range(3):
+                colour[channel] |= (rest >> channel & 1) << shift
+            rest >>= 3
+        colours.append(colour)
+    return colours

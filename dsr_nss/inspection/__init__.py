@@ -1,0 +1,1 @@
+"""Looking before a run: can a config run here, and what does its pipeline feed?"""

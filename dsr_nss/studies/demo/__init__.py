@@ -1,0 +1,1 @@
+"""The demo: data, two trainings, their tests and a report."""

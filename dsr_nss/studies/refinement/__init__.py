@@ -1,0 +1,1 @@
+"""What alignment is worth to the pseudo-labels."""

@@ -1,0 +1,387 @@
+"""What alignment is worth: the refined pseudo-label of each aligner against the truth."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dsr_nss.classes import CLASSES
+from dsr_nss.datasets.crops import CropBox
+from dsr_nss.datasets.dark_zurich import DarkZurich
+from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, Size
+from dsr_nss.engine.config import open_config
+from dsr_nss.engine.devices import default_device
+from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.functional.pseudo_label import pseudo_label
+from dsr_nss.functional.warp import warp
+from dsr_nss.inference.load import load_model
+from dsr_nss.inference.pictures import write_picture
+from dsr_nss.matching.evaluate import trained_pyramid
+from dsr_nss.models.initialise import initialise_quietly
+from dsr_nss.models.preprocessor import to_pixels
+from dsr_nss.models.refine import Alignment
+from dsr_nss.models.teacher import EMATeacher
+from dsr_nss.studies.refinement.figures import (
+    Column,
+    Curve,
+    View,
+    confidence_figure,
+    view_picture,
+)
+from dsr_nss.studies.refinement.scores import Tally, aligner_names, confidence_bins, flat_results
+from dsr_nss.visualization.scores import save_png
+
+#: The night prediction as it is.
+NONE = 'none'
+#: Names of the tool -> config of the aligner; `none` is there always.
+ALIGNERS: dict[str, dict[str, Any]] = {
+    'identity': dict(type='Identity'),
+    'homography': dict(type='Homography'),
+    'uawarpc': dict(type='UAWarpC'),
+    'true_flow': dict(type='TrueFlow'),
+    'true_flow_uninformed': dict(type='TrueFlow', informed=False),
+}
+#: Without weights of a matching network.
+DEFAULT_ALIGNERS = ('identity', 'homography', 'true_flow')
+WITH_WEIGHTS = ('uawarpc',)
+PICTURES = 'pairs'
+#: Names in pictures, where they differ.
+TITLES = {
+    NONE: 'no reference',
+    'true_flow': 'true flow',
+    'true_flow_uninformed': 'true flow, P 0.5',
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A night image and its day reference, or the same crop of both.
+
+    Attributes:
+        name: Frame, and number of the crop.
+        night: `(H, W, 3)` uint8 RGB.
+        day: The same.
+        label: `(H, W)` uint8 train ids of the night image, 255 = ignore.
+    """
+
+    name: str
+    night: np.ndarray
+    day: np.ndarray
+    label: np.ndarray
+
+
+def aligner_configs(
+    named: Sequence[str], data_root: str | Path, align_config: str | Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Configs of the aligners that a command line names.
+
+    Args:
+        named: `NAME` or `NAME=WEIGHTS` each, a key of `ALIGNERS`; `none` is taken and left out.
+        data_root: Of the nightscape, for the true flow.
+        align_config: Config of the matching network's training, whose `model.pyramid` the weights
+            fit; None: VGG-16, as in published weights.
+
+    Returns:
+        Name -> config, in their order.
+
+    Raises:
+        ConfigError: An unknown name, one named twice, weights for an aligner without, or none for
+            one with; or a config without `model`.
+        FileNotFoundError: No such config or weights.
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    for text in named:
+        name, _, weights = text.partition('=')
+        if name == NONE and not weights:
+            continue
+        if name not in ALIGNERS:
+            raise ConfigError(f'--aligner {text}: the names are {", ".join((NONE, *ALIGNERS))}')
+        if name in configs:
+            raise ConfigError(f'--aligner {name} is named twice')
+        if bool(weights) != (name in WITH_WEIGHTS):
+            wrong = 'has no weights' if weights else f'needs its weights: --aligner {name}=FILE'
+            raise ConfigError(f'--aligner {text}: {name} {wrong}')
+        config = dict(ALIGNERS[name])
+        if config['type'] == 'TrueFlow':
+            config['data_root'] = str(data_root)
+        if weights:
+            if not Path(weights).is_file():
+                raise FileNotFoundError(f'weight file not found: {weights}')
+            config['init_cfg'] = dict(type='Pretrained', checkpoint=weights)
+            config['pyramid'] = _pyramid(align_config)
+        configs[name] = config
+    return configs
+
+
+def _pyramid(align_config: str | Path | None) -> dict[str, Any] | None:
+    if align_config is None:
+        return None
+    model = open_config(align_config).get('model')
+    if not isinstance(model, dict) or model.get('pyramid') is None:
+        raise ConfigError(
+            f'{align_config} has no model.pyramid: it must be the config that the matching network '
+            'was trained with (configs/align)'
+        )
+    return trained_pyramid(model['pyramid'].to_dict())
+
+
+def measure_refinement(
+    config: Config,
+    checkpoint: str | Path,
+    aligners: Mapping[str, dict[str, Any]],
+    *,
+    data_root: str | Path = 'data/nightscape',
+    which: str = 'teacher',
+    whole: bool = False,
+    limit: int | None = None,
+    out: str | Path | None = None,
+    device: str | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Scores of the pseudo-label of the train pairs, without a reference and with each aligner.
+
+    The network, the normalisation and the refinement are those of the training step; its running
+    batch norm statistics are used. Images are cut as in training, but at fixed places and without
+    mirroring.
+
+    Args:
+        config: An adaptation's, with `model.refinement`; its aligner is replaced.
+        checkpoint, which: See `load_model`.
+        aligners: Of `aligner_configs`.
+        data_root: Of the nightscape.
+        whole: Whole images instead of crops of the config's `crop_size`.
+        limit: The first so many pairs.
+        out: Folder that gets a picture of each pair (or crop), or None.
+        device: None: a GPU if there is one.
+        progress: Show a bar, if there is a terminal.
+
+    Returns:
+        See `flat_results`.
+
+    Raises:
+        ConfigError: The config has no refinement or no crops, or an aligner cannot be built.
+        FileNotFoundError, DataError: No nightscape with truth below `data_root`.
+        CheckpointError: Weights do not fit.
+    """
+    settings = dict(config.model.get('refinement') or {})
+    if not settings:
+        raise ConfigError(
+            f'{config.filename} has no model.refinement: it trains without day references'
+        )
+    device = device or default_device()
+    names = pair_files(data_root)[:limit]
+    model = load_model(config, checkpoint, which, device)
+    refinements = {name: _build(settings, aligner, device) for name, aligner in aligners.items()}
+    runner = _Refiner(model, refinements)
+    tallies = {name: Tally(len(CLASSES)) for name in (NONE, *refinements)}
+    box = None if whole else _crop_size(config)
+    pairs = read_pairs(names, box, config.train_dataloader.dataset.get('target_scale'))
+    views = 0
+    for pair in tqdm(pairs, unit='view', disable=None if progress else True):
+        results = runner(pair)
+        for name, result in results.items():
+            tallies[name].add(result, results[NONE], pair.label)
+        if out is not None:
+            _write_picture(Path(out), pair, results)
+        views += 1
+    return {'pairs': len(names), 'views': views} | flat_results(tallies)
+
+
+def pair_files(data_root: str | Path) -> list[tuple[str, str, str]]:
+    """Night image, day reference and label of night of each train pair.
+
+    Raises:
+        FileNotFoundError: The images or labels are not there.
+    """
+    root = Path(data_root)
+    if not (root / 'truth').is_dir():
+        raise FileNotFoundError(
+            f'{root} has no folder truth: --data-root must be a nightscape (`python '
+            'tools/make_nightscape.py data/nightscape` makes one)'
+        )
+    dataset = DarkZurich(data_root=str(root / 'dark_zurich'), split='train')
+    files = []
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        label = root / 'truth/labels' / f'{info["key"]}_gt_labelTrainIds.png'
+        if not label.is_file():
+            raise FileNotFoundError(f'{label} does not exist; make the nightscape anew')
+        if info['reference_path'] is None:
+            raise FileNotFoundError(f'{info["img_path"]} has no day reference in the pair list')
+        files.append((info['img_path'], info['reference_path'], str(label)))
+    return files
+
+
+def read_pairs(
+    files: Sequence[tuple[str, str, str]], crop: Size | None, scale: Any = None
+) -> Iterator[Pair]:
+    """Pairs, or crops of them.
+
+    Args:
+        files: Of `pair_files`.
+        crop: (height, width), or None for whole images.
+        scale: (height, width) that images are resized to first, as `target_scale` in training.
+    """
+    read = DecodedFiles().read
+    size = None if scale is None else (int(scale[0]), int(scale[1]))
+    for night_file, day_file, label_file in files:
+        night = read(PixelFile(night_file, False, size)).array
+        day = read(PixelFile(day_file, False, size)).array
+        label = read(PixelFile(label_file, True, size)).array
+        if not night.shape[:2] == day.shape[:2] == label.shape:
+            raise DataError(f'{night_file}, its day reference and label differ in size')
+        name = Path(night_file).name.removesuffix('_rgb_anon.png')
+        if crop is None:
+            yield Pair(name, night, day, label)
+            continue
+        for i, box in enumerate(crop_grid(label.shape, crop, night_file)):
+            yield Pair(f'{name}_{i}', box.cut(night), box.cut(day), box.cut(label))
+
+
+def crop_grid(size: Size, crop: Size, path: str) -> list[CropBox]:
+    """As many crops as fit beside each other, spread evenly from border to border.
+
+    Args:
+        size: (height, width) of the image.
+        crop: (height, width) of the crops.
+        path: The image file, for the message.
+
+    Raises:
+        DataError: A crop is larger than the image.
+    """
+    if crop[0] > size[0] or crop[1] > size[1]:
+        raise DataError(
+            f'{path} is {size[0]}x{size[1]} (height x width), smaller than crop_size '
+            f'{crop[0]}x{crop[1]} of the config; use --whole'
+        )
+    tops, lefts = (_spread(*sides) for sides in zip(size, crop, strict=True))
+    return [CropBox(top, left, *crop) for top in tops for left in lefts]
+
+
+def _spread(side: int, part: int) -> list[int]:
+    number, free = side // part, side - part
+    return [free // 2] if number == 1 else [i * free // (number - 1) for i in range(number)]
+
+
+def _crop_size(config: Config) -> Size:
+    try:
+        height, width = config.train_dataloader.dataset.crop_size
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f'{config.filename} has no train_dataloader.dataset.crop_size; use --whole'
+        ) from error
+    return int(height), int(width)
+
+
+def _build(settings: dict[str, Any], aligner: dict[str, Any], device: str) -> nn.Module:
+    try:
+        module = MODELS.build({**settings, 'aligner': aligner})
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f'aligner {aligner["type"]} cannot be built: {error}') from error
+    initialise_quietly(module.aligner)
+    return module.to(device)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A pseudo-label.
+
+    Attributes:
+        label: `(H, W)` int64 class ids.
+        confidence: `(H, W)` float32, the maximal score.
+        aligned: False where no correspondence was found; None without a reference.
+        warped_day: `(H, W, 3)` uint8 RGB, white outside of the day image; None without.
+    """
+
+    label: np.ndarray
+    confidence: np.ndarray
+    aligned: bool | None = None
+    warped_day: np.ndarray | None = None
+
+
+class _Refiner:
+    """The pseudo-label of a pair, as `DSRNSS` makes it, for each refinement."""
+
+    def __init__(self, model: nn.Module, refinements: Mapping[str, nn.Module]) -> None:
+        self.teacher = EMATeacher(student=model)
+        self.mean = model.data_preprocessor.mean
+        self.std = model.data_preprocessor.std
+        self.refinements = refinements
+        #: What the aligner of the last refinement said.
+        self.alignment: Alignment | None = None
+        for module in refinements.values():
+            module.aligner.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: Any, output: Alignment) -> None:
+        self.alignment = output
+
+    @torch.no_grad()
+    def __call__(self, pair: Pair) -> dict[str, Refined]:
+        night, day = self._normalised(pair.night), self._normalised(pair.day)
+        night_pixels = to_pixels(night, self.mean, self.std)
+        day_pixels = to_pixels(day, self.mean, self.std)
+        logits_night, logits_day = self.teacher.pair(night, day)
+        has_reference = torch.ones(1, dtype=torch.bool, device=night.device)
+        results = {NONE: _refined(logits_night.softmax(dim=1))}
+        for name, refinement in self.refinements.items():
+            try:
+                scores, _ = refinement(
+                    logits_night, logits_day, night_pixels, day_pixels, has_reference
+                )
+            except ValueError as error:  # what an aligner cannot take
+                raise DataError(f'{pair.name}, aligner {name}: {error}') from error
+            assert self.alignment is not None
+            results[name] = _refined(scores, self.alignment, day_pixels)
+        return results
+
+    def _normalised(self, image: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+        return (tensor.to(self.mean.device, torch.float32) - self.mean) / self.std
+
+
+def _refined(
+    scores: Tensor, alignment: Alignment | None = None, day: Tensor | None = None
+) -> Refined:
+    label, confidence = (x[0].cpu().numpy() for x in pseudo_label(scores))
+    if alignment is None or day is None:
+        return Refined(label, confidence)
+    warped, valid = warp(day, alignment.flow)
+    shown = torch.where(valid[:, None], warped, torch.ones_like(warped))
+    picture = (shown[0] * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+    return Refined(label, confidence, bool(alignment.aligned[0]), picture.cpu().numpy())
+
+
+def _write_picture(out: Path, pair: Pair, results: Mapping[str, Refined]) -> None:
+    columns = [
+        Column(
+            title=TITLES.get(name, name) if result.aligned is not False else f'{name} (failed)',
+            label=result.label,
+            warped_day=result.warped_day,
+        )
+        for name, result in results.items()
+    ]
+    picture = view_picture(View(pair.name, pair.night, pair.day, pair.label), columns)
+    write_picture(out / PICTURES / f'{pair.name}.png', picture)
+
+
+def write_curves(results: Mapping[str, Any], out: str | Path) -> Path:
+    """Draws accuracy by confidence of a flat result; returns the file, `curves.png` in `out`."""
+    curves = {}
+    for aligner in aligner_names(results):
+        bins = confidence_bins(results, aligner)
+        keys = [f'{aligner}/confidence/{low:.2f}-{high:.2f}' for low, high in bins]
+        curves[TITLES.get(aligner, aligner)] = Curve(
+            edges=[bins[0][0], *(high for _, high in bins)],
+            accuracy=[results[f'{key}/accuracy'] for key in keys],
+            share=[results[f'{key}/share'] for key in keys],
+        )
+    path = Path(out) / 'curves.png'
+    save_png(confidence_figure(curves, 'pseudo-labels'), path)
+    return path

@@ -1,0 +1,120 @@
+"""What `tools/reproduce.py` does: choose, list, run, write."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dsr_nss.files import make_folder
+from dsr_nss.studies.tables.execute import Execution, Outcome
+from dsr_nss.studies.tables.picture import write_picture
+from dsr_nss.studies.tables.runs import ROOT, Settings, check_checkout, plan, shown
+from dsr_nss.studies.tables.state import inspect
+from dsr_nss.studies.tables.summary import Summary, summarise
+from dsr_nss.studies.tables.tables import NUMERALS, Table, choose_rows, table, tables_on
+from dsr_nss.studies.tables.writing import markdown, update_document, write_table
+
+
+def choose_tables(names: Sequence[str] | None, data: str) -> list[Table]:
+    """Tables by name; None: those of the paper's six that have rows on this data.
+
+    Raises:
+        ConfigError: A table that does not exist, or has no rows on this data.
+    """
+    if names is None:
+        names = [name for name in tables_on(data) if name in NUMERALS]
+    return [table(name, data) for name in dict.fromkeys(names)]
+
+
+def listing(tables: Sequence[Table], rows: Sequence[str] | None = None) -> Iterator[str]:
+    """`table row config` of each row that is trained, repeated rows included."""
+    for one in choose_rows(tables, rows):
+        for row in one.runnable():
+            yield f'{one.name} {row.name} {row.config}'
+
+
+def train_lines(
+    tables: Sequence[Table], rows: Sequence[str] | None, seeds: Sequence[int], settings: Settings
+) -> Iterator[str]:
+    """The command line of each training, done or not."""
+    for run in plan(choose_rows(tables, rows), seeds, settings):
+        yield shown(run.train_command())
+
+
+def reproduce(
+    tables: Sequence[Table],
+    settings: Settings,
+    *,
+    rows: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    jobs: int = 1,
+    docs: Path | None = None,
+    tools: Path = ROOT,
+) -> int:
+    """Train and test what is missing, then write every table.
+
+    Tables are written anew after each run. They show all that lies in the folder, also rows and
+    seeds that this call did not ask for.
+
+    Args:
+        tables: Of `choose_tables`.
+        settings: See `Settings`.
+        rows: Names or numbers of rows to train; None: all.
+        seeds: One run of each row for each.
+        jobs: Trainings side by side.
+        docs: A document to put the tables into; see `update_document`.
+        tools: Folder of `tools/` and `configs/`.
+
+    Returns:
+        An exit status: 0, 1 when a run failed, 130 when the user stopped it.
+
+    Raises:
+        ConfigError: Nonsense in the arguments, or no checkout.
+    """
+    check_checkout()
+    runs = plan(choose_rows(tables, rows), seeds, settings)
+    make_folder(settings.folder)
+    states = [inspect(run) for run in runs]
+    todo = [run for run, state in zip(runs, states, strict=True) if not state.finished]
+    trainings = sum(not state.trained for state in states)
+    print(
+        f'{len(runs)} runs: {len(runs) - len(todo)} done, {trainings} to train, '
+        f'{len(todo) - trainings} to test'
+    )
+
+    def after(outcome: Outcome) -> None:
+        if outcome.stopped:
+            return
+        failure = '' if outcome.error is None else f': {outcome.error}'
+        tqdm.write(f'{"FAILED" if failure else "done"}: {outcome.run.name}{failure}')
+        for one in tables:
+            if not failure and outcome.run.config in [row.config for row in one.rows]:
+                _write(one, settings)
+
+    outcomes = Execution(jobs=jobs, tools=tools).execute(todo, after) if todo else []
+    summaries = [_write(one, settings) for one in tables]
+    for summary in summaries:
+        print(f'\n{markdown(summary)}')
+    print(f'tables: {settings.folder}/')
+    if docs is not None:
+        print(f'{docs}: {", ".join(update_document(docs, summaries))}')
+    return _status(outcomes)
+
+
+def _write(one: Table, settings: Settings) -> Summary:
+    summary = summarise(one, settings)
+    write_picture(summary)
+    write_table(summary)
+    return summary
+
+
+def _status(outcomes: Sequence[Outcome]) -> int:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if failed:
+        print(f'\n{len(failed)} of {len(outcomes)} runs failed:')
+        for outcome in failed:
+            print(f'  {outcome.run.name}: {str(outcome.error).splitlines()[0]}')
+    if any(outcome.stopped for outcome in outcomes):
+        print('\nStopped. The same command goes on where it was.')
+        return 130
+    return 1 if failed else 0

@@ -1,0 +1,88 @@
+"""AdaBN: the statistics are those of the target images, everything else stays."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmseg.registry import MODELS
+
+from dsr_nss.classes import CLASSES
+from dsr_nss.errors import ConfigError
+from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm
+from dsr_nss.inference.load import load_model, read_model_config
+from tests.datasets.tiny_sets import write_image
+from tests.inference.test_load import ADAPTATION
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def config(tmp_path, rng):
+    for i in range(3):
+        write_image(tmp_path / f'night/{i}.png', rng, (64, 96))
+    (tmp_path / 'config.py').write_text(
+        ADAPTATION.replace('CLASSES', repr(CLASSES))
+        + "train_dataloader = dict(dataset=dict(target=dict(type='FolderDataset', "
+        f"images='{tmp_path}/night')))\n"
+    )
+    return read_model_config(tmp_path / 'config.py')
+
+
+@pytest.fixture
+def checkpoint(config, tmp_path):
+    torch.manual_seed(0)
+    torch.save({'state_dict': MODELS.build(config.model).state_dict()}, tmp_path / 'run.pth')
+    return tmp_path / 'run.pth'
+
+
+def test_statistics_are_the_mean_over_the_images(config, checkpoint, tmp_path):
+    before = load_model(config, checkpoint)
+    norm, seen = before.decode_head.convs[0].bn, []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].double()))
+    for path in sorted((tmp_path / 'night').iterdir()):
+        image = torch.from_numpy(cv2_bgr(path))
+        with torch.no_grad():
+            batch = before.data_preprocessor({'inputs': [image], 'data_samples': None}, False)
+            before.encode_decode(batch['inputs'])
+
+    done = adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
+    assert done == (3, 2)  # one of the convolution, one of the concatenation
+    after = load_model(config, tmp_path / 'adabn.pth')
+    mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+    variance = torch.stack([x.transpose(0, 1).flatten(1).var(1) for x in seen]).mean(0)
+    adapted = after.decode_head.convs[0].bn
+    torch.testing.assert_close(adapted.running_mean.double(), mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(adapted.running_var.double(), variance, rtol=1e-4, atol=1e-5)
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        assert torch.equal(old, new), name
+
+
+def cv2_bgr(path):
+    return cv2.imread(str(path)).transpose(2, 0, 1).copy()
+
+
+def test_images_have_the_size_of_the_training(config, checkpoint, tmp_path, monkeypatch):
+    config.train_dataloader.dataset.target_scale = (32, 48)
+    seen = []
+    kind = type(load_model(config, checkpoint))
+    plain = kind.encode_decode
+    monkeypatch.setattr(
+        kind,
+        'encode_decode',
+        lambda self, x, metas=None: seen.append(x.shape) or plain(self, x, metas),
+    )
+    adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
+    assert seen == [(1, 3, 32, 48)] * 3
+
+
+def test_what_cannot_be_adapted_is_named(config, checkpoint, tmp_path):
+    config.model.student.decode_head.norm_cfg = dict(type='GN', num_groups=1)
+    torch.save({'state_dict': MODELS.build(config.model).state_dict()}, checkpoint)
+    with pytest.raises(ConfigError, match='no batch norm'):
+        adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
+    config.pop('train_dataloader')
+    with pytest.raises(ConfigError, match='train_dataloader.dataset.target'):
+        adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')

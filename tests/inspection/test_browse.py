@@ -1,0 +1,74 @@
+"""Pictures of what the pipeline feeds."""
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from dsr_nss.errors import ConfigError
+from dsr_nss.inspection.browse import browse, class_shares
+
+
+@pytest.fixture
+def config(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ('images', 'night', 'references', 'labels'):
+        (tmp_path / folder).mkdir()
+        for i in range(2):
+            if folder == 'labels':
+                array = np.full((48, 64), 13, np.uint8)
+                array[:12] = 10
+            else:
+                array = rng.integers(0, 255, (48, 64, 3), np.uint8)
+            Image.fromarray(array).save(tmp_path / folder / f'{i}.png')
+    root = str(tmp_path)
+    source = dict(type='FolderDataset', data_root=root, images='images', labels='labels')
+    target = dict(type='FolderDataset', data_root=root, images='night', references='references')
+    pipeline = [
+        dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs'),
+    ]  # fmt: skip
+    return Config(
+        dict(
+            train_dataloader=dict(
+                dataset=dict(
+                    type='SourceTargetDataset',
+                    source=source,
+                    target=target,
+                    crop_size=(48, 64),
+                    max_class_share=1.0,
+                )
+            ),
+            test_sets=dict(val=dict(source, pipeline=pipeline)),
+        )
+    )
+
+
+def test_training_items_and_test_sets(config, tmp_path):
+    out = tmp_path / 'out'
+    training = list(browse(config, 'train', 3, out))
+    assert [path.name for path in training] == [f'train_{i:04d}.png' for i in range(3)]
+    evaluation = list(browse(config, 'val', 5, out))
+    assert [path.name for path in evaluation] == ['val_0000.png', 'val_0001.png']
+    assert (
+        np.asarray(Image.open(training[0])).shape[1]
+        > np.asarray(Image.open(evaluation[0])).shape[1]
+    )
+
+
+def test_test_images_keep_their_colours(config, tmp_path):
+    shown = np.asarray(Image.open(next(iter(browse(config, 'val', 1, tmp_path / 'out')))))
+    original = np.asarray(Image.open(tmp_path / 'images/0.png'))
+    height, width = original.shape[:2]
+    windows = np.lib.stride_tricks.sliding_window_view(shown, (height, width, 3))
+    assert (windows[:, :, 0] == original).all(axis=(2, 3, 4)).any()
+
+
+def test_class_shares_add_up(config):
+    shares = class_shares(config, 2)
+    assert shares['car'] == pytest.approx(75.0) and shares['sky'] == pytest.approx(25.0)
+    assert sum(shares.values()) == pytest.approx(100.0)
+
+
+def test_unknown_set_lists_the_known(config, tmp_path):
+    with pytest.raises(ConfigError, match='val'):
+        list(browse(config, 'nonsense', 1, tmp_path))

@@ -1,0 +1,251 @@
+"""The doctor: what it finds, what it calls a problem, and its exit code."""
+
+import runpy
+import shutil
+import sys
+from importlib import metadata
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from dsr_nss.inspection import doctor
+from dsr_nss.inspection.doctor import Report, check_data, check_environment, weight_files
+from tests.datasets.tiny_sets import (
+    make_acdc,
+    make_cityscapes,
+    make_dark_zurich,
+    random_label,
+    write_image,
+    write_label,
+)
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A config whose data are all there, in `tmp_path`."""
+    make_cityscapes(tmp_path / 'cs')
+    make_dark_zurich(tmp_path / 'dz')
+    val = dict(type='DarkZurich', data_root=str(tmp_path / 'dz'), split='val')
+    content = dict(
+        custom_imports=dict(imports=['dsr_nss'], allow_failed_imports=False),
+        model=dict(student=dict(backbone=dict(init_cfg=None))),
+        train_cfg=dict(max_iters=1),
+        optim_wrapper=dict(optimizer=dict(lr=1.0)),
+        train_dataloader=dict(
+            dataset=dict(
+                type='SourceTargetDataset',
+                source=dict(type='Cityscapes', data_root=str(tmp_path / 'cs'), split='train'),
+                target=dict(type='DarkZurich', data_root=str(tmp_path / 'dz'), split='train'),
+                crop_size=(12, 16),
+                rare_class_sampling=dict(min_pixel_share=0.05),
+            )
+        ),
+        val_dataloader=dict(dataset=val),
+        test_sets=dict(
+            dark_zurich_val=val,
+            acdc_night_val=dict(type='ACDC', data_root=str(tmp_path / 'acdc'), split='val'),
+        ),
+    )
+    return Config(content)
+
+
+def check(config, tmp_path):
+    path = tmp_path / 'config.py'
+    config.dump(str(path))
+    return check_data(path)
+
+
+def test_a_config_that_can_run(config, tmp_path):
+    report = check(config, tmp_path)
+    text = '\n'.join(report.lines)
+    assert report.problems == []
+    assert 'Cityscapes train' in text and '4 images (published: 2975)' in text
+    assert '4 images (published: 2416), 0 with a label, 4 with a day reference' in text
+    assert 'size 24x32, label ids 0, 2, 10' in text
+    assert 'rare-class sampling draws: road' in text
+    # a set that only a later test needs is missing: said, but no problem
+    assert 'note: ACDC: the data root' in text and 'acdc.vision.ee.ethz.ch' in text
+
+
+def test_all_test_sets_there(config, tmp_path):
+    make_acdc(tmp_path / 'acdc')
+    text = '\n'.join(check(config, tmp_path).lines)
+    assert 'ACDC night val' in text and 'the data root' not in text
+
+
+def test_missing_validation_set(config, tmp_path):
+    shutil.rmtree(tmp_path / 'dz/gt')
+    report = check(config, tmp_path)
+    assert len(report.problems) == 1
+    assert 'gt/val/night is missing' in report.problems[0]
+    assert 'Dark_Zurich_val_anon.zip' in report.problems[0]
+
+
+def test_missing_source(config, tmp_path):
+    config.train_dataloader.dataset.source.data_root = str(tmp_path / 'nowhere')
+    (problem,) = check(config, tmp_path).problems
+    assert 'leftImg8bit_trainvaltest.zip' in problem
+
+
+def test_missing_statistics(config, tmp_path):
+    (tmp_path / 'cs/class_statistics.json').unlink()
+    (problem,) = check(config, tmp_path).problems
+    assert 'tools/prepare_data.py cityscapes' in problem
+
+
+def test_crop_larger_than_the_images(config, tmp_path):
+    config.train_dataloader.dataset.crop_size = (64, 64)
+    (problem,) = check(config, tmp_path).problems
+    assert 'crop_size 64x64' in problem
+
+
+def test_bad_labels(config, tmp_path):
+    name = 'train/aachen/aachen_000000_000019_gtFine_labelTrainIds.png'
+    write_label(tmp_path / 'cs/gtFine' / name, np.full((24, 32), 33))
+    (problem,) = check(config, tmp_path).problems
+    assert 'the label has the ids [33]' in problem
+    write_label(tmp_path / 'cs/gtFine' / name, random_label(np.random.default_rng(0), (24, 40)))
+    (problem,) = check(config, tmp_path).problems
+    assert 'is 24x40 but its image' in problem
+
+
+def test_reference_of_another_size(config, tmp_path):
+    day = tmp_path / 'dz/rgb_anon/train/day/GOPR2/GOPR2_frame_000009_rgb_anon.png'
+    write_image(day, np.random.default_rng(0), (20, 20))
+    (problem,) = check(config, tmp_path).problems
+    assert 'GOPR2_frame_000009_rgb_anon.png is not as large as' in problem
+
+
+def test_missing_weight_file(config, tmp_path):
+    weights = tmp_path / 'mit_b5.pth'
+    config.model.student.backbone = dict(type='MiT', arch='b5')
+    config.model.student.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
+    (problem,) = check(config, tmp_path).problems
+    assert f'the weight file {weights} does not exist' in problem
+    assert 'model.student.backbone.init_cfg.checkpoint' in problem and 'SegFormer' in problem
+    weights.write_bytes(b'x')
+    assert check(config, tmp_path).problems == []
+
+
+def test_missing_matcher_file(config, tmp_path):
+    start = dict(type='Pretrained', checkpoint='matcher.pth')
+    config.model.refinement = dict(aligner=dict(type='UAWarpC', init_cfg=start))
+    (problem,) = check(config, tmp_path).problems
+    assert 'matcher.pth does not exist. It holds the weights of the matching network' in problem
+    assert 'tools/convert_checkpoint.py FILE matcher.pth' in problem and 'type=Identity' in problem
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Config of a training of dense matching; all is there but VGG-16's weights."""
+    for i in range(2):
+        write_image(tmp_path / f'images/{i}.png', np.random.default_rng(i))
+    pyramid = dict(type='VGG16Pyramid', init_cfg=dict(type='Pretrained', checkpoint='vgg16.pth'))
+    images = dict(type='FolderDataset', images=str(tmp_path / 'images'))
+    return Config(
+        dict(
+            custom_imports=dict(imports=['dsr_nss'], allow_failed_imports=False),
+            model=dict(type='WarpConsistency', crop_size=(16, 16), pyramid=pyramid),
+            train_dataloader=dict(
+                dataset=dict(type='ReferencePairs', images=images, size=(24, 24))
+            ),
+            optim_wrapper=dict(type='OptimWrapper'),
+            train_cfg=dict(max_iters=1),
+        )
+    )
+
+
+def test_image_pairs_of_dense_matching(pairs, tmp_path):
+    report = check(pairs, tmp_path)
+    (problem,) = report.problems
+    assert 'vgg16.pth does not exist' in problem and 'torchvision' in problem
+    assert '2 images, 0 with a reference; all to 24x24' in '\n'.join(report.lines)
+    (tmp_path / 'images/1.png').write_bytes(b'no image')
+    assert any('images/1.png' in problem for problem in check(pairs, tmp_path).problems)
+
+
+def test_missing_resnet_file(config, tmp_path):
+    start = dict(type='Pretrained', checkpoint='resnet18.pth')
+    config.model.student.backbone = dict(type='ResNetEncoder', depth=18, init_cfg=start)
+    (problem,) = check(config, tmp_path).problems
+    assert 'resnet18.pth does not exist. Get it from torchvision' in problem
+
+
+def test_weight_files_are_found_anywhere():
+    config = dict(
+        load_from='start.pth',
+        model=dict(
+            pretrained='torchvision://resnet50',
+            parts=[dict(init_cfg=dict(checkpoint='part.pth')), dict(init_cfg=None)],
+        ),
+    )
+    assert weight_files(config) == [
+        ('load_from', 'start.pth'),
+        ('model.pretrained', 'torchvision://resnet50'),
+        ('model.parts.0.init_cfg.checkpoint', 'part.pth'),
+    ]
+
+
+def test_unknown_config_key(config, tmp_path):
+    config.train_dataloader.dataset.crop_sise = (1, 1)
+    (problem,) = check(config, tmp_path).problems
+    assert 'crop_sise' in problem and 'crop_size' in problem
+
+
+def test_original_and_fork_together(monkeypatch):
+    def version(name):
+        if name in ('mmcv', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation'):
+            return '2.0'
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, 'version', version)
+    report = Report()
+    check_environment(report)
+    (problem,) = report.problems
+    assert 'onedl-mmcv and mmcv are installed together' in problem
+    assert 'pip uninstall -y onedl-mmcv mmcv' in problem
+
+
+def test_missing_package(monkeypatch):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, 'version', version)
+    report = Report()
+    check_environment(report)
+    assert [p.split()[0] for p in report.problems] == ['mmengine', 'mmcv', 'mmseg']
+
+
+def test_missing_weight_package(config, tmp_path, monkeypatch):
+    config.model.student.backbone = dict(type='EfficientNetLite0')
+    find = doctor.importlib.util.find_spec
+    monkeypatch.setattr(
+        doctor.importlib.util, 'find_spec', lambda name: None if name == 'timm' else find(name)
+    )
+    (problem,) = check(config, tmp_path).problems
+    assert 'EfficientNetLite0 needs the package timm' in problem
+
+
+def test_without_a_config_it_lists_the_published_sets(tmp_path):
+    make_dark_zurich(tmp_path / 'dark_zurich')
+    report = check_data(None, tmp_path)
+    text = '\n'.join(report.lines)
+    assert 'rgb_anon/train/night: 4 of 2416 - from Dark_Zurich_train_anon.zip' in text
+    assert f'Cityscapes: {tmp_path}/cityscapes is not there' in text
+    assert 'https://www.cityscapes-dataset.com/downloads/' in text
+    assert report.problems == []
+
+
+def test_command_line(config, tmp_path, repo_root, monkeypatch, capsys):
+    path = tmp_path / 'config.py'
+    config.dump(str(path))
+    tool = str(repo_root / 'tools/check_data.py')
+    monkeypatch.setattr(sys, 'argv', [tool, str(path)])
+    with pytest.raises(SystemExit) as done:
+        runpy.run_path(tool, run_name='__main__')
+    assert done.value.code == 0 and 'No problems found.' in capsys.readouterr().out
+    (tmp_path / 'cs/class_statistics.json').unlink()
+    with pytest.raises(SystemExit) as failed:
+        runpy.run_path(tool, run_name='__main__')
+    assert failed.value.code == 1 and '1 problem(s):' in capsys.readouterr().out

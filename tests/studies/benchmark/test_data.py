@@ -1,0 +1,218 @@
+"""The benchmark of the training data: what is counted, and what grows."""
+
+import importlib.util
+import json
+import math
+import sys
+from contextlib import contextmanager
+from itertools import islice
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from torch.utils.data import DataLoader, Dataset
+
+from dsr_nss.datasets import png
+from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
+from dsr_nss.datasets.stages import listen, stage
+from dsr_nss.errors import ConfigError
+from dsr_nss.studies.benchmark import data
+from dsr_nss.studies.benchmark.data import (
+    STAGES,
+    ItemTiming,
+    benchmark_items,
+    format_data,
+    report_data,
+    soak,
+)
+from dsr_nss.studies.benchmark.loader_memory import MemoryWatch, peak_memory_of, watch_memory
+from dsr_nss.studies.benchmark.timing import Timing
+from tests.datasets.tiny_sets import make_cityscapes, make_dark_zurich
+
+CPU = torch.device('cpu')
+
+
+@pytest.fixture
+def config(tmp_path):
+    make_cityscapes(tmp_path / 'cs')
+    make_dark_zurich(tmp_path / 'dz')
+    dataset = dict(
+        type='SourceTargetDataset',
+        source=dict(type='Cityscapes', data_root=str(tmp_path / 'cs'), split='train'),
+        target=dict(type='DarkZurich', data_root=str(tmp_path / 'dz'), split='train'),
+        source_scale=(12, 16),
+        crop_size=(8, 8),
+    )
+    loader = dict(
+        batch_size=2,
+        num_workers=1,
+        sampler=dict(type='StepSampler'),
+        collate_fn=dict(type='default_collate'),
+        dataset=dataset,
+    )
+    return Config(dict(train_dataloader=loader))
+
+
+def test_stages_add_up_and_are_silent_otherwise():
+    with stage('read'):
+        pass
+    with listen() as seconds:
+        for _ in range(2):
+            with stage('decode'):
+                sum(range(200_000))
+    assert list(seconds) == ['decode'] and seconds['decode'] > 0
+    before = dict(seconds)
+    with stage('decode'):
+        sum(range(1000))
+    assert seconds == before
+
+
+class Busy(Dataset):
+    """An item takes some work; notes which items were asked for."""
+
+    def __init__(self, work):
+        self.work, self.numbers = work, []
+
+    def __getitem__(self, number):
+        self.numbers.append(number)
+        with stage('decode'):
+            sum(range(self.work))
+        return {'x': torch.zeros(3), 'name': 'a'}
+
+
+def test_items_are_timed_in_turns_over_the_same_numbers():
+    slow, quick = Busy(400_000), Busy(1000)
+    timings = benchmark_items(
+        {'slow': slow, 'quick': quick}, batch_size=2, device=CPU, warmup=1, repeats=3
+    )
+    assert slow.numbers == quick.numbers == list(range(8))
+    assert len(timings['slow'].timing.samples) == 3
+    assert timings['slow'].mean > 5 * timings['quick'].mean
+    stages = timings['slow'].stages
+    assert list(stages) == ['decode', 'rest', 'collate', 'transfer']
+    parts = sum(np.array(stages[name].samples) for name in ('decode', 'rest', 'collate'))
+    np.testing.assert_allclose(parts, timings['slow'].timing.samples)
+
+
+def test_number_of_workers():
+    timing = ItemTiming(Timing((0.04,)), {}, mean=0.06)
+    assert timing.workers(batch_size=2, step_time=0.1) == math.ceil(0.12 / 0.1) == 2
+    assert timing.workers(batch_size=2, step_time=1.0) == 1
+
+
+@pytest.mark.parametrize(('repeats', 'batches'), [(1, 8), (6, 8), (12, 12)])
+@pytest.mark.parametrize('warmup', [0, 1, 2, 3])
+def test_workers_in_step_do_not_seem_faster(monkeypatch, warmup, repeats, batches):
+    """Four workers hand over four batches at once and then none for 0.2 s: 20 a second."""
+    now = 0.0
+
+    @contextmanager
+    def training_loader(config, workers):
+        def bursts():
+            nonlocal now
+            while True:
+                now += 0.2
+                yield from range(workers)
+
+        yield bursts()
+
+    monkeypatch.setattr(data, 'training_loader', training_loader)
+    monkeypatch.setattr(data, 'time', SimpleNamespace(perf_counter=lambda: now))
+    config = Config(dict(train_dataloader=dict(batch_size=2)))
+    result = data.benchmark_loader(config, workers=4, warmup=warmup, repeats=repeats)
+    assert result.batches == batches
+    assert result.items_per_s == pytest.approx(2 * 20)
+    assert result.timing.samples == pytest.approx([1 / 20] * (batches // 4))
+
+
+def test_report(config, tmp_path):
+    folder = tmp_path / 'cache'
+    write_cache(plan_cache(config.train_dataloader.dataset, folder), show_progress=False)
+    report = report_data(
+        config, CPU, cache=str(folder), workers=1, step_time=0.1, warmup=1, repeats=2
+    )
+    *decoded, cached = report['items']
+    assert cached == f'cache {folder}' and len(decoded) == 1 + png.available()
+    assert decoded[0] == 'files, PNG by OpenCV'
+    files, cached = report['items'][decoded[-1]], report['items'][cached]
+    assert set(files['stages']) == set(STAGES)
+    assert 'decode' not in cached['stages'] and 'read' in cached['stages']
+    for row in (files, cached):
+        assert row['loader']['items_per_s'] > 0 and row['loader']['workers'] == 1
+        assert row['loader']['peak_memory'][0] > 2**20
+    text = format_data(report, show_stages=True)
+    assert 'items/s' in text and '    decode ' in text and 'steps of 0.1 s need 1 worker' in text
+    assert '    decode ' not in format_data(report, show_stages=False)
+
+
+def test_growth_is_the_slope_after_the_warm_up():
+    seconds = tuple(np.linspace(0, 600, 61))
+    memory = tuple(int(2**20 * (100 + (900 if s < 100 else 3 * s / 60))) for s in seconds)
+    watch = MemoryWatch(seconds, memory)
+    assert watch.warm_up == 150
+    assert watch.growth / 2**20 == pytest.approx(3, abs=0.01)
+    assert '+3.00 MiB a minute' in str(watch) and watch.as_dict()['growth_per_minute'] > 0
+
+
+class Leaky(Dataset):
+    """Keeps 4 MiB of every item."""
+
+    def __init__(self):
+        self.kept = []
+
+    def __len__(self):
+        return 10**6
+
+    def __getitem__(self, number):
+        self.kept.append(np.ones(2**22, np.uint8))
+        return torch.zeros(1)
+
+
+def test_a_leak_in_a_worker_is_seen():
+    iterator = iter(DataLoader(Leaky(), num_workers=1))
+    watch = watch_memory(islice(iterator, 30), minutes=10, interval=0.001)
+    iterator._shutdown_workers()
+    assert watch.memory[-1] - watch.memory[0] > 60 * 2**20
+    assert watch.growth > 0
+
+
+def test_too_short_a_soak(config):
+    with pytest.raises(ConfigError, match='too short'):
+        soak(config, minutes=0.01)
+
+
+def test_memory_of_a_process_that_is_gone():
+    assert peak_memory_of([2**30]) == ()
+
+
+def test_soak_of_a_config(config, monkeypatch):
+    monkeypatch.setattr(data, 'watch_memory', lambda batches, minutes: (next(batches), minutes))
+    batch, minutes = soak(config, minutes=3, workers=1)
+    assert minutes == 3 and len(batch['night_image']) == 2
+
+
+def test_command_line(config, tmp_path, repo_root, monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location(
+        'tools_benchmark', repo_root / 'tools/benchmark.py'
+    )
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    path = tmp_path / 'config.py'
+    path.write_text(
+        f'train_dataloader = {config.train_dataloader.to_dict()!r}\n'
+        "model = dict(type='X')\ntrain_cfg = dict()\noptim_wrapper = dict()\n"
+    )
+
+    def run(*options):
+        arguments = ['benchmark.py', 'data', path, '--device', 'cpu', *options]
+        monkeypatch.setattr(sys, 'argv', [str(argument) for argument in arguments])
+        return tool.main()
+
+    assert run('--warmup', 1, '--repeats', 2, '--json', tmp_path / 'data.json') == 0
+    assert 'files, PNG by OpenCV:' in capsys.readouterr().out
+    report = json.loads((tmp_path / 'data.json').read_text())
+    assert report['items']['files, PNG by OpenCV']['repeats'] == 2
+    assert run('--cache', tmp_path / 'gone') == 2
+    assert 'prepare_data.py --cache CONFIG' in capsys.readouterr().err

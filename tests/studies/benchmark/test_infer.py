@@ -1,0 +1,120 @@
+"""The benchmark of inference: what it compares is equal, and what it reports is there."""
+
+import importlib.util
+import json
+import sys
+
+import pytest
+import torch
+
+from dsr_nss.errors import ConfigError
+from dsr_nss.inference.load import read_model_config
+from dsr_nss.models.segmentors import HRDAEncoderDecoder
+from dsr_nss.studies.benchmark.infer import (
+    EVALUATION,
+    INFERENCE,
+    MMSEG,
+    OURS,
+    STAGES,
+    format_infer,
+    report_infer,
+)
+
+SETTINGS = (
+    'model.student.test_cfg.mode=slide',
+    'model.student.test_cfg.crop_size=(64,64)',
+    'model.student.test_cfg.stride=(48,48)',
+)
+
+
+def test_command_line(repo_root, monkeypatch, tmp_path, capsys):
+    path = repo_root / 'tools/benchmark.py'
+    spec = importlib.util.spec_from_file_location('tools_benchmark', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = repo_root / 'configs/demo/dsr_hrda_nightscape.py'
+    arguments = [
+        'infer', config, '--device', 'cpu', '--warmup', 0, '--repeats', 2, '--size', '70x111',
+        '--images', 2, '--stages', '--json', tmp_path / 'a.json',
+        '--cfg-options', *(f'+{setting}' for setting in SETTINGS),
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *map(str, arguments)])
+    assert module.main() == 0
+    text = capsys.readouterr().out
+    report = json.loads((tmp_path / 'a.json').read_text())
+    assert tuple(report['stages']) == STAGES
+    for name, row in report['stages'].items():
+        assert name in text
+        assert all(timing['median_s'] > 0 and timing['repeats'] == 2 for timing in row.values())
+    compared = {name for name, row in report['stages'].items() if MMSEG in row}
+    assert compared == {'decode', 'windows', 'accumulate', 'argmax', 'metric'}
+    for name in (EVALUATION, INFERENCE):
+        row = report[name]
+        assert {OURS, MMSEG} == set(row) and row[OURS]['min_s'] <= row[OURS]['median_s']
+    # with the network
+    windows = report['stages']['windows'][OURS]['min_s']
+    assert report[INFERENCE][OURS]['median_s'] > 0.5 * windows
+    assert min(report['peak_memory'].values()) > 0
+    assert report['differing'] < 1e-3  # near-ties only
+
+
+def test_other_models_have_no_windows(repo_root):
+    config = read_model_config(repo_root / 'configs/demo/dsr_hrda_nightscape.py')
+    config.model.student.type = 'EncoderDecoder'
+    config.model.student.decode_head = config.model.student.decode_head.head
+    with pytest.raises(ConfigError, match='EncoderDecoder is none of this package'):
+        report_infer(config, torch.device('cpu'), size=(64, 64), images=1)
+
+
+def test_table():
+    timing = dict(median_s=0.1, min_s=0.05, max_s=0.2, repeats=3)
+    double = dict(median_s=0.2, min_s=0.1, max_s=0.4, repeats=3)
+    report = dict(
+        size=[4, 8],
+        images=3,
+        amp=None,
+        compiled=True,
+        stages=dict(windows={OURS: timing, MMSEG: double}, encode={OURS: timing}),
+        evaluation={OURS: timing, MMSEG: double},
+        inference={OURS: timing, MMSEG: double},
+        peak_memory={OURS: 2**20, MMSEG: 2**22},
+        differing=0.0,
+    )
+    device = dict(device='a CPU', threads=1, torch='2', commit='abc')
+    text = format_infer(report, device, stages=True)
+    assert '100.0 (50.0 to 200.0)' in text and '0.500' in text and 'encode' in text
+    assert 'float32, compiled (mmseg: float32)' in text
+    assert 'encode' not in format_infer(report, device, stages=False)
+
+
+def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
+    """Half precision and compiled parts are ours alone."""
+    config = read_model_config(
+        repo_root / 'configs/demo/dsr_hrda_nightscape.py',
+        {
+            '+model.student.test_cfg.mode': 'slide',
+            '+model.student.test_cfg.crop_size': (64, 64),
+            '+model.student.test_cfg.stride': (48, 48),
+        },
+    )
+    compiled, autocast = [], {}
+
+    def compile_stages(model):
+        compiled.append(model)
+
+    forward = HRDAEncoderDecoder._forward
+
+    def watched(self, inputs, data_samples=None):
+        autocast.setdefault(id(self), set()).add(torch.is_autocast_enabled('cpu'))
+        return forward(self, inputs, data_samples)
+
+    monkeypatch.setattr('dsr_nss.studies.benchmark.infer.compile_stages', compile_stages)
+    monkeypatch.setattr(HRDAEncoderDecoder, '_forward', watched)
+    report = report_infer(
+        config, torch.device('cpu'), size=(64, 80), images=1, amp='bf16', compiled=True,
+        warmup=0, repeats=1,
+    )  # fmt: skip
+    ours = id(compiled[0])
+    assert report['amp'] == 'bf16' and report['compiled'] and len(autocast) == 2
+    seen = {key == ours: states for key, states in autocast.items()}
+    assert seen == {True: {True}, False: {False}}

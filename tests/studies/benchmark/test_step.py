@@ -1,0 +1,144 @@
+"""The stages and the operations of a step, against steps and layers that are known."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from dsr_nss.engine.config import read_config
+from dsr_nss.errors import ConfigError
+from dsr_nss.studies.benchmark.flops import count, count_step
+from dsr_nss.studies.benchmark.stages import STAGES, StageMeter, clock, metered
+from dsr_nss.studies.benchmark.step import benchmark_step, build_step, random_items
+from tests.models.segmentors.conftest import STUDENT, build, dsr_config, make_items
+
+CPU = torch.device('cpu')
+
+
+def small(repo_root: Path, name: str, crop: int):
+    """A real config at a small crop."""
+    options = {'train_dataloader.dataset.crop_size': (crop, crop)}
+    config = read_config(repo_root / 'configs' / name)
+    if config.model.get('bank'):
+        options['model.bank.size'] = (crop, crop)
+    config.merge_from_dict(options)
+    if config.model.student.backbone.get('arch') == 'b5':
+        config.model.student.backbone.arch = 'b1'  # as wide, less deep
+    return config
+
+
+# ---- stages -----------------------------------------------------------------------------------
+
+
+def test_inner_stages_are_not_counted_in_outer_ones():
+    readings = iter([0, 1, 3, 10, 11, 20])
+    meter = StageMeter(lambda: next(readings))
+    with meter.stage('rest'):  # 0
+        with meter.stage('teacher'):  # 1
+            pass  # 3
+        with meter.stage('teacher'):  # 10
+            pass  # 11
+    assert meter.take() == {'teacher': 2 + 1, 'rest': 1 + 7 + 9}
+    assert meter.take() == {}
+
+
+def test_a_metered_step_is_the_same_step_and_leaves_no_trace():
+    results = []
+    for is_metered in (False, True):
+        model = build(dsr_config())
+        wrapper = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=1e-3))
+        torch.manual_seed(3)
+        if is_metered:
+            before = dict(model.student.__dict__)
+            meter = StageMeter(clock(CPU))
+            with metered(model, wrapper, meter):
+                model.train_step(make_items(), wrapper)
+            assert model.student.__dict__.keys() == before.keys()
+            assert tuple(meter.take()) == tuple(s for s in STAGES)
+        else:
+            model.train_step(make_items(), wrapper)
+        results.append(model.state_dict())
+    for name, value in results[0].items():
+        assert torch.equal(value, results[1][name]), name
+
+
+# ---- operations -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('groups', [1, 4, 8])
+def test_both_gradients_of_a_convolution_cost_what_it_costs(groups):
+    conv = nn.Conv2d(8, 16, 3, padding=1, groups=groups, bias=False)
+    image = torch.rand(2, 8, 5, 6, requires_grad=True)
+    forward = 2 * (2 * 5 * 6) * (16 * 8 // groups * 9)  # 2 a multiply-add
+    with count() as counter:
+        output = conv(image)
+        assert counter.get_total_flops() == forward
+        output.sum().backward()
+    assert counter.get_total_flops() == 3 * forward
+    with count() as counter:
+        conv(image.detach()).sum().backward()
+    assert counter.get_total_flops() == 2 * forward
+
+
+def test_operations_without_computing_are_those_of_a_computed_step(repo_root):
+    config = small(repo_root, 'dsr_hrda_darkzurich.py', 64)
+    config.model.student = STUDENT
+    config.model.refinement.aligner = dict(type='Identity')
+    counted = count_step(config)
+    model, wrapper = build_step(config, CPU, amp=None)
+    # a CPU's fused attention computes part of the backward pass twice, and is no `meta` kernel
+    with sdpa_kernel(SDPBackend.MATH), count() as counter:
+        meter = StageMeter(lambda: float(counter.get_total_flops()))
+        with metered(model, wrapper, meter):
+            model.train_step(random_items(config), wrapper)
+    computed = meter.take()
+    # which images are blurred is drawn anew
+    counted['mixing'] = computed['mixing']
+    assert counted == computed
+    assert counted['teacher'] > 1e8
+    assert counted['backward'] == pytest.approx(
+        2 * (counted['source pass'] + counted['mixed pass'] + counted['FPA']), rel=0.2
+    )
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'dsr_deeplabv2_darkzurich.py',
+        'dsr_refinenet_darkzurich.py',
+        'dsr_hrda_darkzurich.py',
+        'source_only_hrda_cityscapes.py',
+    ],
+)
+def test_nothing_in_a_step_waits_for_the_device(repo_root, name):
+    """On torch's `meta` device a step that reads the content of a tensor cannot go on."""
+    counted = count_step(small(repo_root, name, 128))
+    assert counted['source pass'] > 0 and counted['backward'] > counted['source pass']
+    assert counted['EMA'] == 0 if name.startswith('dsr') else 'EMA' in counted
+
+
+# ---- the whole --------------------------------------------------------------------------------
+
+
+def test_two_configs_in_turns(repo_root):
+    configs = [
+        small(repo_root, f'demo/{name}_hrda_nightscape.py', 64)
+        for name in ('source_only', 'classmix')
+    ]
+    first, second = benchmark_step(configs, CPU, warmup=0, repeats=2)
+    assert len(first.timing.samples) == len(second.timing.samples) == 2
+    assert first.crop_size == (64, 64) and first.batch_size == 2
+    assert 0 < first.peak_memory < second.peak_memory * 1.5
+    assert 'mixed pass' not in first.stages and second.stages['mixed pass'] > 0
+    assert 'teacher' not in first.stages and second.stages['teacher'] > 0
+    assert second.stages['backward'] > 0
+
+
+def test_only_adaptations_have_steps(repo_root):
+    config = small(repo_root, 'demo/source_only_hrda_nightscape.py', 64)
+    config.model = config.model.student
+    with pytest.raises(ConfigError, match='measures adaptations'):
+        build_step(config, CPU, amp=None)

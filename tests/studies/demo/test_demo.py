@@ -1,0 +1,33 @@
+"""The demo moves its configs to its own data."""
+
+import pytest
+from mmengine.config import Config
+
+from dsr_nss.engine.config import read_config
+from dsr_nss.studies.demo import demo
+
+
+def test_every_data_root_moves_and_nothing_else():
+    config = Config(
+        dict(
+            a=dict(data_root='data/nightscape/x', other='data/nightscape'),
+            b=dict(c=dict(data_root='data/nightscape')),
+            d=dict(data_root='data/nightscape_2'),
+        )
+    )
+    options = set(demo.data_root_options(config, 'data/nightscape', 'work/n'))
+    assert options == {'a.data_root=work/n/x', 'b.c.data_root=work/n'}
+
+
+@pytest.mark.parametrize('name', demo.CONFIGS)
+def test_the_options_are_accepted_and_leave_no_old_root(name, repo_root):
+    path = repo_root / demo.CONFIGS[name]
+    options = list(demo.data_root_options(read_config(path), demo.DATA_ROOT, 'elsewhere'))
+    assert any('source' in o for o in options) and any(demo.TEST_SET in o for o in options)
+    moved = read_config(path, dict(option.split('=') for option in options))
+    assert demo.DATA_ROOT not in str(moved._cfg_dict)
+
+
+def test_a_failing_step_is_named():
+    with pytest.raises(demo.DemoError, match='tools/make_nightscape.py --size nonsense'):
+        demo._call('tools/make_nightscape.py', '--size', 'nonsense')

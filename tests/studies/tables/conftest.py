@@ -1,0 +1,126 @@
+"""Stand-ins for the two command lines that train and test nothing, in a folder like a checkout."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dsr_nss.engine.launch import configure_run
+from dsr_nss.studies.tables.runs import Run
+
+TRAIN = """
+import argparse, json, os, pathlib, shutil, signal, sys, time
+parser = argparse.ArgumentParser()
+parser.add_argument('config')
+for name in ('--work-dir', '--seed', '--resume', '--amp'):
+    parser.add_argument(name)
+parser.add_argument('--cfg-options', nargs='*', default=[])
+args = parser.parse_args()
+here = pathlib.Path(__file__).parent
+behaviour = json.loads((here / 'behaviour.json').read_text())
+work_dir = pathlib.Path(args.work_dir)
+stem = pathlib.Path(args.config).stem
+with (here / 'calls.txt').open('a') as file:
+    print('train', work_dir.name, 'resume' if args.resume else 'new', file=file)
+if stem in behaviour.get('fail', ()):
+    print('a line of the log')
+    sys.exit('error: no memory left')
+made = here / 'made' / work_dir.name
+shutil.copy(made / f'{stem}.py', work_dir)
+
+
+def save(iteration):
+    shutil.copy(made / 'last.pth', work_dir / f'iter_{iteration}.pth')
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / f'iter_{iteration}.pth'))
+
+
+def stop(number, frame):
+    save(2)
+    sys.exit(128 + number)
+
+
+if stem in behaviour.get('wait', ()):
+    signal.signal(signal.SIGINT, stop)
+    (here / 'waiting').touch()
+    time.sleep(60)
+total = int((made / 'total').read_text())
+print(f'Iter {total}/{total} eta 0:00:00')
+save(total)
+"""
+
+TEST = """
+import argparse, json, pathlib, sys
+parser = argparse.ArgumentParser()
+parser.add_argument('config')
+parser.add_argument('checkpoint')
+parser.add_argument('--dataset')
+parser.add_argument('--json')
+args = parser.parse_args()
+here = pathlib.Path(__file__).parent
+behaviour = json.loads((here / 'behaviour.json').read_text())
+name = pathlib.Path(args.checkpoint).parent.name
+with (here / 'calls.txt').open('a') as file:
+    print('test', name, args.dataset, file=file)
+if args.dataset in behaviour.get('fail', ()):
+    sys.exit('error: a broken label')
+score = behaviour['scores'][name.rsplit('-', 1)[0]] + int(name[-1])
+keys = ('mIoU', 'mIoU_official', 'mIoU_large_static', 'mIoU_dynamic', 'IoU/road')
+scores = {f'{args.dataset}/{key}': score for key in keys}
+scores[f'{args.dataset}/mIoU_small'] = None
+out = pathlib.Path(args.json)
+out.parent.mkdir(parents=True, exist_ok=True)
+out.write_text(json.dumps(scores | {'checkpoint': args.checkpoint}))
+"""
+
+
+class Stubs:
+    """The folder with the stand-ins.
+
+    Attributes:
+        root: It, to be given as `tools`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.tools = root / 'tools'
+        self.tools.mkdir(parents=True)
+        (self.tools / 'train.py').write_text(TRAIN)
+        (self.tools / 'test.py').write_text(TEST)
+        self.behave()
+
+    def behave(self, **behaviour) -> None:
+        """`scores`: config stem -> mIoU of seed 0; `fail`: configs or sets; `wait`: configs."""
+        (self.tools / 'behaviour.json').write_text(json.dumps(behaviour))
+
+    def prepare(self, runs: list[Run]) -> None:
+        """Make what the trainer leaves: its whole config and a checkpoint."""
+        for run in runs:
+            config = copy.deepcopy(run.full_config())
+            configure_run(config, work_dir=str(run.folder), seed=run.seed, amp=run.settings.amp)
+            made = self.tools / 'made' / run.name
+            made.mkdir(parents=True, exist_ok=True)
+            config.dump(made / Path(run.config).name)
+            total = config.train_cfg.max_iters
+            (made / 'total').write_text(str(total))
+            environment = {'git_commit': 'c0ffee1234', 'device': 'cpu'}
+            meta = {'iter': total, 'environment': environment}
+            torch.save({'meta': meta, 'state_dict': {}}, made / 'last.pth')
+
+    def calls(self) -> list[str]:
+        """What was started since the last question, in order."""
+        path = self.tools / 'calls.txt'
+        lines = path.read_text().splitlines() if path.is_file() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture
+def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stubs:
+    """The stand-ins, started in a folder that has nightscape's folders."""
+    monkeypatch.chdir(tmp_path)
+    for name in ('cityscapes', 'dark_zurich', 'acdc', 'nighttime_driving'):
+        (tmp_path / 'data/nightscape' / name).mkdir(parents=True)
+    (tmp_path / 'data/nightscape/nightscape.json').write_text('{"seed": 0}')
+    return Stubs(tmp_path / 'checkout')

@@ -1,0 +1,181 @@
+"""Runs are trained, tested, resumed and stopped through the command lines (stand-ins here)."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from dsr_nss.studies.tables.execute import Execution, training_share
+from dsr_nss.studies.tables.runs import Run, Settings
+from dsr_nss.studies.tables.state import inspect, read_facts, read_scores
+
+SETTINGS = Settings('nightscape', Path('out'), max_iters=4)
+BANK = 'configs/ablations/nightscape/bank_hrda_nightscape.py'
+DSR = 'configs/demo/dsr_hrda_nightscape.py'
+SCORES = {'bank_hrda_nightscape': 20.0, 'dsr_hrda_nightscape': 30.0}
+
+
+@pytest.fixture
+def runs(stubs):
+    runs = [Run(c, 0, SETTINGS, ('dark_zurich_val', 'acdc_night_val')) for c in (BANK, DSR)]
+    stubs.behave(scores=SCORES)
+    stubs.prepare(runs)
+    return runs
+
+
+def execute(stubs, runs, jobs=1):
+    outcomes = Execution(jobs=jobs, tools=stubs.root).execute(runs)
+    return {outcome.run.config: outcome for outcome in outcomes}
+
+
+def test_everything_is_done_once(stubs, runs):
+    outcomes = execute(stubs, runs, jobs=2)
+    assert [(o.error, o.stopped) for o in outcomes.values()] == [(None, False)] * 2
+    assert sorted(stubs.calls()) == sorted(
+        line
+        for run in runs
+        for line in (
+            f'train {run.name} new',
+            f'test {run.name} dark_zurich_val',
+            f'test {run.name} acdc_night_val',
+        )
+    )
+    assert read_scores(runs[1], 'acdc_night_val')['mIoU'] == 30.0
+    facts = read_facts(runs[0])
+    assert (facts['iterations'], facts['seed'], facts['environment']['git_commit']) == (
+        4, 0, 'c0ffee1234',
+    )  # fmt: skip
+    assert all(inspect(run).finished for run in runs)
+    assert training_share(runs[0]) == 0.9
+    execute(stubs, runs)
+    assert stubs.calls() == []
+
+
+def test_only_what_is_missing_is_done(stubs, runs):
+    execute(stubs, runs)
+    stubs.calls()
+    runs[0].score_file('dark_zurich_val').unlink()
+    (runs[1].folder / 'iter_4.pth').rename(runs[1].folder / 'iter_2.pth')
+    (runs[1].folder / 'last_checkpoint').write_text('iter_2.pth')
+    (runs[1].folder / 'run.json').unlink()
+    execute(stubs, runs)
+    assert stubs.calls() == [
+        f'test {runs[0].name} dark_zurich_val',
+        f'train {runs[1].name} resume',
+    ]
+
+
+def test_scores_are_enough_when_the_checkpoint_was_removed(stubs, runs):
+    execute(stubs, runs)
+    stubs.calls()
+    (runs[0].folder / 'iter_4.pth').unlink()
+    assert inspect(runs[0]).finished
+    runs[0].score_file('dark_zurich_val').unlink()
+    outcomes = execute(stubs, runs)
+    assert 'has no checkpoint any more' in outcomes[BANK].error
+    assert stubs.calls() == []
+
+
+def test_a_failing_run_says_why_and_the_others_go_on(stubs, runs):
+    stubs.behave(scores=SCORES, fail=['bank_hrda_nightscape', 'acdc_night_val'])
+    outcomes = execute(stubs, runs)
+    error = outcomes[BANK].error
+    assert error.startswith(f'status 1 of: python tools/train.py {BANK} --work-dir')
+    assert error.endswith('a line of the log\nerror: no memory left')
+    assert outcomes[DSR].error.endswith('error: a broken label')
+    assert read_scores(runs[1], 'dark_zurich_val')['mIoU'] == 30.0  # the other set was tested
+
+
+def test_missing_data_are_named_before_anything_starts(stubs, runs):
+    Path('data/nightscape/acdc').rmdir()
+    outcomes = execute(stubs, runs)
+    assert outcomes[DSR].error.startswith('not found: data/nightscape/acdc/; `python tools/check')
+    assert read_scores(runs[1], 'dark_zurich_val')['mIoU'] == 30.0
+    Path('data/nightscape/cityscapes').rmdir()
+    stubs.calls()
+    other = [Run(DSR, 1, SETTINGS)]
+    assert execute(stubs, other)[DSR].error.startswith('not found: data/nightscape/cityscapes/;')
+    assert stubs.calls() == []
+
+
+def test_other_settings_in_the_same_folder_are_refused(stubs, runs):
+    execute(stubs, runs)
+    written = runs[0].folder / Path(BANK).name
+    text = written.read_text()
+    assert 'lr=0.004' in text
+    written.write_text(text.replace('lr=0.004', 'lr=0.002'))
+    state = inspect(runs[0])
+    assert 'other settings (optim_wrapper.optimizer.lr): move out' in state.problem
+    assert not state.finished
+    assert state.problem in execute(stubs, runs)[BANK].error
+
+
+def test_data_that_were_made_anew_are_noticed(stubs, runs):
+    execute(stubs, runs)
+    Path('data/nightscape/nightscape.json').write_text('{"seed": 1}')
+    assert 'the data have been made anew' in inspect(runs[0]).problem
+
+
+def test_two_processes_do_not_train_in_one_folder(stubs, runs):
+    from dsr_nss.studies.tables.execute import _locked
+
+    with _locked(runs[0]):
+        outcomes = execute(stubs, runs)
+    assert outcomes[BANK].error == f'another process works in {runs[0].folder}'
+    assert outcomes[DSR].error is None
+
+
+def test_ctrl_c_lets_trainings_save_and_the_next_call_goes_on(stubs, runs):
+    stubs.behave(scores=SCORES, wait=['bank_hrda_nightscape'])
+
+    def interrupt():
+        deadline = time.monotonic() + 60
+        while not ended.is_set() and time.monotonic() < deadline:
+            if (stubs.tools / 'waiting').exists():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+            time.sleep(0.05)
+
+    ended = threading.Event()
+    thread = threading.Thread(target=interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    thread.start()
+    try:
+        outcomes = execute(stubs, runs)
+    finally:
+        ended.set()
+        thread.join()
+    assert all(outcome.stopped for outcome in outcomes.values())
+    assert signal.getsignal(signal.SIGINT) is before
+    assert inspect(runs[0]).done == 2 and inspect(runs[1]).done == 0
+    assert stubs.calls() == [f'train {runs[0].name} new']
+    stubs.behave(scores=SCORES)
+    outcomes = execute(stubs, runs)
+    assert [(o.error, o.stopped) for o in outcomes.values()] == [(None, False)] * 2
+    assert stubs.calls()[0] == f'train {runs[0].name} resume'
+
+
+def test_threads_and_gpus_are_shared_out(stubs, runs, monkeypatch):
+    (stubs.tools / 'train.py').write_text(
+        'import json, os, pathlib, sys\n'
+        "names = ('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES')\n"
+        "folder = sys.argv[sys.argv.index('--work-dir') + 1]\n"
+        "pathlib.Path(folder, 'env.json').write_text(json.dumps({n: os.environ[n] for n in names}))"
+    )
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '2,5')
+    monkeypatch.setattr('dsr_nss.studies.tables.execute.usable_cores', lambda: 8)
+    outcomes = execute(stubs, runs, jobs=2)
+    assert all('ends with' in outcome.error for outcome in outcomes.values())
+    seen = [json.loads((run.folder / 'env.json').read_text()) for run in runs]
+    assert {s['OMP_NUM_THREADS'] for s in seen} == {'4'}
+    assert {s['CUDA_VISIBLE_DEVICES'] for s in seen} <= {'2', '5'}
+
+
+def test_no_jobs():
+    with pytest.raises(ValueError, match='jobs must be >= 1, got 0'):
+        Execution(jobs=0)

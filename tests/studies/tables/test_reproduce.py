@@ -1,0 +1,138 @@
+"""From the command line to the tables, with stand-ins for the two tools that do the work."""
+
+import importlib.util
+import json
+import sys
+
+import pytest
+
+from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
+from dsr_nss.studies.tables.runs import Settings, plan
+from dsr_nss.studies.tables.tables import choose_rows
+
+ROWS = ['classmix_hrda', 'refinement_hrda', 'dsr_hrda']
+
+
+def test_the_list_has_every_row_of_the_papers_tables():
+    lines = [line.split() for line in listing(choose_tables(None, 'real'))]
+    assert all(len(line) == 3 and line[2].startswith('configs/') for line in lines)
+    assert {line[0] for line in lines} == set('123456')
+    shared = [line for line in lines if line[2] == 'configs/dsr_hrda_darkzurich.py']
+    assert [line[0] for line in shared] == list('123456')
+    assert list(listing(choose_tables(['choices'], 'nightscape'), ['fpa_literal_hrda'])) == [
+        'choices fpa_literal_hrda configs/ablations/nightscape/fpa_literal_hrda_nightscape.py'
+    ]
+
+
+def test_one_training_line_a_run(tmp_path):
+    settings = Settings('real', tmp_path)
+    lines = list(train_lines(choose_tables(None, 'real'), None, (0, 1), settings))
+    configs = {line.split()[2] for line in listing(choose_tables(None, 'real'))}
+    assert len(lines) == len(set(lines)) == 2 * len(configs)
+    assert all(line.startswith('python tools/train.py configs/') for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def prepared(stubs, tmp_path):
+    """Two tables, settings, and stand-ins that score 10, 12 and 15 with seed 0, one more each."""
+    tables = choose_tables(['3', '4'], 'nightscape')
+    settings = Settings('nightscape', tmp_path / 'out', max_iters=4)
+    stems = [f'{row}_nightscape' for row in ROWS]
+    scores = dict(zip(stems, (10.0, 12.0, 15.0), strict=True))
+    stubs.behave(scores=scores)
+    stubs.prepare(plan(choose_rows(tables, ROWS), (0, 1), settings))
+    return stubs, tables, settings, scores
+
+
+def run(stubs, tables, settings, **kwargs):
+    return reproduce(tables, settings, rows=ROWS, seeds=(0, 1), tools=stubs.root, **kwargs)
+
+
+def test_from_nothing_to_tables_and_again_without_a_change(prepared, capsys):
+    stubs, tables, settings, _ = prepared
+    assert run(stubs, tables, settings, jobs=2) == 0
+    assert sum(line.startswith('train') for line in stubs.calls()) == 6  # 3 rows, 2 seeds
+    content = json.loads((settings.folder / 'table3.json').read_text())
+    rows = {r['row']: r['sets']['dark_zurich_val'] for r in content['rows']}
+    assert rows['refinement_hrda']['mIoU'] == {'mean': 12.5, 'error': 0.5, 'count': 2}
+    assert rows['refinement_hrda']['difference'] == {'mean': 2.0, 'error': 0.0, 'count': 2}
+    assert rows['bank_hrda']['mIoU'] is None
+    assert rows['dsr_hrda']['difference'] is None  # the row above has no run
+    assert content['commits'] == ['c0ffee1234'] and content['iterations'] == [4]
+    assert '| + FPA full | 15.5 ± 0.5 | - | 15.5 |' in capsys.readouterr().out
+
+    files = sorted(p for p in settings.folder.glob('*') if p.is_file())
+    assert [f.name for f in files] == [
+        f'table{n}.{kind}' for n in (3, 4) for kind in ('csv', 'json', 'md', 'png', 'tex')
+    ]
+    before = [(f.stat().st_mtime_ns, f.read_bytes()) for f in files]
+    assert run(stubs, tables, settings) == 0
+    assert stubs.calls() == []
+    assert [(f.stat().st_mtime_ns, f.read_bytes()) for f in files] == before
+
+
+def test_seeds_of_earlier_calls_stay_in_the_table(prepared):
+    stubs, tables, settings, _ = prepared
+    run(stubs, tables, settings)
+    assert reproduce(tables[:1], settings, rows=['1'], seeds=(0,), tools=stubs.root) == 0
+    content = json.loads((settings.folder / 'table3.json').read_text())
+    assert content['seeds'] == [0, 1]
+
+
+def test_a_failure_is_reported_and_the_exit_status_says_so(prepared, capsys):
+    stubs, tables, settings, scores = prepared
+    stubs.behave(scores=scores, fail=['refinement_hrda_nightscape'])
+    assert run(stubs, tables, settings) == 1
+    out = capsys.readouterr().out
+    assert 'FAILED: refinement_hrda_nightscape-seed0: status 1 of: python tools/train.py' in out
+    assert 'error: no memory left' in out and '2 of 6 runs failed' in out
+    content = json.loads((settings.folder / 'table3.json').read_text())
+    measured = [r['row'] for r in content['rows'] if r['sets']['dark_zurich_val']['mIoU']]
+    assert measured == ['classmix_hrda', 'dsr_hrda']
+
+
+def test_the_document_is_filled(prepared, tmp_path):
+    stubs, tables, settings, _ = prepared
+    document = tmp_path / 'results.md'
+    place = 'table3 nightscape 4iters'
+    document.write_text(f'<!-- {place} begin -->\n<!-- {place} end -->\n')
+    assert run(stubs, tables, settings, docs=document) == 0
+    assert (settings.folder / 'table3.md').read_text() in document.read_text()
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    """The module `tools/reproduce.py`."""
+    spec = importlib.util.spec_from_file_location('reproduce', repo_root / 'tools/reproduce.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'status', 'expected'),
+    [
+        (['--list', '--table', '4'], 0, '4 dsr_hrda configs/dsr_hrda_darkzurich.py'),
+        (
+            ['--dry-run', '--table', '3', '--rows', '1', '--seeds', '5'],
+            0,
+            'python tools/train.py configs/ablations/classmix_hrda_darkzurich.py --work-dir '
+            'work_dirs/reproduce/runs/classmix_hrda_darkzurich-seed5 --seed 5\n',
+        ),
+        (['--data', 'camvid', '--table', '5'], 2, 'error: table 5 has no rows on camvid'),
+        (['--table', '3', '--rows', 'dsr'], 2, 'error: there is no row dsr; the rows are class'),
+        (['--dry-run', '--max-iters', '1'], 2, 'error: --max-iters must be >= 2, got 1'),
+        (['--jobs', '0'], 2, '--jobs must be >= 1, got 0'),
+    ],
+)
+def test_command_line(tool, monkeypatch, tmp_path, capsys, arguments, status, expected):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['tools/reproduce.py', *arguments])
+    try:
+        assert tool.main() == status
+    except SystemExit as error:  # of argparse
+        assert error.code == status
+    out, err = capsys.readouterr()
+    assert expected in out + err
+    assert not list(tmp_path.iterdir())

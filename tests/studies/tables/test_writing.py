@@ -1,0 +1,196 @@
+"""The four formats of a small table that was computed by hand."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib.collections import PathCollection
+
+from dsr_nss.errors import ConfigError
+from dsr_nss.studies.tables import writing
+from dsr_nss.studies.tables.picture import SEEDS_BELOW, table_figure
+from dsr_nss.studies.tables.runs import Settings
+from dsr_nss.studies.tables.summary import Cell, Statistic, Summary, summarise
+from dsr_nss.studies.tables.tables import Column, Row, Table, table
+
+
+def scores(value, **others):
+    return {'mIoU': value, 'mIoU_official': value - 1, 'mIoU_small': None} | others
+
+
+@pytest.fixture
+def summary(tmp_path) -> Summary:
+    """Two trained rows with two seeds, a third with one, and another work's row between them."""
+    one = Table(
+        name='3',
+        data='real',
+        title='components & parts',
+        columns=(Column('dark_zurich_val', paper_set='Dark Zurich test'),),
+        rows=(
+            Row('classmix', 'hrda', 'baseline', 'baseline HRDA', config='a.py'),
+            Row('', '', 'GCMA_1', 'GCMA', group='others'),
+            Row('bank', 'hrda', '+ bank', config='b.py'),
+            Row('dsr', 'hrda', '100 % {all}', config='c.py'),
+        ),
+        notes=('Read this.',),
+    )
+    first = {0: scores(10.0), 1: scores(20.0)}
+    second = {0: scores(13.0), 1: scores(24.0)}
+    cells = [
+        [Cell(first, None, 55.9, {})],
+        [Cell({}, None, 42.0, {})],
+        [Cell(second, Statistic(3.5, 0.5, 2), None, {})],
+        [Cell({1: scores(23.25)}, Statistic(-0.75, None, 1), None, {})],
+    ]
+    return Summary(
+        table=one,
+        settings=Settings('real', tmp_path),
+        cells=cells,
+        seeds=[0, 1],
+        commits=['c0ffee1234+changes'],
+        machines=['2 cores of X'],
+        iterations=[40000],
+    )
+
+
+def test_markdown(summary):
+    assert writing.markdown(summary) == '\n'.join([
+        '### Table III on the real sets: components & parts',
+        '',
+        '|  | mIoU, dark_zurich_val | difference | paper, Dark Zurich test | official '
+        '| large static | dynamic | small |',
+        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+        '| baseline | 15.0 ± 5.0 | - | 55.9 | 14.0 | - | - | - |',
+        '| GCMA_1 | - | - | 42.0 | - | - | - | - |',
+        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.5 | - | - | - |',
+        '| 100 % {all} | 23.2 | -0.8 | - | 22.2 | - | - | - |',
+        '',
+        'Percent, seeds 0, 1; some rows have fewer, 40,000 iterations; student, last checkpoint. '
+        'Mean ± standard error; differences from the row above are paired by seed, bold beyond two '
+        'standard errors. Trained on 2 cores of X; commit c0ffee1 with changes.',
+        '',
+        '- Read this.',
+        '',
+        '    python tools/reproduce.py --table 3 --data real --seeds 0 1',
+        '',
+    ])  # fmt: skip
+
+
+def test_latex_escapes_and_sets_numbers_as_such(summary):
+    text = writing.latex(summary)
+    assert '\\caption{Table III on the real sets: components \\& parts}' in text
+    assert 'GCMA\\_1 & - & - & $42.0$' in text
+    assert '+ bank & $18.5 \\pm 5.5$ & $\\mathbf{+3.5 \\pm 0.5}$ & - & $17.5$' in text
+    assert '100 \\% \\{all\\} & $23.2$ & $-0.8$' in text
+    assert text.count('{') == text.count('}') and text.count('\\midrule') == 3
+    body = [line for line in text.splitlines() if line.endswith('\\\\')]
+    assert {line.count(' & ') for line in body} == {7}
+    assert '\\begin{tabular}{lrrrrrrr}' in text
+
+
+def test_csv_has_unrounded_numbers_and_every_seed(summary):
+    lines = list(csv.DictReader(io.StringIO(writing.csv_text(summary))))
+    assert [line['row'] for line in lines] == ['classmix_hrda', '', 'bank_hrda', 'dsr_hrda']
+    third = lines[2]
+    assert third['dark_zurich_val mIoU'] == '18.5'
+    assert third['dark_zurich_val difference'] == '3.5'
+    assert third['dark_zurich_val mIoU seed 1'] == '24.0'
+    assert third['paper Dark Zurich test'] == '' and lines[0]['paper Dark Zurich test'] == '55.9'
+    assert lines[3]['dark_zurich_val mIoU seed 0'] == ''
+    assert lines[3]['dark_zurich_val standard error'] == ''
+
+
+def test_json_holds_everything(summary):
+    content = json.loads(json.dumps(writing.content(summary)))
+    assert content['seeds'] == [0, 1] and content['commits'] == ['c0ffee1234+changes']
+    rows = {row['row']: row['sets']['dark_zurich_val'] for row in content['rows']}
+    assert rows['bank_hrda']['difference'] == {'mean': 3.5, 'error': 0.5, 'count': 2}
+    assert rows['bank_hrda']['seeds']['1']['mIoU_official'] == 23.0
+    assert rows['classmix_hrda']['paper'] == {'set': 'Dark Zurich test', 'mIoU': 55.9}
+    assert 'paper' not in rows['bank_hrda']
+
+
+def test_files_are_written_once(summary):
+    path = writing.write_table(summary)
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ['table3.csv', 'table3.json', 'table3.md', 'table3.tex']
+    before = [file.stat().st_mtime_ns for file in files]
+    writing.write_table(summary)
+    assert [file.stat().st_mtime_ns for file in files] == before
+
+
+def test_nothing_measured_on_the_real_data_prints_the_papers_numbers(tmp_path):
+    text = writing.markdown(summarise(table('1', 'real'), Settings('real', tmp_path)))
+    assert 'Nothing measured yet.' in text
+    assert '| GCMA | - | - | 42.0 |' in text
+    assert '| DSR-NSS-HRDA | - | - | 65.2 |' in text
+    paper_classes = text.split('as the paper prints it (Dark Zurich test):')[1]
+    assert '| DSR-NSS-HRDA | 95.2 | 75.1 | 85.0 | 52.0 | 36.2 | 60.9 | 56.9 | 63.5 |' in (
+        paper_classes
+    )
+
+
+def test_table_six_warns(tmp_path):
+    text = writing.markdown(summarise(table('6', 'real'), Settings('real', tmp_path)))
+    assert (
+        'GTA-to-Cityscapes' in text
+        and '| HRDA, own self-training (ClassMix) | - | - | 73.8 |' in text
+    )
+
+
+def test_small_sets_never_show_the_papers_numbers(tmp_path):
+    for name in ('1', '2', '3', '6'):
+        summary = summarise(table(name, 'nightscape'), Settings('nightscape', tmp_path))
+        text = writing.markdown(summary) + writing.latex(summary) + writing.csv_text(summary)
+        assert 'paper' not in text.replace('as the paper', '')
+        assert 'paper' not in json.dumps(writing.content(summary)['rows'][0]['sets'])
+
+
+def test_a_document_gets_its_tables_and_keeps_the_rest(summary, tmp_path):
+    document = tmp_path / 'results.md'
+    document.write_text(
+        'before\n<!-- table3 real begin -->\nold\n<!-- table3 real end -->\nafter\n'
+        '<!-- table4 real begin -->\nother\n<!-- table4 real end -->\n'
+    )
+    for _ in range(2):
+        assert writing.update_document(document, [summary]) == ['table3 real']
+        assert document.read_text() == (
+            f'before\n<!-- table3 real begin -->\n\n{writing.markdown(summary)}\n'
+            '<!-- table3 real end -->\nafter\n'
+            '<!-- table4 real begin -->\nother\n<!-- table4 real end -->\n'
+        )
+
+
+def test_a_document_without_a_place_is_an_error(summary, tmp_path):
+    document = tmp_path / 'results.md'
+    with pytest.raises(ConfigError, match='document not found'):
+        writing.update_document(document, [summary])
+    document.write_text('nothing')
+    with pytest.raises(ConfigError, match='no place for these tables; .*<!-- table3 real begin'):
+        writing.update_document(document, [summary])
+
+
+def test_places_of_other_settings_have_other_names(summary):
+    from dataclasses import replace
+
+    other = replace(summary, settings=Settings('nightscape', Path('x'), 100, 'bf16'))
+    assert writing.marker(other) == 'table3 nightscape 100iters-bf16'
+
+
+def test_the_picture_has_a_mark_for_each_number(summary):
+    axes = table_figure(summary).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        'baseline', 'GCMA_1', '+ bank', '100 % {all}',
+    ]  # fmt: skip
+    dots = [c for c in axes.collections if isinstance(c, PathCollection)]
+    points = [tuple(p) for c in dots for p in c.get_offsets().tolist()]
+    below = SEEDS_BELOW
+    assert set(points) == {
+        (10, below), (20, below), (13, 2 + below), (24, 2 + below), (23.25, 3 + below),
+        (55.9, 0), (42, 1),
+    }  # fmt: skip
+    assert [bar.lines[0].get_xydata().tolist()[0] for bar in axes.containers] == [
+        [15.0, 0], [18.5, 2], [23.25, 3],
+    ]  # fmt: skip
