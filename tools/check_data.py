@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.inspection.doctor import check_data
 
 

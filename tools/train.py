@@ -15,6 +15,7 @@ import torch
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
+import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import EXPLAINED, configure_run, explain, train
 
