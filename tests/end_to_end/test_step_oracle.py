@@ -1,0 +1,383 @@
+"""The real training step against a step that is written again from the paper, in float64.
+
+`tests/reference/step.py` is that second step. Both start from the same weights and get the same
+batches, random numbers and matches; afterwards all logged numbers, all weights of student and
+teacher and the bank must be the same. The inputs are made so that every part has something to do,
+which the test asserts too, or a step that leaves a part out would pass.
+"""
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
+from dsr_nss.models.refine.aligners import Alignment
+from tests.reference.memory_bank import MemoryBank
+from tests.reference.step import Draws, Match, Method, Oracle
+
+SIZE = (64, 96)
+BATCH = 3
+#: Neither the number nor the order of Cityscapes, so that an id written into the code is noticed.
+NAMES = (
+    'sky', 'person', 'road', 'bus', 'pole', 'building', 'bicycle', 'car', 'vegetation', 'train',
+)  # fmt: skip
+STATIC = ('sky', 'road', 'building', 'vegetation')
+LONG_TAIL = ('bus', 'bicycle', 'train')
+ALWAYS = ('person', 'pole', 'car', 'bicycle', 'train')
+THINGS = ('person', 'car', 'train')
+# Exact in float32 as well, which the preprocessor keeps them in until the model becomes float64.
+MEAN, STD = (120.5, 110.25, 100.75), (60.5, 57.25, 56.125)
+
+#: The paper's choices, and those of the authors' code.
+CHOICES = {
+    'paper': dict(),
+    'authors': dict(
+        reweight='literal', absent='zero', prototype_scope='image', night_gradient=False
+    ),
+}
+
+
+def ids(names) -> tuple[int, ...]:
+    return tuple(NAMES.index(name) for name in names)
+
+
+# --- the parts that are not under test --------------------------------------------------------
+
+
+@MODELS.register_module()
+class OracleEncoder(BaseModule):
+    """Four maps at strides 4 to 32 by four convolutions: quick, smooth enough, with batch norms.
+
+    The MiT has no batch norm, and its stochastic depth draws random numbers of its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.zeros(1, 6, 1, 1))  # by its name not decayed
+        widths = (3, 6, 8, 10, 12)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(widths[i], widths[i + 1], 7 if i == 0 else 3, 4 if i == 0 else 2,
+                          padding=3 if i == 0 else 1),
+                nn.BatchNorm2d(widths[i + 1]),
+                nn.SiLU(),
+            )
+            for i in range(4)
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps = [self.stages[0](image) + self.pos_embed]
+        for stage in self.stages[1:]:
+            maps.append(stage(maps[-1]))
+        return tuple(maps)
+
+
+@MODELS.register_module()
+class OracleAligner(BaseModule):
+    """Says what it was told to say, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: Match | None = None
+        self.asked: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, night: Tensor, day: Tensor) -> Alignment:
+        self.asked.append((night.clone(), day.clone()))
+        assert self.answer is not None
+        return Alignment(
+            flow=torch.from_numpy(self.answer.flow).float(),
+            confidence=torch.from_numpy(self.answer.confidence).float(),
+            aligned=torch.from_numpy(self.answer.aligned),
+        )
+
+
+@MODELS.register_module()
+class OracleAugmentation(BaseModule):
+    """The same change in every step, another one for each image."""
+
+    def forward(self, image: Tensor, to_pixels, to_normalised) -> Tensor:
+        return to_normalised(augment(to_pixels(image)))
+
+
+def augment(pixels: Tensor) -> Tensor:
+    factor = torch.tensor([0.9, 0.75, 0.6], dtype=pixels.dtype).view(-1, 1, 1, 1)
+    return factor * pixels.flip(dims=[1]) + 0.05
+
+
+# --- the model ----------------------------------------------------------------------------------
+
+
+def head_config(**fields) -> dict:
+    return dict(
+        type='DAFormerHead', in_channels=[6, 8, 10, 12], channels=8, embed_channels=8,
+        num_classes=len(NAMES), dropout_ratio=0.0, dilations=(1, 2), **fields,
+    )  # fmt: skip
+
+
+def model_config(m: Method) -> dict:
+    return dict(
+        type='DSRNSS',
+        student=dict(
+            type='HRDAEncoderDecoder',
+            backbone=dict(type='OracleEncoder'),
+            decode_head=dict(
+                type='HRDAHead', head=head_config(), scale_attention=head_config(fusion='conv1x1'),
+                detail_loss_weight=m.detail_share, detail_stride=0.5,
+            ),
+        ),
+        data_preprocessor=dict(type='AdaptationPreprocessor', mean=MEAN, std=STD),
+        teacher=dict(type='EMATeacher', momentum=m.momentum, teacher_bn='running'),
+        refinement=dict(
+            type='HolisticRefinement', aligner=dict(type='OracleAligner'), class_names=NAMES,
+            static_classes=STATIC, gamma=m.gamma,
+        ),
+        mixup=dict(type='DSRMixup', class_names=NAMES, always_classes=ALWAYS),
+        bank=dict(
+            type='LongTailMemoryBank', class_names=NAMES, long_tail_classes=LONG_TAIL, size=SIZE,
+            capacity=m.capacity, interval=m.interval,
+        ),
+        augmentation=dict(type='OracleAugmentation'),
+        alignment=dict(
+            type='FPALoss', class_names=NAMES, long_tail_classes=LONG_TAIL, start=m.start,
+            feature_level=m.level, tau=m.tau, reweight=m.reweight, absent=m.absent,
+            prototype_scope='image' if m.per_image else 'batch', night_gradient=m.night_gradient,
+        ),
+        feature_distance=dict(
+            type='FeatureDistance', class_names=NAMES, classes=THINGS, weight=m.distance_weight,
+            min_ratio=m.min_ratio,
+        ),
+        alpha=m.alpha, beta=m.beta, confidence_threshold=m.threshold,
+        adapt_to_reference=m.adapt_to_reference,
+    )  # fmt: skip
+
+
+def method(reweight='ratio', absent='drop', prototype_scope='batch', night_gradient=True) -> Method:
+    return Method(
+        mean=MEAN, std=STD, classes=len(NAMES), static=ids(STATIC), always=ids(ALWAYS),
+        long_tail=ids(LONG_TAIL), things=ids(THINGS), momentum=0.6, gamma=0.5, threshold=0.7,
+        alpha=0.7, beta=0.45, detail_share=0.3, adapt_to_reference=0.4, capacity=2, interval=2,
+        start=2, level=1, tau=0.4, reweight=reweight, absent=absent,
+        per_image=prototype_scope == 'image', night_gradient=night_gradient,
+        distance_weight=0.2, min_ratio=0.75, lr=2e-2, encoder_share=0.3, decay=0.1,
+        # with a large eps the size of a step follows the size of the gradient, and so the factors
+        # of the losses, and noise near zero is not blown up
+        betas=(0.8, 0.9), eps=1e-2,
+    )  # fmt: skip
+
+
+def start_weights(student: nn.Module) -> None:
+    """Other weights than those the parts were built with, as after loading; decided predictions."""
+    generator = torch.Generator().manual_seed(5)
+
+    def noise(tensor: Tensor) -> Tensor:
+        return torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
+
+    with torch.no_grad():
+        for name, parameter in student.named_parameters():
+            parameter += 0.1 * noise(parameter)
+            if name == 'decode_head.head.conv_seg.weight':
+                parameter.copy_(3 * noise(parameter))
+        for module in student.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean += 0.2 * noise(module.running_mean)
+                module.running_var += 0.2 * noise(module.running_var).abs()
+
+
+# --- what the steps get -------------------------------------------------------------------------
+
+
+def make_items(step: int) -> dict:
+    """Images of coloured blocks. Only in the first step a sample has no day reference."""
+    rng = np.random.default_rng(step)
+
+    def image() -> Tensor:
+        blocks = rng.integers(20, 236, (BATCH, 3, 8, 12)).repeat(8, 2).repeat(8, 3)
+        noise = rng.integers(-20, 20, (BATCH, 3, *SIZE))
+        return torch.from_numpy(blocks + noise).to(torch.uint8)
+
+    return dict(
+        source_image=image(),
+        source_label=torch.from_numpy(make_label(step)).to(torch.uint8),
+        night_image=image(),
+        reference_image=image(),
+        has_reference=torch.tensor([True, step != 1, True]),
+        source_file=[f'source_{i}.png' for i in range(BATCH)],
+        night_file=[f'night_{i}.png' for i in range(BATCH)],
+        reference_file=[f'day_{i}.png' for i in range(BATCH)],
+    )
+
+
+def make_label(step: int) -> np.ndarray:
+    """The last encoder map has one cell for each half of an image; these are the left halves."""
+    rng = np.random.default_rng(100 + step)
+    # image 1 shows no long-tail class in the first step: it is not kept
+    shown = [
+        ids(('sky', 'road', 'bus', 'pole', 'bicycle', 'building', 'vegetation')),
+        ids(('sky', 'road', 'pole', 'building', 'car')),
+        ids(('road', 'train', 'pole', 'building', 'bus', 'vegetation')),
+    ]
+    label = np.stack([rng.choice(one, (8, 12)) for one in shown]).repeat(8, 1).repeat(8, 2)
+    person, road, car = ids(('person', 'road', 'car'))
+    label[0, :, :48] = person
+    label[1, :48, :48] = car  # exactly the smallest share that counts
+    label[2, :, :48] = road  # covers the cell too, and is no thing
+    label[:, 8:20, 60:80] = 255
+    label[1, 48:56, :48] = 255
+    if step > 1:
+        label[1, 40:56, 56:90] = ids(('bicycle',))[0]
+    return label
+
+
+DRAWS = (
+    SimpleNamespace(target=0.6, offsets=(1, 5, 3, 2)),
+    SimpleNamespace(target=0.9, offsets=(4, 0, 2, 3)),
+    SimpleNamespace(target=0.1, offsets=(2, 6, 0, 1)),
+)
+
+
+def make_draws(step: int) -> Draws:
+    draw = DRAWS[step - 1]
+    scores = np.random.default_rng(200 + step).random((BATCH, len(NAMES)))
+    boxes = [
+        (8 * top, 8 * top + SIZE[0] // 2, 8 * left, 8 * left + SIZE[1] // 2)
+        for top, left in (draw.offsets[:2], draw.offsets[2:])
+    ]
+    return Draws(target=draw.target, scores=scores, boxes=(boxes[0], boxes[1]))
+
+
+def make_match(step: int) -> Match:
+    """Fractional flows, also out of the image; in the second step one that is zero everywhere."""
+    rng = np.random.default_rng(300 + step)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    flow = np.empty((BATCH, 2, *SIZE))
+    for b in range(BATCH):
+        flow[b, 0] = np.round(4 * (5.3 + 3 * np.sin(y / 9 + b))) / 4
+        flow[b, 1] = np.round(4 * (2 - 4 * b + 2 * np.cos(x / 7))) / 4
+    if step == 2:
+        flow[0] = 0
+    confidence = rng.integers(4, 16, (BATCH, 1, *SIZE)) / 16
+    aligned = {1: [True, False, False], 2: [True, False, True], 3: [True] * 3}[step]
+    return Match(flow=flow, confidence=confidence, aligned=np.array(aligned))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Replaces torch's random numbers by those of a step, told apart by their shapes."""
+
+    def use(step: int, draws: Draws) -> None:
+        offsets = list(DRAWS[step - 1].offsets)
+
+        def rand(*size, **_):
+            shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+            values = {(): np.array(draws.target), draws.scores.shape: draws.scores}
+            return torch.from_numpy(values[shape])
+
+        def randint(high, size):
+            assert size == () and offsets[0] < high
+            return torch.tensor(offsets.pop(0))
+
+        monkeypatch.setattr(torch, 'rand', rand)
+        monkeypatch.setattr(torch, 'randint', randint)
+
+    yield use
+    monkeypatch.undo()
+
+
+# --- the test -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('choices, steps', [('paper', 3), ('authors', 2)])
+def test_steps_are_those_of_the_paper(choices, steps, drawn):
+    m = method(**CHOICES[choices])
+    torch.manual_seed(0)
+    model = MODELS.build(model_config(m)).double()
+    model.init_weights()
+    start_weights(model.student)
+    model.train()
+    optimiser = dict(type='AdamW', lr=m.lr, weight_decay=m.decay, betas=m.betas, eps=m.eps)
+    wrapper = GroupedOptimWrapperConstructor(
+        dict(optimizer=optimiser), dict(backbone_lr_mult=m.encoder_share)
+    )(model)
+    oracle = Oracle(networks(model.student), m, augment)
+
+    facts = []
+    for step in range(1, steps + 1):
+        items, draws, match = make_items(step), make_draws(step), make_match(step)
+        model.refinement.aligner.answer = match
+        drawn(step, draws)
+        log = model.train_step(copy.deepcopy(items), wrapper)
+        expected = oracle.step(items, draws, match)
+        facts.append(oracle.facts)
+
+        numbers = {name: value.item() for name, value in log.items()}
+        assert numbers == pytest.approx(expected, rel=1e-6)
+        assert_same_weights(networks(model.student), oracle.student)
+        assert_same_weights(networks(model.teacher.model), oracle.teacher)
+        assert_same_weights(model.feature_distance.encoder, oracle.frozen)
+        assert model.teacher.steps == int(model.teacher.step) == step
+        assert_asked(model.refinement.aligner, items, step)
+    assert_same_bank(model.bank, oracle.bank)
+    assert_every_part_had_something_to_do(facts, m)
+
+
+def networks(segmentor: nn.Module) -> nn.ModuleDict:
+    """Copies of the three networks of an HRDA segmentor, which hold all of its weights."""
+    head = segmentor.decode_head
+    parts = dict(backbone=segmentor.backbone, head=head.head, scale_attention=head.scale_attention)
+    copies = nn.ModuleDict({name: copy.deepcopy(part) for name, part in parts.items()})
+    assert len(copies.state_dict()) == len(segmentor.state_dict())
+    return copies
+
+
+def assert_same_weights(ours: nn.Module, theirs: nn.Module) -> None:
+    expected = theirs.state_dict()
+    assert list(ours.state_dict()) == list(expected)
+    for name, value in ours.state_dict().items():
+        torch.testing.assert_close(
+            value, expected[name], rtol=0, atol=1e-8, msg=lambda text, name=name: f'{name}: {text}'
+        )
+
+
+def assert_asked(aligner: OracleAligner, items: dict, step: int) -> None:
+    """Un-augmented pixels, night first; in the third step the day is the target itself."""
+    asked, aligner.asked = aligner.asked, []
+    assert not aligner.training
+    if step == 3:
+        assert asked == []
+        return
+    ((night, day),) = asked
+    torch.testing.assert_close(night, items['night_image'].double() / 255)
+    torch.testing.assert_close(day, items['reference_image'].double() / 255)
+
+
+def assert_same_bank(bank: nn.Module, reference: MemoryBank) -> None:
+    """All that is stored, pasted on black."""
+    image, label, mask = bank.composite()
+    black, unlabelled = np.zeros((1, 3, *SIZE)), np.full((1, *SIZE), 255)
+    expected = reference.paste(black, unlabelled, np.zeros((1, *SIZE)))
+    assert (mask.numpy() == (expected[2][0] == 1)).all() and mask.any()
+    assert (torch.where(mask, label, 255).numpy() == expected[1][0]).all()
+    assert ((image * mask).numpy() == np.round(255 * expected[0][0])).all()
+
+
+def assert_every_part_had_something_to_do(facts: list[dict], m: Method) -> None:
+    for step, of in enumerate(facts, start=1):
+        assert 0.1 < of['q'] < 0.9
+        # wider than what float32 logits of the teacher could move
+        assert of['margin'] > 5e-6 and of['threshold_margin'] > 5e-6
+        assert ((of['mask'] > 0.1) & (of['mask'] < 0.95)).all()
+        assert len(of['night_classes']) > 5
+        # a person over a whole cell and a car over exactly the smallest share
+        assert of['cells'] == 2 and of['distance'] > 0.1
+        # changed labels where a sample has a reference that was aligned, and nowhere else
+        refined = {1: [True, False, False], 2: [True, False, True], 3: [False] * 3}[step]
+        assert ((of['refined'] > 0.1) == refined).all()
+        assert ((of['pasted'] > 0.1) == (step % m.interval == 0)).all()
+        assert ('overlaps' in of) == (step >= m.start)
+    assert any(overlap for overlap in facts[1]['overlaps'])
