@@ -21,7 +21,7 @@ from dsr_nss.models.refine.aligners import Alignment
 from tests.reference.memory_bank import MemoryBank
 from tests.reference.step import Draws, Match, Method, Oracle
 
-SIZE = (64, 96)
+SIZE = (32, 48)
 BATCH = 3
 #: Neither the number nor the order of Cityscapes, so that an id written into the code is noticed.
 NAMES = (
@@ -29,7 +29,7 @@ NAMES = (
 )  # fmt: skip
 STATIC = ('sky', 'road', 'building', 'vegetation')
 LONG_TAIL = ('bus', 'bicycle', 'train')
-ALWAYS = ('person', 'pole', 'car', 'bicycle', 'train')
+ALWAYS = ('person', 'pole', 'bicycle', 'train')
 THINGS = ('person', 'car', 'train')
 # Exact in float32 as well, which the preprocessor keeps them in until the model becomes float64.
 MEAN, STD = (120.5, 110.25, 100.75), (60.5, 57.25, 56.125)
@@ -52,9 +52,10 @@ def ids(names) -> tuple[int, ...]:
 
 @MODELS.register_module()
 class OracleEncoder(BaseModule):
-    """Four maps at strides 4 to 32 by four convolutions: quick, smooth enough, with batch norms.
+    """Four maps at strides 4, 8, 16 and 16 by four convolutions.
 
-    The MiT has no batch norm, and its stochastic depth draws random numbers of its own.
+    The MiT has no batch norm, its stochastic depth draws random numbers of its own, and it takes
+    images of four times this size.
     """
 
     def __init__(self) -> None:
@@ -63,13 +64,12 @@ class OracleEncoder(BaseModule):
         widths = (3, 6, 8, 10, 12)
         self.stages = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(widths[i], widths[i + 1], 7 if i == 0 else 3, 4 if i == 0 else 2,
-                          padding=3 if i == 0 else 1),
+                nn.Conv2d(widths[i], widths[i + 1], kernel, stride, padding=kernel // 2),
                 nn.BatchNorm2d(widths[i + 1]),
                 nn.SiLU(),
             )
-            for i in range(4)
-        )  # fmt: skip
+            for i, (kernel, stride) in enumerate([(7, 4), (3, 2), (3, 2), (3, 1)])
+        )
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         maps = [self.stages[0](image) + self.pos_embed]
@@ -164,7 +164,7 @@ def method(reweight='ratio', absent='drop', prototype_scope='batch', night_gradi
         alpha=0.7, beta=0.45, detail_share=0.3, adapt_to_reference=0.4, capacity=2, interval=2,
         start=2, level=1, tau=0.4, reweight=reweight, absent=absent,
         per_image=prototype_scope == 'image', night_gradient=night_gradient,
-        distance_weight=0.2, min_ratio=0.75, lr=2e-2, encoder_share=0.3, decay=0.1,
+        distance_weight=0.2, min_ratio=0.625, lr=2e-2, encoder_share=0.3, decay=0.1,
         # with a large eps the size of a step follows the size of the gradient, and so the factors
         # of the losses, and noise near zero is not blown up
         betas=(0.8, 0.9), eps=1e-2,
@@ -173,7 +173,7 @@ def method(reweight='ratio', absent='drop', prototype_scope='batch', night_gradi
 
 def start_weights(student: nn.Module) -> None:
     """Other weights than those the parts were built with, as after loading; decided predictions."""
-    generator = torch.Generator().manual_seed(5)
+    generator = torch.Generator().manual_seed(36)
 
     def noise(tensor: Tensor) -> Tensor:
         return torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
@@ -187,17 +187,26 @@ def start_weights(student: nn.Module) -> None:
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean += 0.2 * noise(module.running_mean)
                 module.running_var += 0.2 * noise(module.running_var).abs()
+        # no class is preferred on the whole, so that many of them win somewhere
+        night = (make_items(1)['night_image'] - torch.tensor(MEAN).view(3, 1, 1)).double() / 58
+        logits = student.eval().encode_decode(night)
+        student.decode_head.head.conv_seg.bias -= logits.mean(dim=(0, 2, 3))
 
 
 # --- what the steps get -------------------------------------------------------------------------
 
 
+#: Of each step and sample; with both answers of the aligner where there is nothing to align.
+HAS_REFERENCE = {1: [True, False, True], 2: [False, True, True], 3: [True, True, False]}
+ALIGNED = {1: [True, False, False], 2: [True, True, True], 3: [True, True, True]}
+
+
 def make_items(step: int) -> dict:
-    """Images of coloured blocks. Only in the first step a sample has no day reference."""
+    """Images of coloured blocks."""
     rng = np.random.default_rng(step)
 
     def image() -> Tensor:
-        blocks = rng.integers(20, 236, (BATCH, 3, 8, 12)).repeat(8, 2).repeat(8, 3)
+        blocks = rng.integers(20, 236, (BATCH, 3, 8, 12)).repeat(4, 2).repeat(4, 3)
         noise = rng.integers(-20, 20, (BATCH, 3, *SIZE))
         return torch.from_numpy(blocks + noise).to(torch.uint8)
 
@@ -206,7 +215,7 @@ def make_items(step: int) -> dict:
         source_label=torch.from_numpy(make_label(step)).to(torch.uint8),
         night_image=image(),
         reference_image=image(),
-        has_reference=torch.tensor([True, step != 1, True]),
+        has_reference=torch.tensor(HAS_REFERENCE[step]),
         source_file=[f'source_{i}.png' for i in range(BATCH)],
         night_file=[f'night_{i}.png' for i in range(BATCH)],
         reference_file=[f'day_{i}.png' for i in range(BATCH)],
@@ -222,22 +231,22 @@ def make_label(step: int) -> np.ndarray:
         ids(('sky', 'road', 'pole', 'building', 'car')),
         ids(('road', 'train', 'pole', 'building', 'bus', 'vegetation')),
     ]
-    label = np.stack([rng.choice(one, (8, 12)) for one in shown]).repeat(8, 1).repeat(8, 2)
+    label = np.stack([rng.choice(one, (8, 12)) for one in shown]).repeat(4, 1).repeat(4, 2)
     person, road, car = ids(('person', 'road', 'car'))
-    label[0, :, :48] = person
-    label[1, :48, :48] = car  # exactly the smallest share that counts
-    label[2, :, :48] = road  # covers the cell too, and is no thing
-    label[:, 8:20, 60:80] = 255
-    label[1, 48:56, :48] = 255
+    label[0, :, :24] = person
+    label[1, :20, :24] = car  # exactly the smallest share that counts
+    label[2, :, :24] = road  # covers the cell too, and is no thing
+    label[:, 4:10, 30:40] = 255
+    label[1, 20:28, :24] = 255
     if step > 1:
-        label[1, 40:56, 56:90] = ids(('bicycle',))[0]
+        label[1, 20:28, 28:45] = ids(('bicycle',))[0]
     return label
 
 
 DRAWS = (
-    SimpleNamespace(target=0.6, offsets=(1, 5, 3, 2)),
-    SimpleNamespace(target=0.9, offsets=(4, 0, 2, 3)),
-    SimpleNamespace(target=0.1, offsets=(2, 6, 0, 1)),
+    SimpleNamespace(target=0.6, offsets=(1, 3, 2, 1)),
+    SimpleNamespace(target=0.9, offsets=(2, 0, 1, 2)),
+    SimpleNamespace(target=0.1, offsets=(0, 2, 1, 3)),
 )
 
 
@@ -260,10 +269,9 @@ def make_match(step: int) -> Match:
         flow[b, 0] = np.round(4 * (5.3 + 3 * np.sin(y / 9 + b))) / 4
         flow[b, 1] = np.round(4 * (2 - 4 * b + 2 * np.cos(x / 7))) / 4
     if step == 2:
-        flow[0] = 0
+        flow[1] = 0
     confidence = rng.integers(4, 16, (BATCH, 1, *SIZE)) / 16
-    aligned = {1: [True, False, False], 2: [True, False, True], 3: [True] * 3}[step]
-    return Match(flow=flow, confidence=confidence, aligned=np.array(aligned))
+    return Match(flow=flow, confidence=confidence, aligned=np.array(ALIGNED[step]))
 
 
 @pytest.fixture
@@ -370,14 +378,15 @@ def assert_every_part_had_something_to_do(facts: list[dict], m: Method) -> None:
     for step, of in enumerate(facts, start=1):
         assert 0.1 < of['q'] < 0.9
         # wider than what float32 logits of the teacher could move
-        assert of['margin'] > 5e-6 and of['threshold_margin'] > 5e-6
+        assert min(of['margin'], of['threshold_margin']) > 1e-5
         assert ((of['mask'] > 0.1) & (of['mask'] < 0.95)).all()
-        assert len(of['night_classes']) > 5
+        assert len(of['night_classes']) > 6
         # a person over a whole cell and a car over exactly the smallest share
         assert of['cells'] == 2 and of['distance'] > 0.1
         # changed labels where a sample has a reference that was aligned, and nowhere else
-        refined = {1: [True, False, False], 2: [True, False, True], 3: [False] * 3}[step]
+        refined = np.logical_and(HAS_REFERENCE[step], ALIGNED[step]) & (step != 3)
         assert ((of['refined'] > 0.1) == refined).all()
         assert ((of['pasted'] > 0.1) == (step % m.interval == 0)).all()
         assert ('overlaps' in of) == (step >= m.start)
-    assert any(overlap for overlap in facts[1]['overlaps'])
+    # with the mixed image and with the night
+    assert facts[1]['overlaps'][0] and any(facts[1]['overlaps'][-2:])
