@@ -27,7 +27,11 @@ Box = tuple[int, int, int, int]
 
 @dataclass
 class Method:
-    """Every number of the method; classes are ids."""
+    """Every number and choice of the method; classes are ids.
+
+    `night_statistics`: the student's running statistics take in the night; `batch_statistics`: the
+    teacher normalises by the statistics of night and day, else by its running ones.
+    """
 
     mean: Sequence[float]
     std: Sequence[float]
@@ -51,7 +55,10 @@ class Method:
     reweight: str
     absent: str
     per_image: bool
+    mixed_weight: float
     night_gradient: bool
+    night_statistics: bool
+    batch_statistics: bool
     distance_weight: float
     min_ratio: float
     lr: float
@@ -104,7 +111,7 @@ class Oracle:
 
     def __post_init__(self) -> None:
         self.student.train()
-        self.teacher = copy.deepcopy(self.student).eval()
+        self.teacher = copy.deepcopy(self.student).train(self.method.batch_statistics)
         self.frozen = copy.deepcopy(self.student['backbone']).eval()
         self.bank = MemoryBank(self.method.long_tail, self.method.capacity, self.method.interval)
         self.moments = {
@@ -124,16 +131,19 @@ class Oracle:
         logged: dict[str, Any] = {}
         self.facts = {}
 
-        # The target: the night, or the day where there is one.
+        # The target: the night, or the day. The night stands in for a day that there is not.
+        day = np.stack([day[b] if has[b] else night[b] for b in range(len(night))])
         becomes_target = draws.target < m.adapt_to_reference
         if becomes_target:
-            night = np.stack([day[b] if has[b] else night[b] for b in range(len(night))])
+            night = day
 
         # The teacher's label of the target, refined by the day, and the weight q.
-        night_logits = self.teach(night)
-        scores = softmax(night_logits)
-        if not becomes_target:
-            day_logits, valid = warp.warp(self.teach(day), match.flow)
+        if becomes_target:
+            (night_logits,) = self.teach(night)
+            scores = softmax(night_logits)
+        else:
+            night_logits, day_logits = self.teach(night, day)
+            day_logits, valid = warp.warp(day_logits, match.flow)
             usable = has & match.aligned
             scores = refinement.refine(
                 night_logits, day_logits, match.confidence, valid & usable[:, None, None],
@@ -233,45 +243,57 @@ class Oracle:
         )
 
     def look_at_night(self, pixels: Tensor) -> list[Tensor]:
-        """Maps of the un-augmented target's context; the batch norms' averages stay."""
-        encoder = self.student['backbone']
-        statistics = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
+        """Maps of the un-augmented target's context; by choice the norms' averages take it in."""
+        context = halve(self.normalise(pixels))
         with torch.set_grad_enabled(self.method.night_gradient):
-            maps = functional_call(encoder, statistics, halve(self.normalise(pixels)))
-        return list(maps)
+            if self.method.night_statistics:
+                return list(self.student['backbone'](context))
+            return list(self.quietly(self.student, 'backbone', context))
 
     @torch.no_grad()
-    def teach(self, pixels: np.ndarray) -> np.ndarray:
-        """The teacher's logits: the context and all detail windows of each image, alone."""
-        logits = []
-        for image in self.normalise(torch.from_numpy(pixels)).split(1):
-            size = (image.shape[2], image.shape[3])
-            maps = self.teacher['backbone'](halve(image))
-            attention = torch.sigmoid(self.teacher['scale_attention'](maps))[0].numpy()
-            context = self.teacher['head'](maps)[0].numpy()
-            windows = [
-                self.teacher['head'](self.teacher['backbone'](image[..., top:bottom, left:right]))
-                for top, bottom, left, right in hrda_fusion.boxes(*size)
-            ]
-            fused = hrda_fusion.fuse(context, attention, [w[0].numpy() for w in windows], size)
-            logits.append(resize(torch.from_numpy(fused), size).numpy())
-        return np.stack(logits)
+    def teach(self, *batches: np.ndarray) -> list[np.ndarray]:
+        """The teacher's logits of batches of pixels, the detail windows fused with the contexts.
+
+        All pictures go through the networks at once: with statistics of the batch, what they
+        normalise by is of all contexts and windows together.
+        """
+        images = self.normalise(torch.from_numpy(np.concatenate(batches)))
+        size = (images.shape[2], images.shape[3])
+        pictures = [halve(images)]
+        for top, bottom, left, right in hrda_fusion.boxes(*size):
+            pictures.append(images[..., top:bottom, left:right])
+        maps = self.quietly(self.teacher, 'backbone', torch.cat(pictures))
+        contexts = [one[: len(images)] for one in maps]
+        attention = torch.sigmoid(self.quietly(self.teacher, 'scale_attention', contexts)).numpy()
+        logits = self.quietly(self.teacher, 'head', maps).numpy()
+        logits = logits.reshape(len(pictures), len(images), *logits.shape[1:])
+        fused = [
+            hrda_fusion.fuse(logits[0, i], attention[i], list(logits[1:, i]), size)
+            for i in range(len(images))
+        ]
+        full = resize(torch.from_numpy(np.stack(fused)), size).numpy()
+        return np.split(full, len(batches))
+
+    def quietly(self, networks: nn.ModuleDict, name: str, inputs: Any) -> Any:
+        """Call a network without effect on its running statistics."""
+        statistics = {key: buffer.clone() for key, buffer in networks[name].named_buffers()}
+        return functional_call(networks[name], statistics, (inputs,))
 
     # --- losses --------------------------------------------------------------------------------
 
     def align(
         self, source: tuple[Tensor, np.ndarray], *others: tuple[Tensor, np.ndarray]
     ) -> tuple[Tensor, float]:
-        """`L_proto` and the mean share that took part in its terms."""
+        """`L_proto` of the source with mixed and night, and the mean share that took part."""
         m, batch = self.method, len(source[0])
         parts = [slice(b, b + 1) for b in range(batch)] if m.per_image else [slice(batch)]
         total, shares, overlaps = source[0].new_zeros(()), [], []
-        for other in others:
+        for other, factor in zip(others, (m.mixed_weight, 1.0), strict=True):
             for part in parts:
                 a, b = ((maps[part], label[part]) for maps, label in (source, other))
                 for one, two in ((a, b), (b, a)):
                     loss, share, overlap = alignment_term(*one, *two, m)
-                    total = total + loss / len(parts)
+                    total = total + factor * loss / len(parts)
                     shares.append(share)
                     overlaps.append(overlap)
         self.facts |= dict(overlaps=overlaps)
