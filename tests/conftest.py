@@ -1,9 +1,12 @@
 """Fixtures of all tests."""
 
 import os
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 pytest_plugins = ['tests.tiny_segmentor']
@@ -32,6 +35,14 @@ def mmseg_scope() -> None:
     import dsr_nss  # noqa: F401
 
     register_all_modules(init_default_scope=True)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random numbers in every test, whichever ran before it and however often."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

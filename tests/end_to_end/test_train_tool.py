@@ -189,9 +189,9 @@ def test_new_run_from_a_checkpoint_takes_the_student_and_an_empty_bank(train, tm
 def start(repo_root, tmp_path, *command):
     config = tmp_path / 'toy.py'
     config.write_text(toy_adaptation.CONFIG)
-    environment = dict(
-        os.environ, PYTHONPATH=str(ENGINE_TESTS), OMP_NUM_THREADS='1', PYTHON=sys.executable
-    )
+    # the package of this checkout, whichever one is installed
+    path = os.pathsep.join([str(ENGINE_TESTS), str(repo_root)])
+    environment = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1', PYTHON=sys.executable)
     return subprocess.Popen(
         command, cwd=tmp_path, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

@@ -1,18 +1,18 @@
 """A training small enough to run in a second, with every part that the engine touches."""
 
 import time
-from typing import Any
 
 import numpy as np
 import torch
-from mmengine.model import BaseModel
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dsr_nss.errors import DataError
 from dsr_nss.models.preprocessor import AdaptationPreprocessor  # noqa: F401
+from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.models.teacher import EMATeacher
+from dsr_nss.structures import AdaptationBatch
 
 CONFIG = """
 custom_imports = dict(imports=['dsr_nss', 'toy_adaptation'], allow_failed_imports=False)
@@ -42,10 +42,16 @@ visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 """
 
 
+@MODELS.register_module()
 class ToyNetwork(nn.Module):
-    """`backbone.*` and `decode_head.*`, as a segmentor's state dict."""
+    """`backbone.*` and `decode_head.*`, as a segmentor's state dict.
 
-    def __init__(self, width: int = 4) -> None:
+    Args:
+        data_preprocessor: Given to every student; unused.
+        width: Channels.
+    """
+
+    def __init__(self, data_preprocessor: dict, width: int = 4) -> None:
         super().__init__()
         self.backbone = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width))
         self.decode_head = nn.Conv2d(width, 19, 1)
@@ -55,8 +61,10 @@ class ToyNetwork(nn.Module):
 
 
 @MODELS.register_module()
-class ToyAdaptation(BaseModel):
-    """Student, EMA teacher and a bank, with the interface of an `Adaptation`.
+class ToyAdaptation(Adaptation):
+    """An `Adaptation` with a tiny student and a loss that uses teacher and bank a little.
+
+    Its step is the real one; what is small is the network and the loss.
 
     Args:
         data_preprocessor: See `Adaptation`.
@@ -75,18 +83,16 @@ class ToyAdaptation(BaseModel):
         break_at: int | None = None,
         sleep: float = 0.0,
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor)
-        self.student = ToyNetwork(width)
+        super().__init__(
+            student=dict(type='ToyNetwork', width=width), data_preprocessor=data_preprocessor
+        )
         self.teacher = EMATeacher(student=self.student, momentum=0.9)
         self.bank = nn.Module()
         self.bank.register_buffer('images', torch.zeros(3, bank_size, bank_size))
         self.break_at = break_at
         self.sleep = sleep
-        self.want_panel = False
-        self.panel: dict[str, Tensor] | None = None
 
-    def forward(self, inputs: Any, data_samples: None = None, mode: str = 'loss') -> Any:
-        assert mode == 'loss'
+    def loss(self, inputs: AdaptationBatch, data_samples: None = None) -> dict[str, Tensor]:
         image = inputs.source_image
         image = image + 0.1 * torch.randn_like(image)  # randomness inside the step
         cross_entropy = nn.functional.cross_entropy
@@ -98,17 +104,8 @@ class ToyAdaptation(BaseModel):
             mixed = mixed * float('nan')
         self.bank.images.add_(inputs.source_image[0, :, :1, :1])
         time.sleep(self.sleep)
-        if self.want_panel:
-            self.panel = dict(source_image=image.detach())
+        self._keep_panel(source_image=image)
         return dict(loss_source=loss, loss_mixed=0.1 * mixed, pseudo_weight=torch.tensor(0.5))
-
-    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
-        with optim_wrapper.optim_context(self):
-            losses = self(self.data_preprocessor(data, training=True), mode='loss')
-        total, log_vars = self.parse_losses(losses)
-        optim_wrapper.update_params(total)
-        self.after_step()
-        return log_vars
 
     def after_step(self) -> None:
         self.teacher.follow(self.student)

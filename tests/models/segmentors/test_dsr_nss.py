@@ -191,34 +191,37 @@ def test_whether_the_reference_is_the_target_is_drawn_once_a_step():
     assert not any(taken(seed) for seed in range(200))
 
 
-def test_night_pass_leaves_running_statistics_alone(items):
-    model = build(dsr_config(alpha=0.0))
-    losses_of(model, items)  # updates them by source and mixed
-    without = build(dsr_config(alignment=None, alpha=0.0))
-    losses_of(without, items)
-    for (name, a), (_, b) in zip(
-        model.student.named_buffers(), without.student.named_buffers(), strict=True
-    ):
-        assert torch.equal(a, b), name
-
-
-def test_all_ignore_source_label_is_finite(items):
-    items['source_label'].fill_(255)
-    log = build(dsr_config()).train_step(items, optimiser(build(dsr_config())))
+def step_that_moves(model, items) -> dict[str, torch.Tensor]:
+    """One step; finite numbers and weights, and other weights of encoder and head than before."""
+    before = {name: p.detach().clone() for name, p in model.student.named_parameters()}
+    log = model.train_step(items, optimiser(model))
     assert all(torch.isfinite(torch.as_tensor(v)) for v in log.values())
+    moved = set()
+    for name, parameter in model.student.named_parameters():
+        assert torch.isfinite(parameter).all(), name
+        if not torch.equal(parameter, before[name]):
+            moved.add(name.split('.')[0])
+    assert moved == {'backbone', 'decode_head'}
+    return log
+
+
+def test_all_ignore_source_label_is_finite_and_the_night_still_trains(items):
+    items['source_label'].fill_(255)
+    # every pixel is confident: the night's label alone moves the weights
+    log = step_that_moves(build(dsr_config(confidence_threshold=0.0)), items)
+    for name in ('loss_source', 'loss_proto', 'loss_feature_distance'):
+        assert log[name] == 0
+    assert log['loss_mixed'] > 0
 
 
 def test_one_image_batch_runs():
-    model = build(dsr_config())
-    items = make_items(batch=1)
-    log = model.train_step(items, optimiser(model))
-    assert torch.isfinite(torch.as_tensor(log['loss']))
+    step_that_moves(build(dsr_config()), make_items(batch=1))
 
 
 def test_classmix_without_day_bank_and_alignment_runs_on_items_without_reference(items):
     config = dsr_config(refinement=None, bank=None, alignment=None, feature_distance=None)
     items['has_reference'] = torch.zeros(2, dtype=torch.bool)
-    log = build(config).train_step(items, optimiser(build(config)))
+    log = step_that_moves(build(config), items)
     assert set(log) == {'loss', 'loss_source', 'loss_mixed', 'pseudo_weight'}
 
 

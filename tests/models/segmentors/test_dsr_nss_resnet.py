@@ -74,6 +74,12 @@ def test_the_night_pass_leaves_statistics_alone(name, night_gradient):
     assert len(passes) == 3
     assert all(norm.num_batches_tracked == 2 for norm in norms(model.student).values())
     assert all(norm.track_running_stats for norm in norms(model.student).values())
+    without = build(config(name, alignment=None))
+    losses_of(without, make_items())
+    for (key, a), (_, b) in zip(
+        model.student.named_buffers(), without.student.named_buffers(), strict=True
+    ):
+        assert torch.equal(a, b), key
 
 
 @NAMES
