@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.checkpoints.safe_load import CheckpointError
 from dsr_nss.datasets.errors import DataError
 from dsr_nss.engine.config import accepted_fields, hooks_of_type
@@ -195,7 +196,7 @@ def explain(error: Exception, debug: bool = False) -> int:
     """Prints the error that ends a command line; returns the exit status, or raises to debug."""
     if debug:
         raise error
-    print(f'error: {short_message(error)}', file=sys.stderr)
+    print(f'error: {printable(short_message(error))}', file=sys.stderr)  # it may quote a file
     return 2
 
 
