@@ -81,6 +81,13 @@ def is_finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
+def printable(text: str) -> str:
+    """Text with the escapes of what a terminal would obey or hide, all but line breaks."""
+    return ''.join(
+        c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text
+    )
+
+
 def listing(names: Sequence[str], shown: int = LISTED) -> str:
     """The first names and how many follow."""
     rest = len(names) - shown

@@ -1,8 +1,9 @@
 """mmengine's loading of weights, restricted to data.
 
 The start weights of mmseg's own encoders (`init_cfg=dict(type='Pretrained', ...)`) and mmseg's
-`init_model` read files through mmengine, which falls back to unrestricted unpickling. mmengine lets
-the reader of a scheme be replaced; this is done once, when `dsr_nss` is imported.
+`init_model` read files through mmengine, which falls back to unrestricted unpickling; its runner
+also executes a text that they hold when it resumes. mmengine lets the reader of a scheme be
+replaced; this is done once, when `dsr_nss` is imported.
 """
 
 from pathlib import Path
@@ -15,6 +16,10 @@ from mmengine.runner import CheckpointLoader
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 
+#: Entry of `meta` that mmengine's runner executes as a Python config when it resumes. (mmengine
+#: itself writes `cfg`; files of mmseg 0.x hold `config`.)
+EXECUTED_BY_MMENGINE = 'config'
+
 
 def restrict_mmengine_loading() -> None:
     """Makes mmengine read local and downloaded files through `load_checkpoint_file`."""
@@ -24,7 +29,7 @@ def restrict_mmengine_loading() -> None:
 
 def load_from_local(filename: str, map_location: Any = None) -> dict:
     """A local file. (mmengine logs the end of this function's name.)"""
-    return load_checkpoint_file(Path(filename).expanduser(), map_location or 'cpu')
+    return _load(Path(filename).expanduser(), map_location)
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict:
@@ -34,4 +39,11 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(filename, str(path))
     barrier()
-    return load_checkpoint_file(path, map_location or 'cpu')
+    return _load(path, map_location)
+
+
+def _load(path: Path, map_location: Any) -> dict:
+    content = load_checkpoint_file(path, map_location or 'cpu')
+    if isinstance(content.get('meta'), dict):
+        content['meta'].pop(EXECUTED_BY_MMENGINE, None)
+    return content

@@ -13,6 +13,9 @@ from dsr_nss.errors import CheckpointError
 #: Entries under which published files keep their weights.
 NESTED = ('state_dict', 'model')
 
+#: The longest name of a weight in any network here has some 80 characters.
+LONGEST_NAME = 300
+
 
 def read_state_dict(path: str | Path, hint: str = '') -> dict[str, Tensor]:
     """Tensors of a weight file, on the CPU; the file is read as data only.
@@ -38,13 +41,18 @@ def named_tensors(content: Mapping[str, Any], origin: str | Path) -> dict[str, T
         origin: What to call the file in the message.
 
     Raises:
-        CheckpointError: There are none.
+        CheckpointError: There are none, or one has a name that no network gives.
     """
     for entry in NESTED:
         if isinstance(content.get(entry), Mapping):
             content = content[entry]
             break
-    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    for name in tensors:
+        if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise CheckpointError(
+                f'{origin} names a tensor {name!r:.60}, which no network does; it was refused'
+            )
     if not tensors:
         raise CheckpointError(f'{origin} holds no tensors by name, so it is no weight file')
     if all(name.startswith('module.') for name in tensors):

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.errors import ConfigError
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 
 PREPROCESSOR = dict(
@@ -25,6 +24,13 @@ PART_FIELDS = {
     'MatchingNetwork': ('aligner', 'UAWarpC'),
     'VGG16Pyramid': ('pyramid', 'VGG16Pyramid'),
 }
+#: Fields by which encoders name start weights.
+START_FIELDS = ('init_cfg', 'pretrained', 'pretrained_cfg', 'checkpoint_path')
+#: Encoders that load start weights unless they are told not to.
+LOADED_BY_DEFAULT = ('EfficientNetLite0', 'TIMMBackbone')
+#: Heads whose networks the configs of this package test on images of half the size, as the authors
+#: do, unless they go through an image in windows.
+HALF_SIZE_HEADS = ('DAFormerHead', 'DeepLabV2Head', 'RefineNetHead')
 #: Fields of `AdaptableEncoderDecoder`'s `test_cfg` that mmseg does not have.
 OWN_TEST_FIELDS = ('max_windows',)
 
@@ -32,20 +38,22 @@ OWN_TEST_FIELDS = ('max_windows',)
 def whole_config(
     model: Mapping[str, Any],
     *,
-    half_size: bool = False,
     test_sets: Mapping[str, Any] | None = None,
     default_test_sets: Sequence[str] = (),
+    test_pipeline: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """A config with a network and its test data, for `tools/test.py` here and for mmseg's tools.
 
     Args:
         model: Of the segmentor, with its preprocessor.
-        half_size: Test on images of half the size, as networks that were trained so are.
-        test_sets: As in the config of a training run; None: the real night sets, where the network
+        test_sets: Of a config that the user trusts; None: the real night sets, where the network
             has the classes of Cityscapes.
         default_test_sets: Names of those that are tested when none is named.
+        test_pipeline: What a config that the user trusts does to an image; None: halve it, if the
+            network is tested so.
     """
     stock = _is_stock(model)
+    half_size = is_tested_at_half_size(model)
     config: dict[str, Any] = dict(
         default_scope='mmseg',
         # needed for the data sets alone where every part of the network is mmseg's
@@ -70,9 +78,20 @@ def whole_config(
             test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
             test_cfg=dict(type='TestLoop'),
         )
-    pipeline = [dict(type='LoadImageFromFile'), *_resize(0.5, half_size)]
-    config['test_pipeline'] = [*pipeline, dict(type='PackSegInputs')]  # mmseg's inference_model
+    if test_pipeline is None:
+        load = [dict(type='LoadImageFromFile'), *_resize(0.5, half_size)]
+        test_pipeline = [*load, dict(type='PackSegInputs')]
+    # what mmseg's inference_model reads
+    config['test_pipeline'] = [step for step in test_pipeline if step['type'] != 'LoadAnnotations']
     return config
+
+
+def is_tested_at_half_size(model: Mapping[str, Any]) -> bool:
+    """Whether a network was trained, and so is tested, on images of half the size."""
+    head = model['decode_head']
+    kind = head.get('type') if isinstance(head, Mapping) else None
+    mode = (model.get('test_cfg') or {}).get('mode', 'whole')
+    return kind in HALF_SIZE_HEADS and mode == 'whole'
 
 
 def part_config(config: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
@@ -158,31 +177,17 @@ def type_names(node: Any) -> list[str]:
 
 
 def for_loading(node: Any) -> Any:
-    """A config of a network whose weights come from a checkpoint: without `init_cfg`.
+    """A config of a network whose weights come from a checkpoint: nothing in it loads any.
 
-    Batch norms that synchronise processes, which need a GPU, become plain ones with the same
-    entries and the same values at test time.
+    Fields that name start weights go. Batch norms that synchronise processes, which need a GPU,
+    become plain ones with the same entries and the same values at test time.
     """
     if isinstance(node, Mapping):
-        kept = {key: for_loading(value) for key, value in node.items() if key != 'init_cfg'}
-        return {**kept, 'type': 'BN'} if kept.get('type') == 'SyncBN' else kept
+        kept = {key: for_loading(value) for key, value in node.items() if key not in START_FIELDS}
+        kind = kept.get('type')
+        if kind in LOADED_BY_DEFAULT:
+            return {**kept, 'pretrained': False}
+        return {**kept, 'type': 'BN'} if kind in ('SyncBN', 'MMSyncBN') else kept
     if isinstance(node, (list, tuple)):
         return type(node)(map(for_loading, node))
     return node
-
-
-def check_types(node: Any, origin: str) -> None:
-    """Checks that a config from a foreign file names registered classes alone.
-
-    mmengine imports what a `type` with dots names, which could be any function.
-
-    Raises:
-        ConfigError: Another type.
-    """
-    registries = [r for own in (MODELS, DATASETS, TRANSFORMS) for r in (own, own.parent)]
-    for name in type_names(node):
-        if not isinstance(name, str) or not any(name in r.module_dict for r in registries):
-            raise ConfigError(
-                f'{origin} names the type {name!r}, which is no registered class; it was refused. '
-                'Name a config of your own with --config'
-            )

@@ -1,6 +1,8 @@
 """Configs as text: written so that nothing in a value can become code, read without running them.
 
-mmengine's `Config.fromstring` executes the text. The text in a foreign checkpoint must not be.
+mmengine's `Config.fromstring` executes the text. The text in a foreign checkpoint must not be. And
+before mmengine reads a config file it replaces `{{...}}` anywhere in it, within strings too, by
+file names, environment variables or defaults, unquoted: such text must not be written.
 """
 
 import ast
@@ -12,6 +14,10 @@ from typing import Any
 from dsr_nss.errors import ConfigError
 
 WIDTH = 100
+#: Longest config that is read out of a file; those of whole training runs have some 20 kB.
+LONGEST = 2_000_000
+#: What mmengine takes for the beginning of a template.
+TEMPLATE = '{{'
 
 
 def format_config(config: Mapping[str, Any], docstring: str) -> str:
@@ -23,8 +29,11 @@ def format_config(config: Mapping[str, Any], docstring: str) -> str:
 
     Raises:
         TypeError: A value of another type, or a top-level key that is no name.
+        ConfigError: A string that mmengine would take for a template.
     """
     text = docstring.replace('\\', '\\\\').replace('"""', "'''").rstrip()
+    while TEMPLATE in text:
+        text = text.replace(TEMPLATE, '{ {')
     lines = [f'"""{text}\n"""', '']  # on a line of its own, so that no quote stands before the end
     for key, value in config.items():
         if not _is_name(key):
@@ -57,6 +66,10 @@ def format_value(value: Any, indent: int = 0, used: int = 0) -> str:
 
 
 def _flat(value: Any) -> str:
+    if isinstance(value, str) and TEMPLATE in value:
+        raise ConfigError(
+            f'a config cannot hold {value[:60]!r}: mmengine would replace what stands in braces'
+        )
     if value is None or isinstance(value, (bool, int, str)):
         return repr(value)
     if isinstance(value, float) and math.isfinite(value):
@@ -92,6 +105,8 @@ def parse_config(text: str, origin: str) -> dict[str, Any]:
     Raises:
         ConfigError: Anything else stands in it; it is named and not executed.
     """
+    if len(text) > LONGEST:
+        raise ConfigError(f'{origin} cannot be read as plain data: it has {len(text):,} characters')
     try:
         module = ast.parse(text)
         return {target: value for target, value in map(_assignment, module.body) if target}

@@ -239,10 +239,11 @@ def _write(
     if result.kind == 'segmentor':
         meta['cfg'] = format_config(whole, provenance['network'])
         meta['dataset_meta'] = dataset_meta(content, number_of_classes(result.config))
+    path = result.config_written
+    text = None if path is None else format_config(whole, _docstring(result, path, provenance))
     save_checkpoint_file(result.written, dict(meta=meta, state_dict=dict(weights)))
-    if result.config_written is not None:
-        path = result.config_written
-        write_text(path, format_config(whole, _docstring(result, path, provenance)))
+    if path is not None and text is not None:
+        write_text(path, text)
 
 
 def _provenance(result: Conversion) -> dict[str, Any]:
@@ -262,15 +263,11 @@ def _whole_config(result: Conversion, target: Target) -> dict[str, Any]:
     if result.kind != 'segmentor':
         assert result.written is not None
         return part_config(result.config, result.written)
-    half_size = (
-        result.layout in ('dsrnss', 'refign', 'daformer')
-        and result.config['type'] != 'HRDAEncoderDecoder'
-    )
     return whole_config(
         result.config,
-        half_size=half_size,
         test_sets=target.test_sets,
         default_test_sets=target.default_test_sets,
+        test_pipeline=target.test_pipeline,
     )
 
 

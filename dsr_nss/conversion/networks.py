@@ -14,6 +14,7 @@ from mmseg.models.backbones import ResNet
 from mmseg.models.backbones.resnet import BasicBlock
 from mmseg.registry import MODELS
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.models.backbones.mit import ARCHITECTURES, HEADS
@@ -88,15 +89,22 @@ def shapes_of(config: Mapping[str, Any]) -> dict[str, Tensor]:
         ConfigError: The config does not build.
     """
     init_default_scope('mmseg')
-    config = dict(config)
     try:
-        try:
-            with torch.device('meta'):
-                return MODELS.build(copy.deepcopy(config)).state_dict()
-        except RuntimeError:  # some constructors of mmseg read values, as of a linspace
-            return MODELS.build(copy.deepcopy(config)).state_dict()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        with torch.device('meta'), _RealRanges():
+            return MODELS.build(copy.deepcopy(dict(config))).state_dict()
+    except Exception as error:  # constructors fail in any way on values that do not fit together
         raise ConfigError(f'the network cannot be built: {error}') from error
+
+
+class _RealRanges(TorchFunctionMode):
+    """On the meta device, gives the short ranges whose values some constructors of mmseg read."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """torch calls it in place of each of its functions."""
+        device = {'device': 'cpu'} if func in (torch.linspace, torch.arange) else {}
+        return func(*args, **{**device, **(kwargs or {})})
 
 
 # --- encoders -----------------------------------------------------------------------------------

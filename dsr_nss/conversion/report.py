@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dsr_nss.checkpoints.comparison import is_finite, listing
+from dsr_nss.checkpoints.comparison import is_finite, listing, printable
 from dsr_nss.checkpoints.reading import NESTED, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import sha256_of
@@ -43,7 +43,7 @@ def describe_conversion(result: Conversion) -> str:
     lines += [f'  note: {note}' for note in result.notes]
     if result.written is None:
         lines.append('incomplete: nothing was written; --partial writes what fits')
-        return '\n'.join(lines)
+        return printable('\n'.join(lines))
     if result.random:
         lines.append(
             f'  left at random: {len(result.random)} entries of the network: '
@@ -54,7 +54,7 @@ def describe_conversion(result: Conversion) -> str:
     lines.append(f'checkpoint: {result.written}')
     if result.config_written is not None:
         lines.append(f'config: {result.config_written}')
-    return '\n'.join(lines)
+    return printable('\n'.join(lines))
 
 
 def inspect_checkpoint(path: str | Path, layout: str = 'auto') -> str:
@@ -84,7 +84,7 @@ def inspect_checkpoint(path: str | Path, layout: str = 'auto') -> str:
     broken = [name for name, tensor in state.items() if not is_finite(tensor)]
     if broken:
         lines.append(f'NaN or infinite values in {len(broken)} tensors: {listing(broken)}')
-    return '\n'.join([*lines, *_settings(content)])
+    return printable('\n'.join([*lines, *_settings(content)]))
 
 
 def _beginnings(state: Mapping[str, Tensor]) -> list[str]:
@@ -112,7 +112,8 @@ def _settings(content: Mapping[str, Any]) -> list[str]:
         value = content.get(key, meta.get(key))
         if value is not None:
             lines.append(f'  {key}: {str(value)[:300]}')
-    classes = meta.get('CLASSES') or (meta.get('dataset_meta') or {}).get('classes')
-    if classes:
+    saved = meta.get('dataset_meta')
+    classes = meta.get('CLASSES') or (saved.get('classes') if isinstance(saved, Mapping) else None)
+    if isinstance(classes, (list, tuple)) and classes:
         lines.append(f'  {len(classes)} classes: {listing([str(name) for name in classes])}')
     return lines

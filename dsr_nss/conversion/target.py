@@ -7,13 +7,20 @@ from typing import Any
 
 from torch import Tensor
 
-from dsr_nss.conversion.config import PREPROCESSOR, check_types, for_loading
+from dsr_nss.checkpoints.comparison import listing
+from dsr_nss.conversion.allowed_networks import allowed_segmentor
+from dsr_nss.conversion.config import PREPROCESSOR, for_loading
 from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.conversion.layouts import Layout
 from dsr_nss.conversion.networks import describe_encoder, describe_segmentor, shapes_of
 from dsr_nss.engine.config import use_scope
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.inference.load import read_model_config, segmentor_config
+
+#: Values of the largest network that a config in a file may describe: five times MiT-B5 with HRDA.
+MOST_VALUES = 500_000_000
+#: Top-level keys of a saved config that are never taken out of a file.
+DATA_KEYS = ('test_sets', 'test_dataloader', 'test_pipeline', 'test_evaluator')
 
 
 @dataclass(frozen=True)
@@ -22,14 +29,16 @@ class Target:
 
     Attributes:
         config: Of a segmentor with its preprocessor, an encoder or an aligner.
-        test_sets: Those of the config that it comes from; None if it comes from none.
+        test_sets: Those of the user's config; None if there is none.
         default_test_sets: Names of those that are tested when none is named.
+        test_pipeline: What the user's config does to an image; None if it does not say.
         notes: What is to be said of how it was found.
     """
 
     config: dict[str, Any]
     test_sets: Mapping[str, Any] | None = None
     default_test_sets: list[str] = field(default_factory=list)
+    test_pipeline: list[dict[str, Any]] | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -42,6 +51,9 @@ def find_target(
     config: str | Path | None,
 ) -> Target:
     """The network, from the user's config, the checkpoint's own, or the names and shapes.
+
+    The user's config is trusted and may bring test sets. Of the checkpoint's own, which whoever
+    made the file has written, the network alone is taken, as far as `allowed_networks` lists it.
 
     Args:
         layout: Of the file.
@@ -56,49 +68,81 @@ def find_target(
         CheckpointError: The names do not tell the network.
     """
     if config is not None:
-        given = read_model_config(config)
-        use_scope(given)
-        return _of_config(given._cfg_dict.to_dict())
+        return _given_target(config)
     if layout.kind == 'aligner':
         return Target(dict(type='MatchingNetwork'))
     if layout.kind == 'encoder':
         return Target(describe_encoder(state))
     notes = []
+    refused = None
     try:
-        saved = _saved_config(content, source)
+        saved = _saved_target(content, source)
         if saved is not None:
             return saved
     except ConfigError as error:
         if layout.name == 'run':
             raise
+        refused = error
         notes = [f'the network was told from the names in the file: {error}']
-    described = describe_segmentor(state, name)
+    try:
+        described = describe_segmentor(state, name)
+    except CheckpointError:
+        if refused is not None:
+            raise refused from None
+        raise
     return Target({**described, 'data_preprocessor': dict(PREPROCESSOR)}, notes=notes)
 
 
-def _saved_config(content: Mapping[str, Any], source: Path) -> Target | None:
-    """The config that mmengine saves as text; it is parsed, not executed."""
+def _given_target(path: str | Path) -> Target:
+    """The network and the test sets of the user's own config."""
+    given = read_model_config(path)
+    use_scope(given)
+    config = given._cfg_dict.to_dict()
+    model = segmentor_config(config)
+    model.pop('train_cfg', None)
+    return Target(
+        config=for_loading(model),
+        test_sets=config.get('test_sets'),
+        default_test_sets=list(config.get('default_test_sets') or []),
+        test_pipeline=config.get('test_pipeline'),
+    )
+
+
+def _saved_target(content: Mapping[str, Any], source: Path) -> Target | None:
+    """The network of the config that mmengine saves as text, which is parsed, not executed."""
     meta = content.get('meta')
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
     if not isinstance(text, str):
         return None
     origin = f'the config in {source}'
     config = parse_config(text, origin)
-    if not isinstance(config.get('model'), dict) or 'type' not in config['model']:
-        raise ConfigError(f'{origin} has no model; name a config of your own with --config')
-    target = _of_config(config)
-    check_types(target.config, origin)
-    check_types(target.test_sets, origin)
-    shapes_of(target.config)
-    return target
+    model, left_out = allowed_segmentor(_segmentor(config, origin), origin)
+    model = for_loading(model)
+    values = sum(shape.numel() for shape in shapes_of(model).values())
+    if values > MOST_VALUES:
+        raise ConfigError(
+            f'{origin} was refused: it describes a network of {values:,} values, more than '
+            f'{MOST_VALUES:,}. Name a config of your own with --config'
+        )
+    notes = []
+    if left_out:
+        notes.append(f'left out, as the weights are in the file: {listing(left_out)}')
+    if any(key in config for key in DATA_KEYS):
+        notes.append(
+            'data sets, pipelines and hooks are never taken out of a file; --config takes those of '
+            'a config of your own'
+        )
+    return Target(model, notes=notes)
 
 
-def _of_config(config: dict[str, Any]) -> Target:
-    model = segmentor_config(config)
-    for unused in ('pretrained', 'train_cfg'):
-        model.pop(unused, None)
-    return Target(
-        config=for_loading(model),
-        test_sets=config.get('test_sets'),
-        default_test_sets=list(config.get('default_test_sets') or []),
+def _segmentor(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The segmentor with its preprocessor in a saved config; nothing in it is checked yet."""
+    model = config.get('model')
+    if isinstance(model, dict):
+        own = model.get('data_preprocessor') or config.get('data_preprocessor')
+        segmentor = model.get('student', model)
+        if isinstance(segmentor, dict) and own is not None:
+            return {**segmentor, 'data_preprocessor': own}
+    raise ConfigError(
+        f'{origin} has no model with a data_preprocessor; name a config of your own with --config'
     )

@@ -8,6 +8,7 @@ from mmseg.registry import DATASETS
 
 from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files, first_of
 from dsr_nss.datasets.dark_zurich_pairs import train_pairs
+from dsr_nss.datasets.listed_files import listed_file
 from dsr_nss.datasets.published import require_folder
 
 
@@ -58,9 +59,9 @@ class DarkZurich(RoadSceneDataset):
         pairs = train_pairs(self.root, self.pair_list)
         if any(day for _, day in pairs):
             require_folder(self.root / 'rgb_anon/train/day', self.NAME, self.root)
-        missing = [
-            name for pair in pairs for name in pair if name and not (self.root / name).is_file()
-        ]
+        names = [name for pair in pairs for name in pair if name]
+        where = f'{self.title}, pairs of night and day images'
+        missing = [name for name in names if not listed_file(self.root, name, where).is_file()]
         if missing:
             raise FileNotFoundError(
                 f'{self.title}: the pair list names {len(missing)} files that are not below '

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.engine.config import accepted_fields, hooks_of_type
 from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.engine.runner import AdaptationRunner
@@ -175,7 +176,7 @@ def explain(error: Exception, debug: bool = False) -> int:
     """Prints the error that ends a command line; returns the exit status, or raises to debug."""
     if debug:
         raise error
-    print(f'error: {short_message(error)}', file=sys.stderr)
+    print(f'error: {printable(short_message(error))}', file=sys.stderr)  # it may quote a file
     return 2
 
 

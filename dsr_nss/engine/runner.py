@@ -14,6 +14,7 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from dsr_nss.checkpoints.mmengine_loading import EXECUTED_BY_MMENGINE
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file
 from dsr_nss.engine.environment import describe_environment
@@ -129,6 +130,11 @@ class AdaptationRunner(Runner):
             raise CheckpointError(
                 f'cannot resume from {filename}: it holds no {", ".join(sorted(missing))}, only '
                 'weights. To start a new run from them, set load_from'
+            )
+        if EXECUTED_BY_MMENGINE in checkpoint['meta']:
+            raise CheckpointError(
+                f'cannot resume from {filename}: its meta holds {EXECUTED_BY_MMENGINE!r}, a text '
+                'that mmengine would run as Python and no run of this package writes; it is refused'
             )
         saved, given = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
         if None not in (saved, given) and saved != given:

@@ -12,8 +12,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.comparison import listing
-from dsr_nss.checkpoints.reading import load_strictly
+from dsr_nss.checkpoints.comparison import listing, printable
+from dsr_nss.checkpoints.reading import load_strictly, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.engine.config import apply_options, open_config, use_scope
@@ -21,6 +21,7 @@ from dsr_nss.errors import CheckpointError, ConfigError
 
 #: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
 PREFIXES = {'student': 'student.', 'teacher': 'teacher.model.'}
+LONGEST_CLASS_NAME = 100
 
 
 def read_model_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -92,9 +93,10 @@ def _warn_of_random(content: Mapping[str, Any], checkpoint: str | Path) -> None:
     meta = content.get('meta')
     provenance = meta.get('provenance') if isinstance(meta, Mapping) else None
     names = provenance.get('left_at_random') if isinstance(provenance, Mapping) else None
-    if names:
+    if isinstance(names, (list, tuple)) and names:
         warnings.warn(
-            f'{checkpoint} has {len(names)} entries at random: {listing(list(map(str, names)))}',
+            f'{checkpoint} has {len(names)} entries at random: '
+            + printable(listing(list(map(str, names)))),
             stacklevel=3,
         )
 
@@ -110,14 +112,7 @@ def network_state(content: Mapping[str, Any], which: str, origin: str | Path) ->
     Raises:
         CheckpointError: It holds no such network.
     """
-    state = content.get('state_dict', content)
-    state = {
-        name.removeprefix('module.'): value
-        for name, value in state.items()
-        if isinstance(value, Tensor)
-    }
-    if not state:
-        raise CheckpointError(f'{origin} holds no tensors by name, so it is no model checkpoint')
+    state = named_tensors(content, origin)
     prefix = PREFIXES[which]
     network = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if network:
@@ -162,18 +157,47 @@ def dataset_meta(content: Mapping[str, Any], number: int) -> dict[str, Any]:
         content: Of a checkpoint of this package, of mmseg 1.x (`meta.dataset_meta`) or of mmseg 0.x
             (`meta.CLASSES`, `meta.PALETTE`).
         number: Classes of the model; saved names of another number are not used.
+
+    Raises:
+        CheckpointError: The names are no names, or the colours no colours.
     """
     saved = content.get('meta')
     saved = saved if isinstance(saved, Mapping) else {}
     meta = saved.get('dataset_meta')
     if not isinstance(meta, Mapping):
         meta = dict(classes=saved.get('CLASSES'), palette=saved.get('PALETTE'))
-    if len(meta.get('classes') or ()) == number:
-        palette = meta.get('palette') or _spread_palette(number)
-        return dict(classes=tuple(meta['classes']), palette=[list(c) for c in palette])
+    classes = meta.get('classes')
+    if classes and (not isinstance(classes, (list, tuple)) or not all(map(_is_name, classes))):
+        raise CheckpointError(
+            f'the class names in the checkpoint are no short printable names: {classes!r:.80}'
+        )
+    if classes and len(classes) == number:
+        return dict(classes=tuple(classes), palette=_palette(meta.get('palette'), number))
     if number == len(CLASSES):
         return dict(classes=CLASSES, palette=[list(c) for c in PALETTE])
     return dict(classes=tuple(f'class {i}' for i in range(number)), palette=_spread_palette(number))
+
+
+def _is_name(name: Any) -> bool:
+    """Whether a class of that name can stand in a table, a file or a page."""
+    return isinstance(name, str) and 0 < len(name) <= LONGEST_CLASS_NAME and name.isprintable()
+
+
+def _palette(saved: Any, number: int) -> list[list[int]]:
+    if saved is None or (isinstance(saved, (list, tuple)) and not saved):
+        return _spread_palette(number)
+    try:
+        palette = [[int(value) for value in colour] for colour in saved]
+    except (TypeError, ValueError):
+        palette = []
+    if len(palette) != number or any(
+        len(colour) != 3 or not 0 <= min(colour) <= max(colour) <= 255 for colour in palette
+    ):
+        raise CheckpointError(
+            f'the palette in the checkpoint does not hold {number} colours of three values in '
+            f'0..255: {saved!r:.80}'
+        )
+    return palette
 
 
 def _spread_palette(number: int) -> list[list[int]]:

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from dsr_nss.datasets.base import first_of
 from dsr_nss.datasets.images import read_image
+from dsr_nss.datasets.listed_files import listed_file
 from dsr_nss.datasets.pixels import Size, resize_image
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.errors import DataError
@@ -173,18 +174,19 @@ class PairList(PairDataset):
             raise FileNotFoundError(f'the pair list {self.file} does not exist')
         pairs = []
         with self.file.open(newline='', encoding='utf-8-sig') as stream:
-            for row in _rows(csv.DictReader(stream), self.file):
+            for number, row in _rows(csv.DictReader(stream), self.file):
                 reference = (row['reference'] or '').strip()
+                where = f'{self.file}, line {number}'
                 pairs.append(
                     FilePair(
-                        self.root / row['target'].strip(),
-                        self.root / reference if reference else None,
+                        listed_file(self.root, row['target'].strip(), where),
+                        listed_file(self.root, reference, where) if reference else None,
                     )
                 )
         return pairs
 
 
-def _rows(reader: csv.DictReader, file: Path) -> Iterator[dict[str, str]]:
+def _rows(reader: csv.DictReader, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     missing = {'target', 'reference'} - set(reader.fieldnames or ())
     if missing:
         raise DataError(
@@ -194,7 +196,7 @@ def _rows(reader: csv.DictReader, file: Path) -> Iterator[dict[str, str]]:
     for row in reader:
         if not (row['target'] or '').strip():
             raise DataError(f'{file}, line {reader.line_num}: no target')
-        yield row
+        yield reader.line_num, row
 
 
 @DATASETS.register_module()
@@ -241,9 +243,8 @@ class MegaDepthPairs(PairDataset):
             chosen = np.arange(len(first))
             if len(chosen) > self.pairs_per_scene:
                 chosen = np.sort(rng.choice(len(chosen), self.pairs_per_scene, replace=False))
-            pairs += [
-                FilePair(self.root / names[first[i]], self.root / names[second[i]]) for i in chosen
-            ]
+            for pair in zip(first[chosen], second[chosen], strict=True):
+                pairs.append(FilePair(*(listed_file(self.root, names[i], str(file)) for i in pair)))
         return pairs
 
     def _scene_files(self) -> list[Path]:
@@ -259,7 +260,9 @@ class MegaDepthPairs(PairDataset):
             listing = self.root / self.scenes
             if not listing.is_file():
                 raise FileNotFoundError(f'MegaDepth: the list of scenes {listing} does not exist')
-            files = [_scene_file(folder, name) for name in listing.read_text().split()]
+            files = [
+                _scene_file(folder, name, str(listing)) for name in listing.read_text().split()
+            ]
         missing = [file for file in files if not file.is_file()]
         if missing or not files:
             raise FileNotFoundError(
@@ -286,10 +289,10 @@ class MegaDepthPairs(PairDataset):
         return names.tolist(), first, second
 
 
-def _scene_file(folder: Path, name: str) -> Path:
+def _scene_file(folder: Path, name: str, where: str) -> Path:
     """The preprocessing writes `0000.0.npz`, some versions of it `0000.npz`."""
-    other = folder / f'{name}.npz'
-    return other if other.is_file() else folder / f'{name}.0.npz'
+    other = listed_file(folder, f'{name}.npz', where)
+    return other if other.is_file() else listed_file(folder, f'{name}.0.npz', where)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from dsr_nss.datasets.dark_zurich import DarkZurich
+from dsr_nss.datasets.listed_files import listed_file
 from dsr_nss.errors import DataError
 
 
@@ -174,13 +175,14 @@ def _flow_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[True
     for row in reader:
         where = f'{file}, line {reader.line_num}'
         target, reference, flow = _cells(row, ('target', 'reference', 'flow'), where)
-        if not (root / flow).is_file():
-            raise FileNotFoundError(f'{where}: the flow {root / flow} does not exist')
+        flow_file = listed_file(root, flow, where)
+        if not flow_file.is_file():
+            raise FileNotFoundError(f'{where}: the flow {flow_file} does not exist')
         yield TruePair(
             f'{reader.line_num - 1:05d}_{Path(target).stem}',
-            root / target,
-            root / reference,
-            partial(read_flow, root / flow),
+            listed_file(root, target, where),
+            listed_file(root, reference, where),
+            partial(read_flow, flow_file),
         )
 
 
@@ -195,11 +197,11 @@ def _point_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[Tru
             raise DataError(f'{where}: XA, YA, XB and YB have different numbers of points')
         reference_x, reference_y, x, y = coordinates
         truth = Truth(np.stack([x, y], 1), np.stack([reference_x, reference_y], 1), None)
-        folder = root / (row.get('scene') or '.').strip('/ ')
+        scene = (row.get('scene') or '').strip('/ ') or '.'
         target, reference = _cells(row, ('target_image', 'source_image'), where)
         yield TruePair(
             f'{reader.line_num - 1:05d}_{Path(target).stem}',
-            folder / target,
-            folder / reference,
+            listed_file(root, f'{scene}/{target}', where),
+            listed_file(root, f'{scene}/{reference}', where),
             partial(Truth._make, truth),
         )

@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from PIL import Image
 
 from dsr_nss.classes import CLASSES
+from dsr_nss.conversion.config import real_test_sets
 from dsr_nss.conversion.convert import convert_checkpoint
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
@@ -141,7 +142,7 @@ def test_a_run_becomes_a_plain_segmentor(run, parts, network):
 def test_mmsegs_own_test_tool_runs_it(run, parts, tmp_path, monkeypatch):
     """And finds what our evaluation of the run finds."""
     config, checkpoint = run(*parts)
-    result = convert(checkpoint, layout='mmseg')
+    result = convert(checkpoint, layout='mmseg', config=config)  # it brings the test set
     tool = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'test.py'
     arguments = [tool, result.config_written, result.written, '--work-dir', tmp_path / 'work']
     options = ['--cfg-options', 'test_dataloader.num_workers=0']
@@ -202,12 +203,39 @@ def test_code_in_a_saved_config_does_not_run(with_config, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['os.system', 'builtins.eval', 'antigravity', 'NoSuchHead'])
-@pytest.mark.parametrize('place', ['MiT', 'FolderDataset'])
-def test_types_that_are_not_registered_are_refused(with_config, kind, place):
-    checkpoint = with_config(lambda text: text.replace(f"'{place}'", f"'{kind}'"))
-    with pytest.raises(ConfigError, match=f"names the type '{kind}', which is no registered class"):
+def test_types_that_are_not_listed_are_refused(with_config, kind):
+    checkpoint = with_config(lambda text: text.replace("'MiT'", f"'{kind}'"))
+    message = f"model.backbone names the type '{kind}', no encoder of the list. Name a config"
+    with pytest.raises(ConfigError, match=message):
         convert(checkpoint)
     assert 'antigravity' not in sys.modules
+
+
+def test_of_a_saved_config_the_network_alone_is_taken(run):
+    """Its test sets are not: nobody can tell a run of one's own from a forged one."""
+    config, checkpoint = run(*OWN)
+    result = convert(checkpoint)
+    assert 'data sets, pipelines and hooks are never taken out of a file' in result.notes[0]
+    written = Config.fromfile(str(result.config_written))
+    assert written.test_sets == real_test_sets() and written.default_test_sets == [
+        'dark_zurich_val'
+    ]
+    own = Config.fromfile(str(convert(checkpoint, config=config).config_written))
+    assert list(own.test_sets) == ['night_val']
+
+
+@pytest.mark.parametrize('mode', ['slide', 'whole'])
+def test_runs_of_networks_without_a_detail_branch_are_tested_at_half_size(with_config, mode):
+    """As the configs of this package do it; in windows, a network sees the whole size."""
+
+    def change(text):
+        config = Config.fromstring(text, '.py')
+        if mode == 'whole':
+            config.model.student.test_cfg = dict(mode='whole')
+        return config.pretty_text
+
+    sets = Config.fromfile(str(convert(with_config(change)).config_written)).test_sets
+    assert sets == real_test_sets(half_size=mode == 'whole')
 
 
 def test_a_foreign_network_is_then_told_from_its_names(run, tmp_path):

@@ -1,6 +1,5 @@
 """`tools/train.py` from the outside: what it writes, how it stops, resumes and fails."""
 
-import importlib.util
 import os
 import re
 import shlex
@@ -21,35 +20,7 @@ import toy_adaptation  # noqa: E402
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As the processes that `start` starts: the last bit depends on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def train(repo_root, tmp_path, monkeypatch, capfd):
-    """Runs the tool in this process; returns its exit code and what it printed."""
-    spec = importlib.util.spec_from_file_location('train_tool', repo_root / 'tools' / 'train.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    monkeypatch.chdir(tmp_path)
-    # mmengine names a run by its config and the second it starts in
-    config = tmp_path / f'toy_{tmp_path.name}.py'
-    config.write_text(toy_adaptation.CONFIG)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['train.py', config.name, *map(str, arguments)])
-        capfd.readouterr()
-        code = tool.main()
-        out, err = capfd.readouterr()
-        return code, out + err
-
-    return run
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def assert_same_state(first: Path, second: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.engine.config import read_config
+from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.engine.environment import describe_machine
 from dsr_nss.engine.launch import configure_run, latest_checkpoint
 from dsr_nss.files import write_json
@@ -101,7 +101,8 @@ def _difference(run: Run, config: Config, facts: dict[str, Any]) -> str | None:
 
 @functools.cache
 def _trained_settings(path: Path, modified: int) -> dict[str, Any]:
-    return _deciding(read_config(path))
+    # parsed, not run: the folder of a run may come from another machine
+    return _deciding(Config(parse_config(path.read_text(encoding='utf-8'), str(path))))
 
 
 @functools.cache

@@ -1,0 +1,373 @@
+"""Which networks are taken out of the config that a weight file carries: by class and by field.
+
+Whoever made a file also made its config. mmengine builds what a config names, and among the
+registered classes are some that fetch an address, unpickle a file or load start weights. So nothing
+is built from such a config but what this table lists, and each field has a kind that no file name,
+address, backend or class path can be of: there is no kind for free text.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dsr_nss.errors import ConfigError
+
+#: Fields that matter only while a network is trained: they are left out without a word.
+TRAINING_FIELDS = (
+    'train_cfg', 'loss_decode', 'sampler', 'ignore_index', 'with_cp', 'frozen_stages', 'norm_eval',
+    'batch_augments', 'detail_loss_weight',
+)  # fmt: skip
+#: Fields that say where a network started from: left out too, since its weights are in the file.
+START_FIELDS = ('pretrained', 'init_cfg')
+
+
+class _Refused(Exception):
+    """A value that is not on the list: where it stands, and why."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(reason)
+        self.where, self.reason = where, reason
+
+
+# --- kinds of values ------------------------------------------------------------------------------
+
+
+class Kind(Protocol):
+    """What a field may hold."""
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
+        """The value, without what is left out of it; raises `_Refused`."""
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number in a range: none that is listed below lets a network fill the memory."""
+
+    low: int
+    high: int
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> int:
+        if type(value) is not int or not self.low <= value <= self.high:
+            wanted = f'a whole number in {self.low}..{self.high}'
+            raise _Refused(where, f'is {_shown(value)}, not {wanted}')
+        return value
+
+
+@dataclass(frozen=True)
+class Number:
+    """An integer or a finite float in a range."""
+
+    low: float
+    high: float
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> float:
+        if type(value) not in (int, float) or not self.low <= value <= self.high:
+            raise _Refused(
+                where, f'is {_shown(value)}, not a number in {self.low:g}..{self.high:g}'
+            )
+        return value
+
+
+class Choice:
+    """One of the listed values, and of the same type: 1 is not True."""
+
+    def __init__(self, *options: str | int | bool | None) -> None:
+        self.options = options
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
+        if not any(type(value) is type(one) and value == one for one in self.options):
+            listed = ', '.join(map(repr, self.options))
+            raise _Refused(where, f'is {_shown(value)}, not one of {listed}')
+        return value
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list or tuple of one kind; nesting ends where the table ends."""
+
+    kind: Kind
+    most: int = 16
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
+        if type(value) not in (list, tuple) or len(value) > self.most:
+            raise _Refused(where, f'is {_shown(value)}, not a list of up to {self.most} values')
+        items = [self.kind.checked(v, f'{where}[{i}]', left_out) for i, v in enumerate(value)]
+        return type(value)(items)
+
+
+class Either:
+    """The first of several kinds that fits."""
+
+    def __init__(self, *kinds: Kind) -> None:
+        self.kinds = kinds
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
+        refusals = []
+        for kind in self.kinds:
+            noted: list[str] = []
+            try:
+                found = kind.checked(value, where, noted)
+            except _Refused as refused:
+                refusals.append(refused)
+                continue
+            left_out.extend(noted)
+            return found
+        # the one that came farthest says best what is wrong, and None is never meant
+        raise max(reversed(refusals), key=lambda refused: len(refused.where))
+
+
+class Fields:
+    """A dict of listed fields without a type."""
+
+    def __init__(self, **fields: Kind) -> None:
+        self.fields = fields
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise _Refused(where, f'is {_shown(value)}, not a dict')
+        kept = {}
+        for name, inner in value.items():
+            if name in START_FIELDS:
+                left_out += [f'{where}.{name}'] if inner else []
+            elif name in TRAINING_FIELDS:
+                continue
+            elif name not in self.fields:
+                raise _Refused(where, f'has the field {_shown(name)}, which is never taken')
+            else:
+                kept[name] = self.fields[name].checked(inner, f'{where}.{name}', left_out)
+        return kept
+
+
+@dataclass(frozen=True)
+class Part:
+    """A dict whose `type` is one of a group of the table, with the fields of that type."""
+
+    group: str
+
+    def checked(self, value: Any, where: str, left_out: list[str]) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise _Refused(where, f'is {_shown(value)}, not a dict with a type')
+        name, known = value.get('type'), ALLOWED[self.group]
+        if type(name) is not str or name not in known:
+            raise _Refused(where, f'names the type {_shown(name)}, no {self.group} of the list')
+        inner = {key: item for key, item in value.items() if key != 'type'}
+        return {'type': name, **known[name].checked(inner, where, left_out)}
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)  # it escapes what a terminal would obey
+    return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def _or_none(kind: Kind) -> Either:
+    return Either(Choice(None), kind)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+FLAG, NOTHING = Choice(True, False), Choice(None)
+CHANNELS, SMALL, INDEX = Integer(1, 8192), Integer(1, 64), Integer(-8, 8)
+SHARE, PIXELS = Number(0, 1), Integer(1, 8192)
+SMALLS, INDICES, ALL_CHANNELS = Items(SMALL), Items(INDEX), Items(CHANNELS)
+CONVOLUTIONS: dict[str, Kind] = dict(
+    conv_cfg=_or_none(Part('convolution')), norm_cfg=_or_none(Part('norm'))
+)
+LAYERS: dict[str, Kind] = dict(act_cfg=_or_none(Part('activation')), **CONVOLUTIONS)
+MODULATION: dict[str, Kind] = dict(dcn=NOTHING, plugins=NOTHING)
+
+SEGMENTOR = Fields(
+    backbone=Part('encoder'),
+    neck=_or_none(Part('neck')),
+    decode_head=Part('head'),
+    auxiliary_head=Either(NOTHING, Part('head'), Items(Part('head'), most=4)),
+    data_preprocessor=Part('preprocessor'),
+    test_cfg=_or_none(
+        Fields(
+            mode=Choice('whole', 'slide'),
+            crop_size=Items(Integer(16, 8192), most=2),
+            stride=Items(Integer(8, 8192), most=2),  # fewer pixels a step would take for ever
+            max_windows=_or_none(Integer(1, 1024)),
+        )
+    ),
+)
+PADDING: dict[str, Kind] = dict(
+    size=_or_none(Items(PIXELS, most=2)), size_divisor=_or_none(Integer(1, 1024))
+)
+PREPROCESSOR = Fields(
+    mean=_or_none(Items(Number(-1e4, 1e4), most=3)),
+    std=_or_none(Items(Number(1e-4, 1e4), most=3)),
+    pad_val=Number(-1e4, 1e4),
+    seg_pad_val=Integer(0, 255),
+    bgr_to_rgb=FLAG,
+    rgb_to_bgr=FLAG,
+    test_cfg=_or_none(Fields(**PADDING)),
+    **PADDING,
+)
+RESNET: dict[str, Kind] = dict(
+    depth=Choice(18, 34, 50, 101, 152),
+    in_channels=SMALL,
+    stem_channels=CHANNELS,
+    base_channels=CHANNELS,
+    num_stages=Integer(1, 4),
+    strides=SMALLS,
+    dilations=SMALLS,
+    out_indices=INDICES,
+    style=Choice('pytorch', 'caffe'),
+    deep_stem=FLAG,
+    avg_down=FLAG,
+    stage_with_dcn=Items(Choice(False)),
+    multi_grid=_or_none(SMALLS),
+    contract_dilation=FLAG,
+    zero_init_residual=FLAG,
+    **CONVOLUTIONS,
+    **MODULATION,
+)
+HEAD: dict[str, Kind] = dict(
+    in_channels=Either(CHANNELS, ALL_CHANNELS),
+    channels=CHANNELS,
+    num_classes=Integer(1, 1024),
+    out_channels=_or_none(Integer(1, 1024)),
+    threshold=_or_none(SHARE),
+    dropout_ratio=SHARE,
+    in_index=Either(INDEX, INDICES),
+    input_transform=Choice(None, 'resize_concat', 'multiple_select'),
+    align_corners=FLAG,
+    **LAYERS,
+)
+FCN: dict[str, Kind] = dict(
+    num_convs=Integer(0, 16), kernel_size=SMALL, concat_input=FLAG, dilation=SMALL, **HEAD
+)
+DAFORMER = Fields(
+    embed_channels=CHANNELS, fusion=Choice('aspp', 'conv1x1'), dilations=SMALLS, **HEAD
+)
+
+#: Group -> class -> its fields. Nothing else is ever built from the config of a weight file.
+ALLOWED: dict[str, dict[str, Fields]] = {
+    'segmentor': {
+        'EncoderDecoder': SEGMENTOR,
+        'AdaptableEncoderDecoder': SEGMENTOR,
+        'HRDAEncoderDecoder': SEGMENTOR,
+    },
+    'preprocessor': {'SegDataPreProcessor': PREPROCESSOR, 'AdaptationPreprocessor': PREPROCESSOR},
+    'encoder': {
+        'MiT': Fields(arch=Choice('b0', 'b1', 'b2', 'b3', 'b4', 'b5'), drop_path_rate=SHARE),
+        'MixVisionTransformer': Fields(
+            in_channels=SMALL,
+            embed_dims=CHANNELS,
+            num_stages=Integer(1, 4),
+            num_layers=SMALLS,
+            num_heads=SMALLS,
+            patch_sizes=SMALLS,
+            strides=SMALLS,
+            sr_ratios=SMALLS,
+            out_indices=INDICES,
+            mlp_ratio=Integer(1, 16),
+            qkv_bias=FLAG,
+            drop_rate=SHARE,
+            attn_drop_rate=SHARE,
+            drop_path_rate=SHARE,
+            act_cfg=Part('activation'),
+            norm_cfg=Part('norm'),
+        ),
+        'ResNet': Fields(**RESNET),
+        'ResNetV1c': Fields(**RESNET),
+        'ResNetV1d': Fields(**RESNET),
+        'ResNetEncoder': Fields(**RESNET),
+        'ResNeXt': Fields(groups=SMALL, base_width=SMALL, **RESNET),
+        'MobileNetV2': Fields(
+            widen_factor=Number(0.1, 4),
+            strides=SMALLS,
+            dilations=SMALLS,
+            out_indices=INDICES,
+            **LAYERS,
+        ),
+        'UNet': Fields(
+            in_channels=SMALL,
+            base_channels=CHANNELS,
+            num_stages=Integer(1, 8),
+            strides=SMALLS,
+            enc_num_convs=SMALLS,
+            dec_num_convs=SMALLS,
+            downsamples=Items(FLAG),
+            enc_dilations=SMALLS,
+            dec_dilations=SMALLS,
+            upsample_cfg=Part('upsampling'),
+            **LAYERS,
+            **MODULATION,
+        ),
+        'EfficientNetLite0': Fields(),
+    },
+    'neck': {
+        'FPN': Fields(
+            in_channels=ALL_CHANNELS,
+            out_channels=CHANNELS,
+            num_outs=SMALL,
+            start_level=INDEX,
+            end_level=INDEX,
+            add_extra_convs=Choice(True, False, 'on_input', 'on_lateral', 'on_output'),
+            extra_convs_on_inputs=FLAG,
+            relu_before_extra_convs=FLAG,
+            no_norm_on_lateral=FLAG,
+            upsample_cfg=Fields(mode=Choice('nearest', 'bilinear')),
+            **LAYERS,
+        )
+    },
+    'head': {
+        'HRDAHead': Fields(
+            head=Part('single-scale head'),
+            scale_attention=Part('single-scale head'),
+            detail_stride=Number(0.125, 1),
+            truncate_boxes=FLAG,
+        ),
+        'DAFormerHead': DAFORMER,
+        'DeepLabV2Head': Fields(dilations=SMALLS, **HEAD),
+        'RefineNetHead': Fields(coarsest_channels=CHANNELS, **HEAD),
+        'SegformerHead': Fields(interpolate_mode=Choice('bilinear', 'nearest'), **HEAD),
+        'FCNHead': Fields(**FCN),
+        'DepthwiseSeparableFCNHead': Fields(dw_act_cfg=_or_none(Part('activation')), **FCN),
+        'PSPHead': Fields(pool_scales=SMALLS, **HEAD),
+        'UPerHead': Fields(pool_scales=SMALLS, **HEAD),
+        'ASPPHead': Fields(dilations=SMALLS, **HEAD),
+        'DepthwiseSeparableASPPHead': Fields(
+            c1_in_channels=Integer(0, 8192), c1_channels=Integer(0, 8192), dilations=SMALLS, **HEAD
+        ),
+        'FPNHead': Fields(feature_strides=SMALLS, **HEAD),
+    },
+    'single-scale head': {'DAFormerHead': DAFORMER},
+    'convolution': {'Conv2d': Fields(), 'Conv': Fields()},
+    'norm': {
+        **dict.fromkeys(
+            ('BN', 'SyncBN', 'MMSyncBN', 'LN'),
+            Fields(requires_grad=FLAG, eps=SHARE, momentum=_or_none(SHARE)),
+        ),
+        'GN': Fields(requires_grad=FLAG, eps=SHARE, num_groups=Integer(1, 8192)),
+    },
+    'activation': {
+        **dict.fromkeys(('ReLU', 'ReLU6', 'HSwish', 'SiLU'), Fields(inplace=FLAG)),
+        'LeakyReLU': Fields(inplace=FLAG, negative_slope=SHARE),
+        'GELU': Fields(),
+    },
+    'upsampling': {'InterpConv': Fields()},
+}
+
+
+def allowed_segmentor(model: Any, origin: str) -> tuple[dict[str, Any], list[str]]:
+    """The part of a foreign network's config that may be built and written.
+
+    Args:
+        model: Of a segmentor with its `data_preprocessor`, as plain data.
+        origin: What to call its config in the message.
+
+    Returns:
+        A checked copy, and the paths of what was left out of it because it names start weights.
+
+    Raises:
+        ConfigError: A class, a field or a value that `ALLOWED` does not list.
+    """
+    left_out: list[str] = []
+    try:
+        return Part('segmentor').checked(model, 'model', left_out), left_out
+    except _Refused as refused:
+        raise ConfigError(
+            f'{origin} was refused: {refused.where} {refused.reason}. '
+            'Name a config of your own with --config'
+        ) from None

@@ -1,0 +1,141 @@
+"""The list of what is taken out of a file's config: it is true, and it holds what is promised."""
+
+import re
+
+import pytest
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from dsr_nss.conversion.allowed_networks import (
+    ALLOWED,
+    START_FIELDS,
+    TRAINING_FIELDS,
+    allowed_segmentor,
+)
+from dsr_nss.conversion.config import for_loading
+from dsr_nss.conversion.config_text import parse_config
+from dsr_nss.conversion.networks import shapes_of
+from dsr_nss.engine.config import accepted_fields
+from dsr_nss.errors import ConfigError
+
+PREPROCESSOR = dict(type='SegDataPreProcessor', mean=[1.0] * 3, std=[2.0] * 3, size=(64, 64))
+RESNET = dict(type='ResNetV1c', depth=50, base_channels=8, stem_channels=8)
+WIDTHS = [32, 64, 128, 256]
+
+
+def zoo(backbone, head, **fields):
+    """A config as mmseg's published files hold it, with everything that matters in training."""
+    loss = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
+    common = dict(
+        channels=16, dropout_ratio=0.1, num_classes=19, norm_cfg=dict(type='SyncBN'),
+        align_corners=False, loss_decode=loss, sampler=dict(type='OHEMPixelSampler'),
+    )  # fmt: skip
+    auxiliary = dict(common, type='FCNHead', in_channels=WIDTHS[2], in_index=2, num_convs=1)
+    return dict(
+        type='EncoderDecoder',
+        data_preprocessor=PREPROCESSOR,
+        pretrained='open-mmlab://resnet50_v1c',
+        backbone=dict(
+            norm_cfg=dict(type='SyncBN', requires_grad=True), norm_eval=False, with_cp=False,
+            **backbone,
+        ),
+        decode_head={**common, **head},
+        auxiliary_head=[auxiliary],
+        train_cfg=dict(),
+        test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(32, 32)),
+        **fields,
+    )  # fmt: skip
+
+
+HEADS = (
+    dict(type='FCNHead', in_channels=256, in_index=3, num_convs=2, kernel_size=3),
+    dict(type='PSPHead', in_channels=256, in_index=3, pool_scales=(1, 2, 3, 6)),
+    dict(type='ASPPHead', in_channels=256, in_index=3, dilations=(1, 12, 24, 36)),
+    dict(
+        type='DepthwiseSeparableASPPHead', in_channels=256, in_index=3, c1_in_channels=32,
+        c1_channels=8, dilations=(1, 12, 24, 36),
+    ),
+    dict(type='UPerHead', in_channels=WIDTHS, in_index=[0, 1, 2, 3], pool_scales=(1, 2, 3, 6)),
+    dict(type='SegformerHead', in_channels=WIDTHS, in_index=[0, 1, 2, 3]),
+    dict(type='DepthwiseSeparableFCNHead', in_channels=256, in_index=3, concat_input=False),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('head', HEADS, ids=lambda head: head['type'])
+@pytest.mark.parametrize('kind', ['ResNet', 'ResNetV1c', 'ResNetV1d', 'ResNeXt'])
+def test_networks_of_mmsegs_zoo(head, kind):
+    found, left_out = allowed_segmentor(zoo({**RESNET, 'type': kind}, head), 'x')
+    assert left_out == ['model.pretrained']
+    assert not {'loss_decode', 'sampler', 'train_cfg', 'with_cp'} & set(
+        re.findall(r'\w+', str(found))
+    )
+    assert len(shapes_of(for_loading(found))) > 100
+
+
+@pytest.mark.parametrize(
+    'backbone, head',
+    [
+        (
+            dict(type='MobileNetV2', out_indices=(1, 2, 4, 6), strides=(1, 2, 2, 1, 1, 1, 1)),
+            dict(type='FCNHead', in_channels=320, in_index=3),
+        ),
+        (
+            dict(type='UNet', base_channels=8, upsample_cfg=dict(type='InterpConv')),
+            dict(type='FCNHead', in_channels=8, in_index=4),
+        ),
+    ],
+)
+def test_other_encoders(backbone, head):
+    found, _ = allowed_segmentor(zoo(backbone, head), 'x')
+    assert shapes_of(for_loading(found))
+
+
+def test_a_neck():
+    neck = dict(type='FPN', in_channels=WIDTHS, out_channels=16, num_outs=4)
+    head = dict(
+        type='FPNHead', in_channels=[16] * 4, in_index=[0, 1, 2, 3], feature_strides=[4, 8, 16, 32]
+    )
+    found, _ = allowed_segmentor(zoo(RESNET, head, neck=neck), 'x')
+    assert any(name.startswith('neck.') for name in shapes_of(for_loading(found)))
+
+
+def test_every_network_of_our_configs(repo_root):
+    paths = [p for p in (repo_root / 'configs').rglob('*.py') if '_base_' not in p.parts]
+    seen = set()
+    for path in paths:
+        config = parse_config(Config.fromfile(str(path)).pretty_text, str(path))
+        student = config['model'].get('student')
+        if student is None or str(student) in seen:
+            continue  # an alignment network
+        seen.add(str(student))
+        model = {**student, 'data_preprocessor': config['model']['data_preprocessor']}
+        found = for_loading(allowed_segmentor(model, str(path))[0])
+        assert shapes_of(found).keys() == shapes_of(for_loading(model)).keys()
+    assert len(seen) >= 8
+
+
+def test_the_fields_of_the_table_are_fields_of_the_classes():
+    """Were one misspelt, it would refuse good files."""
+    groups = ('segmentor', 'preprocessor', 'encoder', 'neck', 'head', 'single-scale head')
+    for group in groups:
+        for name, kind in ALLOWED[group].items():
+            known = accepted_fields(MODELS.get(name))
+            assert known is None or kind.fields.keys() <= known, name
+            assert not set(kind.fields) & {*TRAINING_FIELDS, *START_FIELDS}
+
+
+def test_an_encoder_that_loads_by_default_is_told_not_to():
+    for name in ('EfficientNetLite0', 'TIMMBackbone'):
+        found = for_loading(dict(type=name, pretrained=True, pretrained_cfg=dict(url='x')))
+        assert found == dict(type=name, pretrained=False)
+
+
+def test_the_message_names_field_and_way_out():
+    model = zoo(RESNET, HEADS[0])
+    model['auxiliary_head'][0]['channels'] = 0
+    with pytest.raises(ConfigError) as error:
+        allowed_segmentor(model, 'the config in a.pth')
+    assert str(error.value) == (
+        'the config in a.pth was refused: model.auxiliary_head[0].channels is 0, not a whole '
+        'number in 1..8192. Name a config of your own with --config'
+    )
