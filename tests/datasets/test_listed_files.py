@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from dsr_nss.datasets import DataError, MegaDepthPairs, PairList
+from dsr_nss.datasets import DataError
 from dsr_nss.datasets.bdd100k_night import read_night_list
 from dsr_nss.datasets.dark_zurich import DarkZurich
 from dsr_nss.datasets.listed_files import listed_file
+from dsr_nss.matching import MegaDepthPairs, PairList
 from dsr_nss.matching.truth import true_pairs
 
 ELSEWHERE = ('../secret.png', '/etc/secret.png', 'a/../../secret.png', '../root_too/secret.png')
