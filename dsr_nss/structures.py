@@ -16,7 +16,6 @@ class AdaptationBatch:
         reference_image: `(B, 3, H, W)` float32, the day reference of `night_image`; None as
             above, and when no sample of the batch has one.
         has_reference: `(B,)` bool; False where the night image stands in for `reference_image`.
-        files: One dict a sample with the keys `source`, `night`, `reference`: what was read.
     """
 
     source_image: Tensor
@@ -24,7 +23,6 @@ class AdaptationBatch:
     night_image: Tensor | None
     reference_image: Tensor | None
     has_reference: Tensor | None
-    files: list[dict[str, str]]
 
 
 @dataclass

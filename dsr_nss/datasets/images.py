@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 from dsr_nss.datasets import png
-from dsr_nss.datasets.stages import stage
 from dsr_nss.errors import DataError
 
 #: Bytes at the end of a file in which its end marker must lie; some writers append a few bytes.
@@ -112,10 +111,7 @@ def read_image(path: str | Path) -> np.ndarray:
         FileNotFoundError: There is no such file.
         DataError: The file is empty, truncated, damaged, has 16 bits a channel or an alpha channel.
     """
-    with stage('read'):
-        data = _read_bytes(path)
-    with stage('decode'):
-        return _decode_image(data, path)
+    return _decode_image(_read_bytes(path), path)
 
 
 def _decode_image(data: bytes, path: str | Path) -> np.ndarray:
@@ -150,10 +146,7 @@ def read_label(path: str | Path) -> np.ndarray:
         FileNotFoundError: There is no such file.
         DataError: The file is empty, truncated, damaged, no PNG, or holds colours or 16-bit values.
     """
-    with stage('read'):
-        data = _read_bytes(path)
-    with stage('decode'):
-        return _decode_label(data, path)
+    return _decode_label(_read_bytes(path), path)
 
 
 def _decode_label(data: bytes, path: str | Path) -> np.ndarray:

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, Pixels, Size, decoded_by
-from dsr_nss.datasets.stages import stage
 from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
 
@@ -154,19 +153,16 @@ class CachedFiles:
     def read(self, file: PixelFile) -> Pixels:
         """See `PixelSource`; the array is read-only."""
         path = entry_path(self.folder, file)
-        with stage('read'):
-            try:
-                header, pixels = _map(path)
-            except FileNotFoundError:
-                raise DataError(
-                    f'{path}: the entry has vanished from the cache; {_REPAIR}'
-                ) from None
-            except ValueError:
-                raise _damaged(path) from None
-            if path not in self._intact:
-                if not _matches(header, pixels):
-                    raise _damaged(path)
-                self._intact.add(path)
+        try:
+            header, pixels = _map(path)
+        except FileNotFoundError:
+            raise DataError(f'{path}: the entry has vanished from the cache; {_REPAIR}') from None
+        except ValueError:
+            raise _damaged(path) from None
+        if path not in self._intact:
+            if not _matches(header, pixels):
+                raise _damaged(path)
+            self._intact.add(path)
         return Pixels(pixels if file.is_label else pixels.transpose(1, 2, 0), header.native)
 
 

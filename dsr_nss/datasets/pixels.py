@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from dsr_nss.datasets.images import read_image, read_label
-from dsr_nss.datasets.stages import stage
 
 #: (height, width)
 Size = tuple[int, int]
@@ -58,8 +57,7 @@ class DecodedFiles:
     def read(self, file: PixelFile) -> Pixels:
         """See `PixelSource`."""
         array = read_label(file.path) if file.is_label else read_image(file.path)
-        with stage('resize'):
-            return Pixels(_resize(array, file), _size_of(array))
+        return Pixels(_resize(array, file), _size_of(array))
 
 
 def decoded_by(file: PixelFile) -> str:

@@ -17,7 +17,6 @@ from dsr_nss.datasets.pixel_cache import CachedFiles
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
 from dsr_nss.datasets.rare_class_sampling import RareClassSampling
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
-from dsr_nss.datasets.stages import stage
 from dsr_nss.errors import DataError
 
 
@@ -158,25 +157,23 @@ class SourceTargetDataset(Dataset):
                 f'{file} is {image.native[0]}x{image.native[1]} (height x width) but its label '
                 f'{label_file} is {label.native[0]}x{label.native[1]}; they must have the same size'
             )
-        with stage('crop'):
-            box = source_box(
-                rng,
-                label.array,
-                self.crop_size,
-                num_classes=self.num_classes,
-                max_class_share=self.max_class_share,
-                path=label_file,
-                class_id=draw.class_id if draw else None,
-                min_class_pixels=draw.min_crop_pixels if draw else 0.0,
-                max_tries=self.sampling.max_tries if self.sampling else 1,
-            )
-        with stage('flip'):
-            mirror = rng.random() < self.flip
-            return {
-                'source_image': _image_tensor(image.array, box, mirror),
-                'source_label': _label_tensor(label.array, box, mirror),
-                'source_file': file,
-            }
+        box = source_box(
+            rng,
+            label.array,
+            self.crop_size,
+            num_classes=self.num_classes,
+            max_class_share=self.max_class_share,
+            path=label_file,
+            class_id=draw.class_id if draw else None,
+            min_class_pixels=draw.min_crop_pixels if draw else 0.0,
+            max_tries=self.sampling.max_tries if self.sampling else 1,
+        )
+        mirror = rng.random() < self.flip
+        return {
+            'source_image': _image_tensor(image.array, box, mirror),
+            'source_label': _label_tensor(label.array, box, mirror),
+            'source_file': file,
+        }
 
     def _night_item(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
         assert self.target is not None
@@ -192,15 +189,13 @@ class SourceTargetDataset(Dataset):
                 f'reference {reference_file} is {reference.native[0]}x{reference.native[1]}; they '
                 'must have the same size, because both get the same crop'
             )
-        with stage('crop'):
-            box = random_box(rng, night.array.shape[:2], self.crop_size, file)
-        with stage('flip'):
-            mirror = rng.random() < self.flip
-            night_image = _image_tensor(night.array, box, mirror)
-            if reference is None:
-                reference_image = torch.zeros_like(night_image)
-            else:
-                reference_image = _image_tensor(reference.array, box, mirror)
+        box = random_box(rng, night.array.shape[:2], self.crop_size, file)
+        mirror = rng.random() < self.flip
+        night_image = _image_tensor(night.array, box, mirror)
+        if reference is None:
+            reference_image = torch.zeros_like(night_image)
+        else:
+            reference_image = _image_tensor(reference.array, box, mirror)
         return {
             'night_image': night_image,
             'reference_image': reference_image,

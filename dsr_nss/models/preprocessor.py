@@ -57,14 +57,6 @@ class AdaptationPreprocessor(SegDataPreProcessor):
             night_image=None if night is None else self._normalise(night),
             reference_image=reference,
             has_reference=has_reference,
-            files=[
-                {
-                    'source': data['source_file'][i],
-                    'night': '' if night is None else data['night_file'][i],
-                    'reference': '' if night is None else data['reference_file'][i],
-                }
-                for i in range(len(data['source_file']))
-            ],
         )
 
     def _move(self, tensor: Tensor) -> Tensor:

@@ -125,13 +125,7 @@ class EMATeacher(BaseModule):
 
         float32 at least.
         """
-        meta = dict(
-            ori_shape=image.shape[2:],
-            img_shape=image.shape[2:],
-            pad_shape=image.shape[2:],
-            padding_size=[0, 0, 0, 0],
-        )
-        return at_least_float32(self.model.encode_decode(image, [meta] * len(image)))
+        return at_least_float32(self.model.encode_decode(image))
 
     def pair(self, night: Tensor, day: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of two image batches of one size; from one pass over both, unless norms forbid."""

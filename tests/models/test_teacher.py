@@ -19,7 +19,7 @@ class Net(nn.Module):
     def forward(self, x):
         return self.drop(self.norm(self.conv(x)))
 
-    def encode_decode(self, image, metas):
+    def encode_decode(self, image):
         return self(image)
 
 

@@ -15,8 +15,9 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset, default_collate
 
-from dsr_nss.datasets import png, stages
+from dsr_nss.datasets import png
 from dsr_nss.engine.runner import AdaptationRunner
+from dsr_nss.studies.benchmark.item_stages import listen
 from dsr_nss.studies.benchmark.loader_memory import MemoryWatch, peak_memory_of, watch_memory
 from dsr_nss.studies.benchmark.timing import Timing, rounds, synchronise
 
@@ -92,7 +93,7 @@ def benchmark_items(
 
 def _batch(dataset: Dataset, numbers: range, device: torch.device) -> dict[str, float]:
     """Seconds an item by stage."""
-    with stages.listen() as seconds:
+    with listen() as seconds:
         start = time.thread_time()
         items = [dataset[number] for number in numbers]
         made = time.thread_time()

@@ -55,7 +55,7 @@ class RedReader(nn.Module):
         self.data_preprocessor = MODELS.build(data_preprocessor)
         self.factor = nn.Parameter(torch.zeros(()))
 
-    def encode_decode(self, image, metas):
+    def encode_decode(self, image, metas=None):
         preprocessor = self.data_preprocessor
         red = (image * preprocessor.std + preprocessor.mean).round()[:, :1]
         classes = torch.arange(19).view(1, -1, 1, 1)
