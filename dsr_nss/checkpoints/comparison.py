@@ -19,46 +19,50 @@ class Comparison:
         missing: In the network alone.
         unexpected: In the file alone.
         mismatched: In both, of different shapes; name -> (shape in the file, in the network).
-        not_finite: In both, of the same shape, but with NaN or infinite values.
+        other_kind: In both, of the same shape, but whole, complex or boolean numbers for floating
+            ones or the other way round; name -> (kind in the file, in the network).
+        not_finite: In both, of the same shape and kind, but with NaN or infinite values.
     """
 
     matched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    other_kind: dict[str, tuple[str, str]] = field(default_factory=dict)
     not_finite: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether every entry of the network is filled and none is left over."""
-        return not (self.missing or self.unexpected or self.mismatched or self.not_finite)
+        return not (self.unfilled or self.unexpected)
 
     @property
     def unfilled(self) -> list[str]:
         """Entries of the network that the file gives no value."""
-        return [*self.missing, *self.mismatched, *self.not_finite]
+        return [*self.missing, *self.mismatched, *self.other_kind, *self.not_finite]
 
     def problems(self) -> list[str]:
         """One text for each kind of misfit that occurs."""
-        shapes = [f'{name} {a} for {b}' for name, (a, b) in self.mismatched.items()]
+        shapes, types = (
+            [f'{name} {a} for {b}' for name, (a, b) in differing.items()]
+            for differing in (self.mismatched, self.other_kind)
+        )
         kinds = {
             'missing': self.missing,
             'unknown': self.unexpected,
             'of another shape': shapes,
+            'of another kind of number': types,
             'with NaN or infinite values': self.not_finite,
         }
         return [f'{len(names)} {kind}: {listing(names)}' for kind, names in kinds.items() if names]
 
 
-def compare(
-    own: Mapping[str, Tensor], given: Mapping[str, Tensor], check_values: bool = False
-) -> Comparison:
+def compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Comparison:
     """Compare a network's state dict with named tensors.
 
     Args:
         own: Of the network; values are not read, they may be on the meta device.
         given: Of the file.
-        check_values: Also look for NaN and infinite values.
     """
     result = Comparison(
         missing=[name for name in own if name not in given],
@@ -69,16 +73,27 @@ def compare(
             continue
         if given[name].shape != tensor.shape:
             result.mismatched[name] = (tuple(given[name].shape), tuple(tensor.shape))
-        elif check_values and not is_finite(given[name]):
+        elif _kind(given[name]) != _kind(tensor):
+            result.other_kind[name] = (_kind(given[name]), _kind(tensor))
+        elif not is_finite(given[name]):
             result.not_finite.append(name)
         else:
             result.matched.append(name)
     return result
 
 
+def _kind(tensor: Tensor) -> str:
+    """What numbers a tensor holds; precision does not matter."""
+    if tensor.is_floating_point():
+        return 'floating'
+    if tensor.is_complex():
+        return 'complex'
+    return 'boolean' if tensor.dtype is torch.bool else 'whole'
+
+
 def is_finite(tensor: Tensor) -> bool:
     """Whether it holds neither NaN nor infinities."""
-    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+    return _kind(tensor) not in ('floating', 'complex') or bool(torch.isfinite(tensor).all())
 
 
 def printable(text: str) -> str:

@@ -14,6 +14,8 @@ LENGTH_BYTES = 8
 LONGEST_HEADER = 100 << 20
 #: The pickled part of a checkpoint is small; its weights follow it.
 PICKLE_BYTES = 64 << 20
+#: How much of an entry is read at once to compare its checksum.
+CHUNK = 1 << 20
 
 
 def is_zip(path: Path) -> bool:
@@ -37,32 +39,55 @@ def is_safetensors(path: Path) -> bool:
 
 
 def archive_problem(path: Path) -> str | None:
-    """Why a zip file must not be read: cut off, or larger inside than outside.
+    """Why a zip file must not be read: cut off, larger inside than outside, or damaged.
 
     `torch.save` stores its entries uncompressed, so together they are smaller than the file. An
-    entry that claims more is damaged, or made to fill the memory of whoever reads it.
+    entry that claims more is damaged, or made to fill the memory of whoever reads it. Every entry
+    has a checksum, which torch does not compare when it reads.
     """
     size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+            claimed = sum(entry.file_size for entry in entries)
+            packed = [e.filename for e in entries if e.compress_type != zipfile.ZIP_STORED]
+            if claimed > size:
+                return (
+                    f'claims to hold {claimed} bytes in a file of {size}: it is damaged, or made '
+                    'to fill the memory; it was refused'
+                )
+            if packed:
+                return (
+                    f'holds a compressed entry ({packed[0]!r}), which torch never writes; it was '
+                    'refused. Save it anew with torch.save'
+                )
+            damaged = _damaged_entry(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return (
             f'is cut off ({size} bytes): its writing or download was interrupted; fetch it again '
             'or use an older one'
         )
-    claimed = sum(entry.file_size for entry in entries)
-    packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
-    if claimed > size:
-        return (
-            f'claims to hold {claimed} bytes in a file of {size}: it is damaged, or made to fill '
-            'the memory; it was refused'
-        )
-    if packed:
-        return (
-            f'holds a compressed entry ({packed[0]!r}), which torch never writes; it was refused. '
-            'Save it anew with torch.save'
-        )
+    if damaged is None:
+        return None
+    return (
+        f'is damaged: its entry {damaged!r} is not what was written (checksum, name or place); '
+        'fetch or copy it again, or use an older one'
+    )
+
+
+def _damaged_entry(archive: zipfile.ZipFile) -> str | None:
+    """The first entry whose content has another CRC-32 than was written, or that is there twice."""
+    seen = set()
+    for entry in archive.infolist():
+        try:
+            if entry.filename in seen:
+                return entry.filename
+            seen.add(entry.filename)
+            with archive.open(entry) as content:  # compares the names in its two headers
+                while content.read(CHUNK):  # compares the checksum at the end
+                    pass
+        except Exception:  # damaged headers fail in any way
+            return entry.filename
     return None
 
 

@@ -69,7 +69,7 @@ def load_strictly(module: nn.Module, state_dict: Mapping[str, Tensor], origin: s
         origin: What to call the weights in the message.
 
     Raises:
-        CheckpointError: Missing or unknown names, or other shapes.
+        CheckpointError: Missing or unknown names, other shapes, other kinds of numbers, or NaN.
     """
     messages = compare(module.state_dict(), state_dict).problems()
     if messages:

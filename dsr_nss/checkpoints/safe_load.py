@@ -37,8 +37,8 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The file is cut off, is no checkpoint, claims to be larger than it is, or
-            holds a type that could run code.
+        CheckpointError: The file is cut off or damaged, is no checkpoint, claims to be larger than
+            it is, or holds a type that could run code.
     """
     path = Path(path)
     if path.is_dir():
@@ -56,6 +56,10 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise CheckpointError(f'{path} is no checkpoint: it holds a {kind}, not a dict of tensors')
+    for name in ('state_dict', 'meta'):
+        if name in checkpoint and not isinstance(checkpoint[name], Mapping):
+            kind = type(checkpoint[name]).__name__
+            raise CheckpointError(f'checkpoint {path}: its {name} is a {kind}, not a dict by name')
     for name, tensor in _tensors(checkpoint):
         _check_backed(path, name, tensor)
     return checkpoint

@@ -126,7 +126,7 @@ def convert_checkpoint(
         network=network,
         config=target.config,
         kind=found.kind,
-        comparison=compare(shapes, converted, check_values=True),
+        comparison=compare(shapes, converted),
         left_out=left_out,
         notes=[*target.notes, *notes, *changes],
     )

@@ -25,7 +25,10 @@ TELLING = (
 def describe_conversion(result: Conversion) -> str:
     """The report of the command line."""
     fit = result.comparison
-    shapes = [f'{name} {a} for {b}' for name, (a, b) in fit.mismatched.items()]
+    shapes, kinds = (
+        [f'{name} {a} for {b}' for name, (a, b) in differing.items()]
+        for differing in (fit.mismatched, fit.other_kind)
+    )
     network = f'{result.network}: ' if result.kind == 'segmentor' else ''
     lines = [
         f'{result.source}: {result.title}, layout {result.layout}',
@@ -36,6 +39,7 @@ def describe_conversion(result: Conversion) -> str:
         ('missing', fit.missing),
         ('unexpected', fit.unexpected),
         ('shape-mismatched', shapes),
+        ('other kind', kinds),
         ('NaN or infinite', fit.not_finite),
     ):
         lines.append(f'  {kind:<17} {len(names)}' + (f': {listing(names)}' if names else ''))

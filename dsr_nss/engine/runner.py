@@ -14,11 +14,13 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dsr_nss.checkpoints.mmengine_loading import EXECUTED_BY_MMENGINE
+from dsr_nss.checkpoints.comparison import compare
+from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file
 from dsr_nss.engine.environment import describe_environment
 from dsr_nss.engine.processes import join_cpu_processes
+from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
 from dsr_nss.engine.workers import protect_workers
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.files import write_atomically
@@ -96,7 +98,8 @@ class AdaptationRunner(Runner):
         kwargs['map_location'] = 'cpu'
         try:
             super().resume(filename, **kwargs)
-        except (ValueError, KeyError) as error:
+            check_optimizer(filename, self.optim_wrapper.optimizer)
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
             raise CheckpointError(
                 f'cannot resume from {filename}: its optimiser, schedule or counters do not fit '
                 f'this config ({error}). Resume with the config it was trained with'
@@ -114,9 +117,9 @@ class AdaptationRunner(Runner):
         checkpoint = load_checkpoint_file(filename, map_location)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model: nn.Module = getattr(self.model, 'module', self.model)
-        state = checkpoint.get('state_dict', checkpoint)
+        state = named_tensors(checkpoint, filename)
         if self._resuming:
-            self._check_resumable(filename, checkpoint)
+            self._check_resumable(filename, checkpoint, state, model)
             load_all(model, state, filename)
         else:
             load_start(model, state, filename)
@@ -124,18 +127,11 @@ class AdaptationRunner(Runner):
         self.logger.info(f'loaded {filename}')
         return checkpoint
 
-    def _check_resumable(self, filename: str, checkpoint: dict) -> None:
-        missing = {'state_dict', 'meta', 'optimizer', 'message_hub'} - checkpoint.keys()
-        if missing:
-            raise CheckpointError(
-                f'cannot resume from {filename}: it holds no {", ".join(sorted(missing))}, only '
-                'weights. To start a new run from them, set load_from'
-            )
-        if EXECUTED_BY_MMENGINE in checkpoint['meta']:
-            raise CheckpointError(
-                f'cannot resume from {filename}: its meta holds {EXECUTED_BY_MMENGINE!r}, a text '
-                'that mmengine would run as Python and no run of this package writes; it is refused'
-            )
+    def _check_resumable(
+        self, filename: str, checkpoint: dict, state: dict[str, Tensor], model: nn.Module
+    ) -> None:
+        accumulated = self.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+        check_training_state(filename, checkpoint, state, model, accumulated)
         saved, given = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
         if None not in (saved, given) and saved != given:
             raise CheckpointError(
@@ -265,7 +261,11 @@ def _load_matching(
     model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor], source: str
 ) -> None:
     state = OrderedDict((k.removeprefix('module.'), v) for k, v in state.items())
+    fit = compare(own, state)
+    kinds = [f'{name} {a} for {b}' for name, (a, b) in fit.other_kind.items()]
     problems = [
+        _listing('of another kind of number', kinds),
+        _listing('with NaN or infinite values', fit.not_finite),
         _listing('missing in the file', [k for k in own if k not in state]),
         _listing('unknown to the model', [k for k in state if k not in own]),
         _listing(
