@@ -316,6 +316,7 @@ def assert_every_part_had_something_to_do(facts: list[dict], m: Method) -> None:
         # no label and no confident pixel is decided by rounding
         assert min(of['margin'], of['threshold_margin']) > 1e-7
         assert ((of['mask'] > 0.1) & (of['mask'] < 0.95)).all()
+        assert of['stored_only']  # the bank gets objects that were not pasted
         assert len(of['night_classes']) > 6
         # a person over a whole cell and a car over exactly the smallest share
         assert of['cells'] == 2 and of['distance'] > 0.1

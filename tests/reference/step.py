@@ -177,7 +177,9 @@ class Oracle:
             t, (mixed, mixed_label, weight), (source, label)
         )
         self.facts |= dict(
-            mask=mask.mean(axis=(1, 2, 3)), pasted=(mixed_label != unpasted).mean(axis=(1, 2))
+            mask=mask.mean(axis=(1, 2, 3)),
+            pasted=(mixed_label != unpasted).mean(axis=(1, 2)),
+            stored_only=(np.isin(label, m.long_tail) & ~mask[:, 0]).any(),
         )
         mixed = self.augment(torch.from_numpy(mixed))
 
