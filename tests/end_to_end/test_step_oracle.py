@@ -210,6 +210,15 @@ def start_weights(student: nn.Module) -> None:
 # --- the test -----------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The tensors are so small that threads only wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def drawn(monkeypatch):
     """Replaces torch's random numbers by those of a step, told apart by their shapes."""
