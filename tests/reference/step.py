@@ -101,6 +101,7 @@ class Oracle:
         method: See `Method`.
         augment: What is done to the pixels of the mixed image.
         facts: Of the last step, for a test to see that every part had something to do.
+        panel: Pictures of the last step.
     """
 
     student: nn.ModuleDict
@@ -108,6 +109,7 @@ class Oracle:
     augment: Callable[[Tensor], Tensor]
     steps: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    panel: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.student.train()
@@ -172,14 +174,28 @@ class Oracle:
         mixed = class_mix.mix(mask, source, night)
         mixed_label = class_mix.mix(mask, label, night_label)
         weight = np.where(mask[:, 0], 1.0, q)
-        unpasted = mixed_label.copy()
+        before, pasted = mixed_label, np.zeros(mask.shape, dtype=bool)
+        if t % m.interval == 0:
+            for _, stored, _ in self.bank.entries:
+                pasted |= stored
         mixed, mixed_label, weight = self.bank.step(
             t, (mixed, mixed_label, weight), (source, label)
         )
         self.facts |= dict(
-            mask=mask.mean(axis=(1, 2, 3)), pasted=(mixed_label != unpasted).mean(axis=(1, 2))
+            mask=mask.mean(axis=(1, 2, 3)),
+            pasted=(mixed_label != before).mean(axis=(1, 2)),
+            stored_only=(np.isin(label, m.long_tail) & ~mask[:, 0]).any(),
         )
         mixed = self.augment(torch.from_numpy(mixed))
+        self.panel = dict(
+            source_image=self.normalise(torch.from_numpy(source)).numpy(),
+            source_label=label,
+            night_image=self.normalise(torch.from_numpy(night)).numpy(),
+            pseudo_label=night_label,
+            mixed_image=self.normalise(mixed).numpy(),
+            mixed_label=mixed_label,
+            mask=mask | pasted,
+        )
 
         # The losses [6], [14], [13] and their sum [15].
         source = torch.from_numpy(source)
@@ -297,6 +313,7 @@ class Oracle:
                     shares.append(share)
                     overlaps.append(overlap)
         self.facts |= dict(overlaps=overlaps)
+        self.facts |= dict(fpa_shares=shares)
         return total, sum(shares) / len(shares)
 
     def distance(self, maps: Tensor, pixels: Tensor, label: np.ndarray) -> Tensor:
