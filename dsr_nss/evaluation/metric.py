@@ -73,7 +73,7 @@ def sample_confusion(sample: dict, num_classes: int, ignore_index: int = IGNORE_
     """Confusion matrix of one predicted mmseg sample (as a dict).
 
     Raises:
-        ValueError: See `confusion_matrix`; the message names the files.
+        ValueError: `confusion_matrix` refuses prediction or label; the message names the files.
     """
     name = sample.get('img_path', 'image')
     if 'gt_sem_seg' not in sample:

@@ -16,7 +16,8 @@ def format_table(results: Mapping[str, Any]) -> str:
     """A flat result as a table: one row a class, group, mean and further measure, one column a set.
 
     Args:
-        results: As `dsr_nss.evaluation.evaluate` returns it and `tools/test.py --json` writes it.
+        results: Flat result that `dsr_nss.evaluation.evaluate` returns and `tools/test.py --json`
+            writes.
     """
     sets = set_names(results)
     classes: list[str] = []

@@ -52,7 +52,7 @@ def average_windows(windows: Sequence[Tensor], boxes: Sequence[Box]) -> Tensor:
     """Mean of overlapping windows.
 
     Args:
-        windows: N tensors `(B, C, h, w)`, one a box, in pixels like the boxes.
+        windows: N tensors `(B, C, h, w)`, one for each box, in pixels like the boxes.
         boxes: N boxes that together cover an area from the origin on without gaps.
 
     Returns:

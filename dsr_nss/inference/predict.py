@@ -37,10 +37,10 @@ def predict_set(
 
     Args:
         model: A plain mmseg segmentor.
-        dataset: With an mmseg test pipeline.
-        indices: Which images.
-        title: Of the progress bar.
-        tta, with_confidence, amp: See `predict`.
+        dataset: Data set with an mmseg test pipeline.
+        indices: Indices of the images to predict.
+        title: Title of the progress bar.
+        tta, with_confidence, amp: Same meaning as in `predict`.
         workers: Processes that load images; 0 loads in this one.
         progress: Show a bar with the time left, if there is a terminal.
 
@@ -125,7 +125,7 @@ def network_views(
     """The logits of the network for one batch, of one view or of the views of `predict`.
 
     Args:
-        model, tta, amp: As of `predict`.
+        model, tta, amp: Same meaning as in `predict`.
         image: `(B, 3, H, W)`, preprocessed.
         metas: mmseg's meta data of each image.
     """
@@ -151,10 +151,11 @@ def classes_of_views(
     """Class of each pixel, and its probability, strip by strip.
 
     Args:
-        views: Of `network_views`.
-        threshold: See `binary_threshold`.
+        views: Logits of each view, from `network_views`.
+        threshold: Probability above which a head with one output channel predicts class 1, from
+            `binary_threshold`; None for other heads.
         tta: Whether probabilities are averaged; with one view the logits are compared.
-        with_confidence: As of `predict`.
+        with_confidence: Also return the probability of the predicted class.
 
     Returns:
         `(B, H, W)` uint8, and float32 or None.

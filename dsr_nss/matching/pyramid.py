@@ -22,8 +22,8 @@ class FeaturePyramid(BaseModule):
     Each pyramid normalises the image as its weights were trained with.
 
     Args:
-        mean: Of RGB in 0..255.
-        std: Of RGB in 0..255.
+        mean: Mean of R, G and B, in 0..255, with which the weights were trained.
+        std: Standard deviation of R, G and B, in 0..255, with which the weights were trained.
         init_cfg: None, or `dict(type='Pretrained', checkpoint=PATH)`.
     """
 
@@ -107,8 +107,8 @@ class BackbonePyramid(FeaturePyramid):
 
     Args:
         backbone: Config of the encoder, with its own `init_cfg` or other source of weights.
-        mean: What its weights were trained with, of RGB in 0..255.
-        std: As `mean`.
+        mean: Mean of R, G and B, in 0..255, with which the weights were trained.
+        std: Standard deviation of R, G and B, in 0..255, with which the weights were trained.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ def density_confidence(density: Tensor, support: float = 3.0) -> Tensor:
     """`1 - exp(-density / support)`: the chance that a match is right grows with its neighbours.
 
     Args:
-        density: From :func:`interpolate_matches`, any shape.
+        density: Density of matches from :func:`interpolate_matches`, floating point of any shape.
         support: The density at which the confidence is `1 - 1 / e`.
 
     Returns:

@@ -48,15 +48,15 @@ class WarpConsistency(BaseModel):
         warps: Config of the sampler of warps.
         appearance: Config of the change of appearance of the synthetic view, or None.
         visibility_mask: Leave out of the bipath term what does not come back.
-        level_weights: Of the four levels, coarse to fine.
-        bipath_weight: Of the bipath term.
+        level_weights: Weights of the four levels in the loss, coarse to fine.
+        bipath_weight: Weight of the bipath term.
         bipath_start: First step (counted from 1) with this term. Its two directions take more than
             two thirds of the time; before, references still take the place of targets. Published
             trainings have it from the start.
-        warp_supervision_weight: Of the warp-supervision term.
+        warp_supervision_weight: Weight of the warp-supervision term.
         balance_terms: Scale the smaller term up to the larger one in every step.
-        exchange_probability: Of target and reference changing places, so that both kinds of image
-            are warped.
+        exchange_probability: Probability that target and reference change places, so that both
+            kinds of image are warped.
         train_pyramid: Train the features too. Published trainings keep them frozen at their
             ImageNet weights; random ones must be trained.
         init_cfg: None, or `dict(type='Pretrained', checkpoint=PATH)`: where the whole network

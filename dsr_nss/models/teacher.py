@@ -83,7 +83,7 @@ class EMATeacher(BaseModule):
         """Floating tensors of teacher and student, then integer ones, in the same order.
 
         Args:
-            student: Of the same build.
+            student: Network of the same build as the teacher.
             own_statistics: Leave out the buffers of batch norms.
         """
         mine = [*self.model.parameters(), *self.model.buffers()]

@@ -21,7 +21,7 @@ class Compared:
     Attributes:
         image: `(H, W, 3)` uint8 RGB.
         label: `(H, W)` class ids, 255 = ignore.
-        predictions: `(H, W)` class ids, one a model.
+        predictions: `(H, W)` class ids, one array for each model.
     """
 
     image: np.ndarray

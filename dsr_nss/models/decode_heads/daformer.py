@@ -59,9 +59,11 @@ class DAFormerHead(BaseDecodeHead):
         channels: Channels after the fusion.
         embed_channels: Channels that each level is embedded to.
         fusion: 'aspp' (DAFormer) or 'conv1x1' (HRDA's scale attention).
-        dilations: Of the parallel branches of 'aspp'; 1 stands for a plain 1x1 convolution.
+        dilations: Dilations of the parallel branches of 'aspp'; 1 stands for a plain 1x1
+            convolution.
         norm_cfg: Normalisation after each convolution.
-        **kwargs: Of mmseg's `BaseDecodeHead`, among them `num_classes` and `dropout_ratio`.
+        **kwargs: Further arguments of mmseg's `BaseDecodeHead`, among them `num_classes` and
+            `dropout_ratio`.
 
     Raises:
         ValueError: Unknown `fusion`.

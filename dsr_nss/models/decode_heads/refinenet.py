@@ -64,9 +64,10 @@ class RefinementPath(nn.Module):
     """One path: reduce an encoder map, adapt it, fuse it with the coarser path, pool, refine.
 
     Args:
-        in_channels: Of the encoder map.
-        channels: Of this path.
-        coarse_channels: Of the coarser path; None for the coarsest, which fuses nothing.
+        in_channels: Number of channels of the encoder map.
+        channels: Number of channels of this path.
+        coarse_channels: Number of channels of the coarser path; None for the coarsest, which fuses
+            nothing.
     """
 
     def __init__(self, in_channels: int, channels: int, coarse_channels: int | None) -> None:
@@ -98,9 +99,9 @@ class RefineNetHead(BaseDecodeHead):
         num_classes: `K`.
         channels: Width of the paths but the coarsest.
         coarsest_channels: Width of the coarsest path.
-        dropout_ratio: On the two coarsest maps as the decoder reads them and before the classifier;
-            it drops single values, not channels.
-        **kwargs: Of mmseg's `BaseDecodeHead`.
+        dropout_ratio: Dropout on the two coarsest maps as the decoder reads them and before the
+            classifier; it drops single values, not channels.
+        **kwargs: Further arguments of mmseg's `BaseDecodeHead`.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         test_cfg: `mode` 'whole' or 'slide'; with 'slide' also `crop_size` (height, width) and
             `stride` (vertical, horizontal); `max_windows`: the most images that pass through the
             network at once at inference, None for one on a CPU and for all on other devices.
-        **kwargs: Of `EncoderDecoder`.
+        **kwargs: Arguments of mmseg's `EncoderDecoder`.
 
     Raises:
         ValueError: Unknown or contradictory fields of `test_cfg`.
@@ -54,7 +54,7 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         """Pixel-weighted cross-entropy; see `dsr_nss.functional.cross_entropy`.
 
         Args:
-            output: Of `forward_train`.
+            output: What `forward_train` returned.
             label: `(B, H, W)` int64, train ids or 255.
             pixel_weight: `(B, H, W)`, or None for 1 everywhere.
 

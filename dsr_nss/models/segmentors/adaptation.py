@@ -74,7 +74,7 @@ class Adaptation(BaseSegmentor):
         numbers and has branches. Every shape is compiled once.
 
         Args:
-            **options: Of `torch.compile`.
+            **options: Options of `torch.compile`.
         """
         for part in self._compilable():
             part.compile(**{'dynamic': False, **options})

@@ -25,7 +25,7 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
 
     Args:
         decode_head: Config of an `HRDAHead`.
-        **kwargs: Of `AdaptableEncoderDecoder`; auxiliary heads are not supported.
+        **kwargs: Arguments of `AdaptableEncoderDecoder`; auxiliary heads are not supported.
 
     Raises:
         ValueError: Another head, or an auxiliary one.

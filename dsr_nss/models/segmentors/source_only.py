@@ -15,7 +15,7 @@ class SourceOnly(Adaptation):
         augmentation: Config of the photometric augmentation of the source image, or None. With the
             mixed image's jitter and blur this is the baseline that tells augmentation from
             adaptation.
-        **kwargs: See `Adaptation`.
+        **kwargs: Arguments of `Adaptation`.
     """
 
     def __init__(self, *, augmentation: dict | None = None, **kwargs) -> None:

@@ -58,7 +58,7 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
     """Run the whole demonstration; earlier results in `out` are replaced.
 
     Args:
-        seed: Of the data and of both trainings.
+        seed: Seed of the data and of both trainings.
         out: Receives `nightscape/`, one folder a run, `summary.json` and `report.html`.
 
     Returns:
