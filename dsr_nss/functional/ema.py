@@ -1,4 +1,7 @@
-"""Exponential moving average of the student's weights (paper equation 7)."""
+"""Exponential moving average of the student's weights [7].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,7 @@
-"""Prototypes and their alignment across domains (paper equations 8 to 13)."""
+"""Prototypes and their alignment across domains [8] to [13].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
-"""The EMA teacher (paper equation 7)."""
+"""The EMA teacher [7].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""The long-tail memory bank (paper equation 5)."""
+"""The long-tail memory bank [5].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,7 @@
-"""Dynamic- and small-object mixing of the source into the night image (paper equations 1 to 4)."""
+"""Mixing of dynamic and small objects of the source into the night image [1] to [4].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

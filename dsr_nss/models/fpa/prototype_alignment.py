@@ -1,4 +1,7 @@
-"""Feature prototype alignment: source with mixed, and source with night (equations 8 to 13)."""
+"""Feature prototype alignment: source with mixed, and source with night [8] to [13].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""DSR-NSS: one training step, as in figure 2 of the paper (arXiv 2310.04747)."""
+"""DSR-NSS: one training step, as in figure 2 of the paper (arXiv 2310.04747).
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from contextlib import nullcontext
 from dataclasses import replace
