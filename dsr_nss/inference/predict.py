@@ -45,7 +45,8 @@ def predict_set(
         progress: Show a bar with the time left, if there is a terminal.
 
     Yields:
-        The index and what `predict` returns.
+        The index of the image and what `predict` returns: `(H, W)` uint8 class ids and the
+            sample.
     """
     loader = DataLoader(
         Subset(dataset, indices),
@@ -99,7 +100,14 @@ def predict_batch(
     with_confidence: bool = False,
     amp: str | None = None,
 ) -> list[tuple[Tensor, dict]]:
-    """As `predict`, of several images of one size.
+    """`predict` for several images of one size.
+
+    Args:
+        model, tta, with_confidence, amp: Same meaning as in `predict`.
+        data: A collated batch of an mmseg test pipeline.
+
+    Returns:
+        `(H, W)` uint8 class ids and the sample of each image, as from `predict`.
 
     Raises:
         ValueError: The images differ in size.

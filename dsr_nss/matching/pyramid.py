@@ -85,7 +85,10 @@ class VGG16Pyramid(FeaturePyramid):
         self.is_init = True
 
     def forward(self, image: Tensor, levels: int = 3) -> tuple[Tensor, ...]:
-        """Stops after the last map asked for: the third costs a third of all."""
+        """`(B, 3, H, W)` RGB in [0, 1] -> floating maps at strides 4, 8, 16, fine to coarse.
+
+        The network stops after the last map asked for: the third costs a third of all.
+        """
         maps: list[Tensor] = []
         x, poolings = self.normalise(image), 0
         for layer in self.features:
@@ -121,7 +124,7 @@ class BackbonePyramid(FeaturePyramid):
         self.backbone = MODELS.build(backbone)
 
     def forward(self, image: Tensor, levels: int = 3) -> tuple[Tensor, ...]:
-        """Its maps, without those that are not asked for.
+        """`(B, 3, H, W)` RGB in [0, 1] -> the encoder's first `levels` maps, fine to coarse.
 
         Raises:
             ValueError: The encoder's maps have other strides.

@@ -140,7 +140,16 @@ class WarpConsistency(BaseModel):
     def forward(
         self, target: Tensor, reference: Tensor, paired: Tensor, mode: str = 'loss'
     ) -> dict[str, Tensor]:
-        """Losses and logged numbers of a batch; see `ImagePairs` for the arguments.
+        """Losses and logged numbers of a batch.
+
+        Args:
+            target: `(B, 3, H, W)` float32 RGB in [0, 1].
+            reference: `(P, 3, H, W)` float32 RGB in [0, 1]: of the samples that have one.
+            paired: `(P,)` int64: which samples of `target` these are.
+            mode: `'loss'`.
+
+        Returns:
+            0-dimensional tensors by name; see `loss`.
 
         Raises:
             ValueError: Another mode than 'loss': matching is the work of `network`.
@@ -151,6 +160,8 @@ class WarpConsistency(BaseModel):
 
     def loss(self, batch: ImagePairs) -> dict[str, Tensor]:
         """`loss_warp_supervision`, with references `loss_bipath`, and what the log shows.
+
+        All of them are 0-dimensional. `ImagePairs` has the shapes of the batch.
 
         Logged: `warp_epe`, the mean end-point error of `I' -> I` in pixels; `zero_epe`, that of a
         flow of zero; `warp_confidence`, the mean confidence of that flow; with references

@@ -131,7 +131,15 @@ class EMATeacher(BaseModule):
         return at_least_float32(self.model.encode_decode(image))
 
     def pair(self, night: Tensor, day: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of two image batches of one size; from one pass over both, unless norms forbid."""
+        """Logits of two image batches of one size; from one pass over both, unless norms forbid.
+
+        Args:
+            night: `(B, 3, H, W)`, floating, normalised.
+            day: `(B, 3, H, W)`, floating, normalised.
+
+        Returns:
+            `(B, K, H, W)` of each, float32 at least.
+        """
         if self.teacher_bn == 'batch_apart':
             return self(night), self(day)
         logits_night, logits_day = self(torch.cat([night, day])).split([len(night), len(day)])

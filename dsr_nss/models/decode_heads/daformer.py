@@ -22,6 +22,7 @@ class LevelEmbedding(nn.Module):
         self.proj = nn.Linear(in_channels, channels)
 
     def forward(self, feature_map: Tensor) -> Tensor:
+        """Floating `(B, in_channels, h, w)` -> `(B, channels, h, w)`."""
         return self.proj(feature_map.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -40,6 +41,7 @@ class SeparableASPP(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Floating `(B, in_channels, h, w)` -> `(B, channels, h, w)`."""
         if x.device.type == 'cpu':
             # an encoder of tokens gives channels-last maps, which oneDNN's wide depth-wise
             # convolutions take many times as long for (docs/performance.md)

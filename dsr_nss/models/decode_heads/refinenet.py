@@ -26,6 +26,7 @@ class ResidualConvUnit(nn.Module):
         self.conv2 = conv3x3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Floating `(B, channels, h, w)` -> the same shape."""
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
@@ -38,6 +39,15 @@ class MultiResolutionFusion(nn.Module):
         self.coarse = conv3x3(coarse_channels, fine_channels)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fuse two floating maps.
+
+        Args:
+            fine: `(B, fine_channels, h, w)`.
+            coarse: `(B, coarse_channels, h', w')`.
+
+        Returns:
+            `(B, fine_channels, h, w)`.
+        """
         # the published decoder aligns corners inside; its logits are resized without
         upsampled = F.interpolate(
             self.coarse(coarse), fine.shape[2:], mode='bilinear', align_corners=True
@@ -53,6 +63,7 @@ class ChainedResidualPooling(nn.Module):
         self.convs = nn.ModuleList(conv3x3(channels, channels) for _ in range(POOLINGS))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Floating `(B, channels, h, w)` -> the same shape."""
         total = link = x
         for conv in self.convs:
             link = conv(F.max_pool2d(link, kernel_size=5, stride=1, padding=2))
@@ -81,6 +92,16 @@ class RefinementPath(nn.Module):
         self.output = nn.Sequential(*(ResidualConvUnit(channels) for _ in range(OUTPUT_UNITS)))
 
     def forward(self, feature_map: Tensor, coarse: Tensor | None) -> Tensor:
+        """Refine one floating map.
+
+        Args:
+            feature_map: `(B, in_channels, h, w)` map of the encoder.
+            coarse: `(B, coarse_channels, h', w')` result of the coarser path; None where there is
+                none.
+
+        Returns:
+            `(B, channels, h, w)`.
+        """
         x = self.adapt(self.reduce(feature_map))
         if self.fusion is not None:
             x = self.fusion(x, coarse)
