@@ -1,4 +1,4 @@
-"""The archives that the test servers take: one description a server.
+"""The archives that the test servers take: one description for each server.
 
 Where each description comes from, and what could not be confirmed, as the pages of the Dark Zurich
 and ACDC servers themselves were not at hand (docs/submission.md says more):

@@ -131,7 +131,7 @@ def _errors(
 
 
 def sparsification_figure(regions: Mapping[str, Sparsification]) -> Figure:
-    """Curve, oracle and random order, one panel a region.
+    """Curve, oracle and random order, one panel for each region.
 
     Args:
         regions: Name of a region -> its curves.

@@ -35,7 +35,7 @@ def comparison_picture(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> np.ndarray:
-    """Night | ground truth | one column a model, with a legend of the classes below.
+    """Night | ground truth | one column for each model, with a legend of the classes below.
 
     Args:
         samples: One row each.

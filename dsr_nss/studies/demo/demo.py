@@ -59,7 +59,7 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
 
     Args:
         seed: Seed of the data and of both trainings.
-        out: Receives `nightscape/`, one folder a run, `summary.json` and `report.html`.
+        out: Receives `nightscape/`, one folder for each run, `summary.json` and `report.html`.
 
     Returns:
         The content of `summary.json`.
