@@ -1,4 +1,4 @@
-"""HRDA on Dark Zurich, [12] as printed: long-tail classes weigh `s + 1/s`, not `(s+1)/s`.
+"""HRDA on Dark Zurich, equation [12] as printed: long-tail classes weigh `s + 1/s`, not `(s+1)/s`.
 
 python tools/train.py configs/ablations/fpa_literal_hrda_darkzurich.py
 """

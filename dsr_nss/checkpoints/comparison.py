@@ -12,16 +12,17 @@ LISTED = 8
 
 @dataclass(frozen=True)
 class Comparison:
-    """What fits and what does not, by the network's names.
+    """Which entries of a file fit a network and which do not, by the network's names.
 
     Attributes:
-        matched: In both, of the same shape, all values finite.
-        missing: In the network alone.
-        unexpected: In the file alone.
-        mismatched: In both, of different shapes; name -> (shape in the file, in the network).
-        other_kind: In both, of the same shape, but whole, complex or boolean numbers for floating
-            ones or the other way round; name -> (kind in the file, in the network).
-        not_finite: In both, of the same shape and kind, but with NaN or infinite values.
+        matched: Entries in both, of the same shape, all values finite.
+        missing: Entries in the network alone.
+        unexpected: Entries in the file alone.
+        mismatched: Entries in both, of different shapes; name -> (shape in the file, in the
+            network).
+        other_kind: Entries in both, of the same shape, but whole, complex or boolean numbers for
+            floating ones or the other way round; name -> (kind in the file, in the network).
+        not_finite: Entries in both, of the same shape and kind, but with NaN or infinite values.
     """
 
     matched: list[str] = field(default_factory=list)
@@ -61,8 +62,8 @@ def compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Compariso
     """Compare a network's state dict with named tensors.
 
     Args:
-        own: Of the network; values are not read, they may be on the meta device.
-        given: Of the file.
+        own: Entries of the network; values are not read, so they may be on the meta device.
+        given: Entries of the file.
     """
     result = Comparison(
         missing=[name for name in own if name not in given],

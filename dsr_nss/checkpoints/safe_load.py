@@ -30,7 +30,7 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
 
     Args:
         path: The file.
-        map_location: Where its tensors go.
+        map_location: Device on which its tensors are placed.
 
     Returns:
         The dict in the file: a training checkpoint (`state_dict`, `meta`, ...) or a state dict.

@@ -354,7 +354,7 @@ def allowed_segmentor(model: Any, origin: str) -> tuple[dict[str, Any], list[str
     """The part of a foreign network's config that may be built and written.
 
     Args:
-        model: Of a segmentor with its `data_preprocessor`, as plain data.
+        model: Config of a segmentor with its `data_preprocessor`, as plain data.
         origin: What to call its config in the message.
 
     Returns:

@@ -45,9 +45,9 @@ def whole_config(
     """A config with a network and its test data, for `tools/test.py` here and for mmseg's tools.
 
     Args:
-        model: Of the segmentor, with its preprocessor.
-        test_sets: Of a config that the user trusts; None: the real night sets, where the network
-            has the classes of Cityscapes.
+        model: Config of the segmentor, with its preprocessor.
+        test_sets: Test sets of a config that the user trusts; None: the real night sets, where the
+            network has the classes of Cityscapes.
         default_test_sets: Names of those that are tested when none is named.
         test_pipeline: What a config that the user trusts does to an image; None: halve it, if the
             network is tested so.

@@ -21,7 +21,7 @@ TEMPLATE = '{{'
 
 
 def format_config(config: Mapping[str, Any], docstring: str) -> str:
-    """A config file: a docstring and one assignment a key, in their order.
+    """A config file: a docstring and one assignment for each key, in their order.
 
     Args:
         config: Plain data: numbers, strings, None, and lists, tuples and dicts of these.

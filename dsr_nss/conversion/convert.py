@@ -44,7 +44,7 @@ class Conversion:
         layout: Its layout, by the most specific name that its entries allow.
         title: The layout for people.
         network: 'student' or 'teacher'.
-        config: Of the network: a segmentor without its test data, an encoder or an aligner.
+        config: Config of the network: a segmentor without its test data, an encoder or an aligner.
         kind: 'segmentor', 'encoder' or 'aligner'.
         comparison: How the file's entries fit the network.
         left_out: Other parts of the file -> number of entries.

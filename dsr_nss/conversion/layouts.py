@@ -23,10 +23,10 @@ class Layout:
     """How one family of files names its entries.
 
     Attributes:
-        names: What the command line calls it; the first is its own name.
-        title: For people.
-        kind: What is made of it: a 'segmentor', an 'encoder' or an 'aligner'.
-        mark: Matches a name that files of this layout alone have.
+        names: Names on the command line; the first is the layout's own.
+        title: Name that people read.
+        kind: Kind of network that is made of it: a 'segmentor', an 'encoder' or an 'aligner'.
+        mark: Regular expression that matches a name which files of this layout alone have.
         parts: Prefix -> what lies there; the longest prefix that fits decides. 'student' and
             'teacher' can be converted, everything else is left out.
         convert: Entries of one network -> the names of this package. Names that it does not know
@@ -195,7 +195,7 @@ def detect_layout(names: Iterable[str], wanted: str = 'auto') -> Layout:
     """The layout of a file by the names of its entries.
 
     Args:
-        names: Of all its tensors.
+        names: Names of all tensors of the file.
         wanted: 'auto', or one of `LAYOUT_NAMES`: only that one is tried. 'mmseg' also takes every
             other layout of a segmentor, for it can be written as an mmseg one.
 

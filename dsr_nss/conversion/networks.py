@@ -32,7 +32,8 @@ def describe_segmentor(state: State, layout: str) -> dict[str, Any]:
 
     Args:
         state: `backbone.*` and `decode_head.*`.
-        layout: Of the file it comes from; it decides how the network was tested.
+        layout: Layout of the file that the network comes from; it decides how the network was
+            tested.
 
     Raises:
         CheckpointError: An encoder or a head that cannot be told from its names.

@@ -28,11 +28,11 @@ class Target:
     """The network, and what it is tested on.
 
     Attributes:
-        config: Of a segmentor with its preprocessor, an encoder or an aligner.
+        config: Config of a segmentor with its preprocessor, of an encoder or of an aligner.
         test_sets: Those of the user's config; None if there is none.
         default_test_sets: Names of those that are tested when none is named.
         test_pipeline: What the user's config does to an image; None if it does not say.
-        notes: What is to be said of how it was found.
+        notes: Remarks for the user on how the network was found.
     """
 
     config: dict[str, Any]
@@ -56,10 +56,10 @@ def find_target(
     made the file has written, the network alone is taken, as far as `allowed_networks` lists it.
 
     Args:
-        layout: Of the file.
+        layout: Layout of the file.
         name: The most specific name of the layout.
         state: The entries of the network under this package's names.
-        content: Of the file.
+        content: Content of the file.
         source: The file, for messages.
         config: The user's, or None.
 

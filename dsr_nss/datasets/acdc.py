@@ -25,7 +25,8 @@ class ACDC(RoadSceneDataset):
         data_root: Root of the set.
         split: train, val or test.
         condition: One of night, fog, rain, snow, or several of them.
-        with_labels: See `RoadSceneDataset`; False to use the train split as an unlabelled target.
+        with_labels: Whether to attach labels, as in `RoadSceneDataset`; False uses the train split
+            as an unlabelled target.
         kwargs: Other arguments of `RoadSceneDataset`.
 
     The train split needs its references; the others take them where the folder exists.

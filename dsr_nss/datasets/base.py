@@ -45,7 +45,7 @@ def files_below(folder: str | Path, *, above: tuple[str, ...] = ()) -> Iterator[
     """All files below a folder, also through links to folders, which `rglob` would pass over.
 
     Args:
-        folder: Where to look.
+        folder: Folder to search.
         above: Real paths of the folders that lead here: a link back to one of them is a loop.
     """
     real = os.path.realpath(folder)
@@ -78,8 +78,8 @@ class RoadSceneDataset(BaseSegDataset):
             False lets an unlabelled download serve as target.
         pipeline: mmseg transforms of an element; training does not use it.
         metainfo: Classes and palette; only a set whose classes are not fixed takes it.
-        test_mode: See `mmengine.dataset.BaseDataset`, as for the next two.
-        indices: The first so many elements, or these elements.
+        test_mode: Test mode of `mmengine.dataset.BaseDataset`, which explains the next two as well.
+        indices: Number of elements to keep, counted from the first, or the elements to keep.
         lazy_init: Whether to list the files later, by `full_init()`.
     """
 

@@ -81,8 +81,8 @@ def source_box(
         max_class_share: 1 allows crops of one class.
         path: The label file, for messages.
         class_id: The class that rare-class sampling drew, None without it.
-        min_class_pixels: See above.
-        max_tries: See above.
+        min_class_pixels: Pixels of the class `class_id` that a crop should exceed.
+        max_tries: Largest number of crops that are drawn to meet `min_class_pixels`.
 
     Raises:
         DataError: The crop is larger than the label, a crop has an id that is no train id, or crops

@@ -35,8 +35,8 @@ def read_pair_list(path: Path) -> Pairs:
     """Reads a pair list.
 
     Args:
-        path: Text file, a line a night image: `night day` or `night` alone, separated by blanks or
-            a comma. An entry is a file name below the data root
+        path: Text file with one line for each night image: `night day` or `night` alone, separated
+            by blanks or a comma. An entry is a file name below the data root
             (`rgb_anon/train/night/GOPR0351/GOPR0351_frame_000159_rgb_anon.png`) or a published
             frame key (`train/night/GOPR0351/GOPR0351_frame_000159`). Empty lines and lines that
             start with `#` are comments.

@@ -34,9 +34,10 @@ class Header:
         source_bytes: Size of the image file when the entry was written.
         source_mtime_ns: The time of its last change.
         native: (height, width) of the image file.
-        shape: Of the pixels.
-        decoded_by: See `pixels.decoded_by`.
-        sha256: Of the pixels.
+        shape: Shape of the array of pixels.
+        decoded_by: Library whose version can change the pixels, from `pixels.decoded_by`; '' if
+            none can.
+        sha256: SHA-256 of the pixels.
     """
 
     format: int

@@ -15,9 +15,9 @@ class Part:
     Attributes:
         folder: Path below the root of the set.
         archive: The download that holds it.
-        files: How the names of its images or labels end; for labels that come in several forms, all
-            of them: one form an image is enough.
-        count: How many there are in the published set.
+        files: Endings of the names of its images or labels; for labels that come in several forms,
+            all of them: one form for each image is enough.
+        count: Number of images in the published set.
         required: Whether the main use of the set needs it.
     """
 

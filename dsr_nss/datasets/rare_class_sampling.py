@@ -49,10 +49,10 @@ class RareClassSampling:
         keys: The images' keys in the order of the source set.
         classes: Names of all classes, for messages.
         crop_size: (height, width) of the training crop, for `min_pixel_share`.
-        temperature: Of the softmax over classes.
+        temperature: Temperature of the softmax over the classes.
         min_pixels: An image is drawn for a class if it has at least this many pixels of it (3000,
             as DAFormer, if neither this nor `min_pixel_share` is given).
-        min_pixel_share: The same as a share of the crop area, for small images and short runs.
+        min_pixel_share: `min_pixels` as a share of the crop area, for small images and short runs.
         min_crop_ratio: A crop of the drawn image should have more than `min_pixels *
             min_crop_ratio` pixels of the class (DAFormer 0.5 on half-size images, HRDA 2.0 on
             full-size ones).

@@ -42,7 +42,8 @@ class SourceTargetDataset(Dataset):
         seed: Decides all draws.
         source_scale: (height, width) that source images are resized to before cropping; None keeps
             them.
-        target_scale: The same for night images and references.
+        target_scale: (height, width) that night images and references are resized to before
+            cropping; None keeps them.
         rare_class_sampling: Fields of `RareClassSampling`; None draws source images evenly.
         max_class_share: No source crop in which one class fills more of the labelled pixels than
             this.

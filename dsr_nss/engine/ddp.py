@@ -22,7 +22,8 @@ class AdaptationDDP(MMDistributedDataParallel):
     Args:
         module: The model.
         device_ids: Given by the runner; dropped for a model on the CPU.
-        **kwargs: See `torch.nn.parallel.DistributedDataParallel`, e.g. `find_unused_parameters`.
+        **kwargs: Arguments of `torch.nn.parallel.DistributedDataParallel`, e.g.
+            `find_unused_parameters`.
     """
 
     def __init__(self, module: nn.Module, device_ids: list[int] | None = None, **kwargs) -> None:

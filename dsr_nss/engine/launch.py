@@ -33,7 +33,8 @@ def configure_run(
 
     Args:
         config: What `read_config` returned.
-        work_dir: Where everything goes; None: the config's, else `work_dirs/<config name>`.
+        work_dir: Folder of everything that is written; None: the config's, else
+            `work_dirs/<config name>`.
         resume: `'auto'` for the newest checkpoint of the work dir, or a checkpoint file.
         amp: `'bf16'` or `'fp16'`: mixed precision.
         seed: Seed of the data, of the weights and of every step; None: the

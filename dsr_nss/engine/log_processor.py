@@ -1,4 +1,4 @@
-"""One readable line a log interval."""
+"""One readable log line for each log interval."""
 
 import datetime
 import resource
@@ -17,8 +17,9 @@ class AdaptationLogProcessor(LogProcessor):
     """`Iter  50/800  eta 0:03:10  lr 6.0e-04  loss 2.31  loss_source 1.23 ...  4.9 samples/s  ...`
 
     Every loss and number by name, averaged over the window, then samples (a source image and its
-    night image) a second over all processes, seconds an iteration with the share that waited for
-    data, and memory: the peak on the GPU, else of this process. All of it goes to TensorBoard too.
+    night image) per second over all processes, seconds per iteration with the share that waited
+    for data, and memory: the peak on the GPU, else that of this process. All of it goes to
+    TensorBoard too.
 
     Args:
         window_size: Iterations that are averaged.

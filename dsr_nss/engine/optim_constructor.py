@@ -14,7 +14,7 @@ from torch import nn
 
 from dsr_nss.errors import ConfigError
 
-#: Optimisers whose step is one kernel a group on a GPU, unless the config chooses another.
+#: Optimisers whose step is one kernel per group on a GPU, unless the config chooses another.
 FUSED_ON_CUDA = ('Adam', 'AdamW')
 #: What chooses how an optimiser computes; the config's own choice stands.
 _KERNEL_FIELDS = ('fused', 'foreach', 'capturable', 'differentiable')

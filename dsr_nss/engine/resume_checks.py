@@ -30,7 +30,7 @@ def check_training_state(
     """Checks what a checkpoint says of its run, before any of it is loaded.
 
     Args:
-        filename: For messages.
+        filename: Name of the file, for messages.
         checkpoint: All that the file holds.
         state: Its weights and buffers by name.
         model: What will be trained on.

@@ -62,18 +62,18 @@ class CountAccumulator:
         self.counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """The counts by name."""
+        """The counts by name: int64 arrays `(...)` of the shapes that were given at the start."""
         return self.counts
 
     def merge(self, states: Sequence[dict[str, np.ndarray]]) -> None:
-        """Sums the counts of several processes."""
+        """Takes the sum of the counts of several processes: int64 arrays `(...)` by name."""
         self.counts = {
             name: np.sum([state[name] for state in states], axis=0, dtype=np.int64)
             for name in self.counts
         }
 
     def add(self, **counts: np.ndarray) -> None:
-        """Adds counts of the same names and shapes."""
+        """Adds integer arrays `(...)` of the same names and shapes."""
         for name, array in counts.items():
             self.counts[name] += array
 

@@ -43,10 +43,10 @@ class SetResult:
     """What the evaluation of one set gave.
 
     Attributes:
-        images: How many images there are.
-        seconds: What predicting them took, with loading and writing.
-        scores: None for a set without labels.
-        measures: What is measured beyond the IoU, if asked for.
+        images: Number of images.
+        seconds: Time in seconds that predicting them took, with loading and writing.
+        scores: IoU scores; None for a set without labels.
+        measures: Measures beyond the IoU, if asked for.
         confusion: `(K, K)` int64, rows are targets.
     """
 
@@ -81,16 +81,16 @@ def evaluate(
     and all return the result of the whole.
 
     Args:
-        config: With the model and `test_sets`; see `read_model_config`.
-        checkpoint: See `load_model`.
+        config: Config with the model and `test_sets`; see `read_model_config`.
+        checkpoint: Weight file, in one of the forms that `load_model` reads.
         names: Sets of `config.test_sets`; None: `config.default_test_sets`, or none when `images`
             is given.
         images: A folder of images that becomes the set `custom`.
         labels: Its labels (train id PNGs with the same stems); None predicts only.
         which: `'student'` or `'teacher'`.
-        out: Where predictions go: `<out>/<set>/labelTrainIds/<stem>.png` and
+        out: Folder of the predictions, `<out>/<set>/labelTrainIds/<stem>.png` and
             `<out>/<set>/color/<stem>.png`; None writes none.
-        report: Where the reports of `write_evaluation_report` go, `<report>/<set>`; None measures
+        report: Folder of the reports of `write_evaluation_report`, `<report>/<set>`; None measures
             the IoU only.
         tta: Test-time augmentation; see `predict`.
         amp: Precision of the network, `'bf16'`, `'fp16'` or None for float32.
@@ -98,8 +98,8 @@ def evaluate(
         device: None: the GPU if there is one.
         workers: Processes that load images; 0 loads in this one.
         progress: Show a bar with the time left.
-        finished: Is told, after each set, what would be returned if it were the last: so no set
-            that is done is lost if a later one has a bad file.
+        finished: Function that is called after each set with what would be returned if that set
+            were the last: so no finished set is lost if a later one has a bad file.
 
     Returns:
         A flat dict: `<set>/mIoU`, `<set>/mIoU_official`, `<set>/mIoU_<group>`,
@@ -174,15 +174,16 @@ def evaluate_dataset(
 ) -> SetResult:
     """Predicts all images of an mmseg data set, scores them if it has labels, writes them if asked.
 
-    Of several processes each takes every so manieth image; the result is that of all.
+    Several processes share the images: of `n` processes each takes every `n`-th image. The result
+    is that of all images.
 
     Args:
-        model: Of `load_model`.
+        model: The segmentor that `load_model` returns.
         dataset: A built data set with a test pipeline.
         name: What to call it.
         out: Folder of its predictions.
         detailed: Measure more than the IoU.
-        tta, amp, workers, progress: See `evaluate`.
+        tta, amp, workers, progress: Same meaning as in `evaluate`.
 
     Raises:
         ConfigError: The model has another number of classes than the set.

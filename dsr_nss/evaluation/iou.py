@@ -94,7 +94,7 @@ def iou_scores(
     """Scores of a set.
 
     Args:
-        confusion: `(K, K)` or `(K, K + 1)` counts as of `confusion_matrix`: the sum over all images
+        confusion: `(K, K)` or `(K, K + 1)` counts from `confusion_matrix`: the sum over all images
             of the set.
         classes: The `K` class names.
         groups: Class names of each group; names that are not in `classes` are left out. None: the

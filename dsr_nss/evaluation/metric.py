@@ -57,7 +57,11 @@ class NightIoUMetric(BaseMetric):
             self.results.append(matrix.cpu())
 
     def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
-        """Scores of the summed confusion matrices."""
+        """Scores of the sum of confusion matrices, by name; those without a value are left out.
+
+        Args:
+            results: `(K, K)` int64 matrices of the images, rows are targets.
+        """
         scores = iou_scores(torch.stack(results).sum(dim=0), self._classes)
         flat = flat_scores(scores, self.per_class)
         return {name: value for name, value in flat.items() if value is not None}
@@ -72,8 +76,17 @@ class NightIoUMetric(BaseMetric):
 def sample_confusion(sample: dict, num_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
     """Confusion matrix of one predicted mmseg sample (as a dict).
 
+    Args:
+        sample: Sample with `pred_sem_seg` and `gt_sem_seg`, whose `data` are `(1, H, W)` or
+            `(H, W)` integer class ids.
+        num_classes: `K`.
+        ignore_index: Label id of pixels that are not counted.
+
+    Returns:
+        `(K, K)` int64, rows are targets.
+
     Raises:
-        ValueError: See `confusion_matrix`; the message names the files.
+        ValueError: `confusion_matrix` refuses prediction or label; the message names the files.
     """
     name = sample.get('img_path', 'image')
     if 'gt_sem_seg' not in sample:

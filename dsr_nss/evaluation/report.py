@@ -37,7 +37,7 @@ def write_evaluation_report(
     set with masks of invalid pixels), `worst/<place>_<name>.png`.
 
     Args:
-        folder: Where; pictures of an older report in `worst` are replaced.
+        folder: Folder of the report; pictures of an older report in `worst` are replaced.
         title: Name of the set.
         measures: What was measured.
         confusion: `(K, K)` counts, rows are targets.

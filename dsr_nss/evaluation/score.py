@@ -43,7 +43,7 @@ def score(
         predictions: Folder of PNGs of train ids, at any depth. 255 means that nothing is predicted,
             which counts as missed where there is a label.
         labels: Folder of label PNGs of train ids (255 = ignore), at any depth; see `pair_files`.
-        workers: Processes; None: one a core.
+        workers: Number of processes; None: one for each core.
         progress: Show a bar with the time left, if there is a terminal.
 
     Returns:

@@ -31,7 +31,7 @@ class Recall:
     """What was found of the objects of one class or bin.
 
     Attributes:
-        objects: How many there are.
+        objects: Number of objects.
         recall: Mean over the objects of the share of pixels that are predicted as the object's
             class, in percent; None without objects.
         detected: Share of the objects of which more than half is found, in percent.
@@ -67,7 +67,8 @@ class SmallObjectRecall(CountAccumulator):
 
     Args:
         classes: Names of all classes.
-        counted: Whose objects count; names that are not in `classes` are left out.
+        counted: Names of the classes whose objects count; names that are not in `classes` are left
+            out.
     """
 
     def __init__(self, classes: Sequence[str], counted: Sequence[str] = SMALL_CLASSES) -> None:

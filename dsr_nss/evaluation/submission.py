@@ -43,9 +43,9 @@ class SubmissionWriter:
         kind: One of `SUBMISSION_FORMATS`, or a format.
         path: The archive; an older one is replaced.
         expected_names: Paths of all images without suffix. None takes whatever is added.
-        invalid_below: Where the confidence is below this, `labelTrainIds_invalid` says 255. None
-            predicts everywhere, so that the server's UIoU is its IoU. The best value on a set with
-            masks of invalid pixels is where its UIoU curve is highest.
+        invalid_below: Confidence below which `labelTrainIds_invalid` says 255. None predicts
+            everywhere, so that the server's UIoU is its IoU. The best value on a set with masks of
+            invalid pixels is where its UIoU curve is highest.
 
     Raises:
         ValueError: Unknown kind; `invalid_below` for a server that takes no such labels.

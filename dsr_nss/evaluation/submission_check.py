@@ -51,9 +51,9 @@ class Problem:
     """Something that a server would stumble over.
 
     Attributes:
-        what: Its kind: archive, path, folder, name, extra, duplicate, missing, count, damaged, png,
-            size, channels, depth or ids.
-        text: Where and what.
+        what: Kind of problem: archive, path, folder, name, extra, duplicate, missing, count,
+            damaged, png, size, channels, depth or ids.
+        text: Sentence that says where the problem is and what it is.
     """
 
     what: str
@@ -65,10 +65,10 @@ class SubmissionCheck:
     """What is known of an archive.
 
     Attributes:
-        format: What it was checked against; None if that could not be told.
-        images: How many images it has predictions of.
-        by_form: Names were only checked for their form, as the test images were not at hand.
-        problems: All that was found.
+        format: Format that the archive was checked against; None if that could not be told.
+        images: Number of images of which the archive has predictions.
+        by_form: Whether names were only checked for their form, without the test images.
+        problems: All problems that were found.
     """
 
     format: SubmissionFormat | None = None

@@ -1,4 +1,4 @@
-"""The archives that the test servers take: one description a server.
+"""The archives that the test servers take: one description for each server.
 
 Where each description comes from, and what could not be confirmed, as the pages of the Dark Zurich
 and ACDC servers themselves were not at hand (docs/submission.md says more):
@@ -61,8 +61,8 @@ class SubmissionFormat:
         image_ending: Regular expression of what may follow that in the name of an image.
         ending: What follows it in the archive, before `.png`.
         free_names: The server finds files at any depth, whatever follows `frame`.
-        counts: How many images there may be: the whole test set first.
-        size: Height and width.
+        counts: Allowed numbers of images, that of the whole test set first.
+        size: (height, width) of the images in pixels.
     """
 
     name: str

@@ -41,14 +41,15 @@ def write_submission(
     """Predicts a test split and writes the archive for its server, whole or not at all.
 
     Args:
-        config: With the model and `test_sets`; see `read_model_config`.
-        checkpoint: See `load_model`.
+        config: Config with the model and `test_sets`; see `read_model_config`.
+        checkpoint: Weight file, in one of the forms that `load_model` reads.
         kind: One of `SUBMISSION_SETS`.
         path: The archive.
         name: Another set of `config.test_sets` than `SUBMISSION_SETS[kind]`, e.g. one condition.
         invalid_below: Confidence below which a pixel is predicted as invalid; see
             `SubmissionWriter`.
-        which, tta, amp, compiled, device, workers, progress: See `dsr_nss.evaluation.evaluate`.
+        which, tta, amp, compiled, device, workers, progress: Same meaning as in
+            `dsr_nss.evaluation.evaluate`.
 
     Returns:
         The archive and how many images it holds.

@@ -13,10 +13,11 @@ def set_names(results: Mapping[str, Any]) -> list[str]:
 
 
 def format_table(results: Mapping[str, Any]) -> str:
-    """A flat result as a table: one row a class, group, mean and further measure, one column a set.
+    """A flat result as a table: rows are classes, groups, means and further measures, columns sets.
 
     Args:
-        results: As `dsr_nss.evaluation.evaluate` returns it and `tools/test.py --json` writes it.
+        results: Flat result that `dsr_nss.evaluation.evaluate` returns and `tools/test.py --json`
+            writes.
     """
     sets = set_names(results)
     classes: list[str] = []

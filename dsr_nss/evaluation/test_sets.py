@@ -28,8 +28,8 @@ def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[
     """Builds sets of `config.test_sets`.
 
     Args:
-        config: With `test_sets`: name -> config of an mmseg data set.
-        names: Which; None: `default_test_sets`, else the first.
+        config: Config with `test_sets`: name -> config of an mmseg data set.
+        names: Names of the sets to build; None: `default_test_sets`, else the first.
 
     Raises:
         ConfigError: An unknown name; the message lists the known ones.
@@ -61,7 +61,7 @@ def folder_dataset(
         images: Folder of PNG or JPEG images.
         labels: Folder of label PNGs, or None.
         metainfo: `classes` and `palette` of the labels.
-        transforms: Of the images, see `image_transforms`; labels keep their size.
+        transforms: Transforms of the images, from `image_transforms`; labels keep their size.
 
     Raises:
         FileNotFoundError: A folder does not exist or is empty, an image lacks its label.

@@ -91,6 +91,10 @@ def uiou_counts(
 def uiou_curve(counts: dict[str, np.ndarray], thresholds: np.ndarray) -> UIoUCurve:
     """UIoU from the counts of `uiou_counts`, summed over the images of a set.
 
+    Args:
+        counts: `(K, T + 1)` int64 each, under the names that `uiou_counts` gives them.
+        thresholds: `(T,)` thresholds of the confidence, rising.
+
     Raises:
         ValueError: No pixel is labelled.
     """

@@ -51,7 +51,7 @@ class WorstCases:
 
     Args:
         classes: Names of all classes.
-        shown: Of how many images label and prediction are kept.
+        shown: Number of images whose label and prediction are kept.
     """
 
     def __init__(self, classes: Sequence[str], shown: int = SHOWN) -> None:

@@ -1,1 +1,1 @@
-"""The mathematics of the method: pure functions of tensors, one idea a file."""
+"""The mathematics of the method: pure functions of tensors, one idea per file."""

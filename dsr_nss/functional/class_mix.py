@@ -1,4 +1,7 @@
-"""Class-wise mixing of a source and a target image (paper equations 1 to 4, after ClassMix)."""
+"""Class-wise mixing of a source and a target image [1] to [4], after ClassMix.
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import torch
 from torch import Tensor

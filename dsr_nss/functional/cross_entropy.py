@@ -1,4 +1,7 @@
-"""Cross-entropy with a weight a pixel (paper equations 6 and 14)."""
+"""Cross-entropy with a weight for each pixel [6], [14].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor

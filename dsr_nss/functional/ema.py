@@ -1,4 +1,7 @@
-"""Exponential moving average of the student's weights (paper equation 7)."""
+"""Exponential moving average of the student's weights [7].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import torch
 from torch import Tensor
@@ -26,8 +29,8 @@ def ema_update_(teacher: list[Tensor], student: list[Tensor], momentum: float) -
     """`teacher <- momentum * teacher + (1 - momentum) * student`, in place, without allocation.
 
     Args:
-        teacher: Floating tensors that are overwritten. Kept in float32: with `1 - momentum = 1e-3`
-            an average in bfloat16 would lose most updates.
+        teacher: Floating tensors `(...)` of any shape, which are overwritten. They are kept in
+            float32: with `1 - momentum = 1e-3` an average in bfloat16 would lose most updates.
         student: Tensors of the same shapes, dtypes and devices.
         momentum: Weight of the old value, in [0, 1].
     """
@@ -37,6 +40,11 @@ def ema_update_(teacher: list[Tensor], student: list[Tensor], momentum: float) -
 
 @torch.no_grad()
 def copy_(teacher: list[Tensor], student: list[Tensor]) -> None:
-    """Overwrite `teacher` by `student` (integer buffers, and the start of training)."""
+    """Overwrite `teacher` by `student` (integer buffers, and the start of training).
+
+    Args:
+        teacher: Tensors `(...)` of any shape and dtype, which are overwritten.
+        student: Tensors of the same shapes, dtypes and devices.
+    """
     if teacher:
         torch._foreach_copy_(teacher, student)

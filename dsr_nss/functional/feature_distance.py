@@ -15,7 +15,7 @@ def dominant_class_mask(
         label: `(B, H, W)` int64.
         size: `(h, w)` of the feature map.
         counted: `(C,)` bool, True for the classes that count.
-        min_ratio: In (0.5, 1], so that at most one class can reach it.
+        min_ratio: Smallest share, in (0.5, 1], so that at most one class can reach it.
 
     Returns:
         `(B, h, w)` bool.

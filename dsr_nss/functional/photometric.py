@@ -27,18 +27,42 @@ def grey(image: Tensor) -> Tensor:
 
 
 def adjust_brightness(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale by `factor`. Image `(B, 3, H, W)` in [0, 1]; factor `(B,)` >= 0; result in [0, 1]."""
+    """Scale by `factor`.
+
+    Args:
+        image: `(B, 3, H, W)` floating RGB in [0, 1].
+        factor: `(B,)`, one factor >= 0 for each image.
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
     return (image * _per_image(factor, image)).clamp(0, 1)
 
 
 def adjust_contrast(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance to the mean grey. Shapes and ranges as in :func:`adjust_brightness`."""
+    """Scale the distance to the mean grey.
+
+    Args:
+        image: `(B, 3, H, W)` floating RGB in [0, 1].
+        factor: `(B,)`, one factor >= 0 for each image.
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
     mean = grey(image).mean(dim=(1, 2, 3), keepdim=True)
     return torch.lerp(mean.expand_as(image), image, _per_image(factor, image)).clamp(0, 1)
 
 
 def adjust_saturation(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance to the grey image. Shapes and ranges as in :func:`adjust_brightness`."""
+    """Scale the distance to the grey image.
+
+    Args:
+        image: `(B, 3, H, W)` floating RGB in [0, 1].
+        factor: `(B,)`, one factor >= 0 for each image.
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
     return torch.lerp(grey(image).expand_as(image), image, _per_image(factor, image)).clamp(0, 1)
 
 
@@ -69,18 +93,42 @@ def adjust_hue(image: Tensor, shift: Tensor) -> Tensor:
 
 
 def add_brightness(image: Tensor, factor: Tensor) -> Tensor:
-    """Add `factor - 1`. Shapes and ranges as in :func:`adjust_brightness`."""
+    """Add `factor - 1`.
+
+    Args:
+        image: `(B, 3, H, W)` floating RGB in [0, 1].
+        factor: `(B,)`, one factor >= 0 for each image.
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
     return (image + (_per_image(factor, image) - 1)).clamp(0, 1)
 
 
 def scale_saturation(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale S of HSV, cut to 1; V stays. Shapes and ranges as in :func:`adjust_brightness`."""
+    """Scale S of HSV, cut to 1; V stays.
+
+    Args:
+        image: `(B, 3, H, W)` floating RGB in [0, 1].
+        factor: `(B,)`, one factor >= 0 for each image.
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
     largest, depth, saturation = _value_depth_saturation(image)
     return largest * (1 - (saturation * _per_image(factor, image)).clamp(0, 1) * depth)
 
 
 def turn_hue(image: Tensor, shift: Tensor) -> Tensor:
-    """Turn H of HSV by `shift` of a full circle. Shapes and ranges as in :func:`adjust_hue`."""
+    """Turn H of HSV by `shift` of a full circle.
+
+    Args:
+        image: `(B, 3, H, W)` floating RGB in [0, 1].
+        shift: `(B,)` in [-0.5, 0.5], one shift for each image.
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
     largest, _, saturation = _value_depth_saturation(image)
     _, depth, _ = _value_depth_saturation(adjust_hue(image, shift))
     return largest * (1 - saturation * depth)
@@ -110,7 +158,7 @@ def gaussian_kernel(sigma: Tensor, radius: int) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor, radius: int = 5) -> Tensor:
-    """Separable Gaussian blur with one sigma an image, reflecting borders.
+    """Separable Gaussian blur with one sigma for each image, reflecting borders.
 
     A radius of 5 holds all but 2e-6 of a kernel with sigma <= 1.15.
 

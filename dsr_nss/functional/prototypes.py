@@ -1,4 +1,7 @@
-"""Prototypes and their alignment across domains (paper equations 8 to 13)."""
+"""Prototypes and their alignment across domains [8] to [13].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +44,7 @@ def nearest_labels(label: Tensor, size: tuple[int, int], num_classes: int) -> Te
     """One-hot label of the pixel that nearest-neighbour resizing picks: how the authors shrink.
 
     Args:
-        label: As in :func:`label_shares`.
+        label: `(B, H, W)` int64 class ids; ids outside `0..num_classes-1` (255 = ignore) give 0.
         size: `(h, w)` of the feature map.
         num_classes: `C`.
 

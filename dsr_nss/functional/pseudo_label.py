@@ -21,7 +21,7 @@ def confident_share(confidence: Tensor, threshold: float) -> Tensor:
 
     Args:
         confidence: `(B, H, W)`.
-        threshold: In [0, 1].
+        threshold: Confidence in [0, 1] that a pixel must reach.
 
     Returns:
         One number for the whole batch, 0-dimensional float32 in [0, 1].

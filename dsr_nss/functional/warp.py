@@ -92,10 +92,10 @@ def match_confidence(log_variance: Tensor, radius: float = 1.0) -> Tensor:
     """Probability that the true match lies within `radius`: `P = 1 - exp(-R^2 / (2 s2))`.
 
     Args:
-        log_variance: `log s2` of the flow in squared pixels, any shape.
+        log_variance: `log s2` of the flow in squared pixels, floating, of any shape `(...)`.
         radius: `R` in pixels.
 
     Returns:
-        Probabilities in [0, 1], shape of `log_variance`.
+        Probabilities in [0, 1], of the shape and dtype of `log_variance`.
     """
     return -torch.expm1(-(radius**2) * torch.exp(-log_variance) / 2.0)

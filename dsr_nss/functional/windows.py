@@ -10,7 +10,14 @@ Box = tuple[int, int, int, int]
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """float16 and bfloat16 to float32; sums of many terms and soft-maxes need its mantissa."""
+    """float16 and bfloat16 to float32; sums of many terms and soft-maxes need its mantissa.
+
+    Args:
+        tensor: Floating tensor of any shape `(...)`.
+
+    Returns:
+        The values in the same shape; a float32 or float64 tensor is returned as it is.
+    """
     return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 
@@ -52,7 +59,7 @@ def average_windows(windows: Sequence[Tensor], boxes: Sequence[Box]) -> Tensor:
     """Mean of overlapping windows.
 
     Args:
-        windows: N tensors `(B, C, h, w)`, one a box, in pixels like the boxes.
+        windows: N tensors `(B, C, h, w)`, one for each box, in pixels like the boxes.
         boxes: N boxes that together cover an area from the origin on without gaps.
 
     Returns:

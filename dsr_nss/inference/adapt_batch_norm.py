@@ -52,7 +52,7 @@ def adapt_batch_norm(
         destination: The file to write: a checkpoint of the segmentor alone, which
             `tools/test.py CONFIG` takes.
         which: `'student'` or `'teacher'` of the checkpoint.
-        device: Where the network runs.
+        device: Device on which the network runs.
 
     Raises:
         ConfigError: The config has no target, or the network no batch norm.

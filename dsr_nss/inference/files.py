@@ -40,8 +40,8 @@ class InferReport:
     """What `infer` did.
 
     Attributes:
-        images: Images whose results are there now.
-        frames: The same for frames of videos.
+        images: Number of images whose results are there now.
+        frames: Number of video frames whose results are there now.
         predicted: Images and frames that went through the network.
         kept: Those whose results were there already.
         failed: Input -> what is wrong with it.
@@ -62,10 +62,10 @@ class _Loaded:
 
     Attributes:
         source: Its file.
-        name: Of its results.
+        name: Name of its results.
         image: `(H, W, 3)` uint8 RGB.
         item: What the network takes; None where `ids` are there.
-        ids: Of an earlier run.
+        ids: `(H, W)` class ids that an earlier run wrote; None where there are none.
     """
 
     source: Input
@@ -101,12 +101,13 @@ def infer(
     was stopped goes on: ids are the result, the rest is drawn from them.
 
     Args:
-        config: With the model and the `test_pipeline`; see `read_model_config`.
-        checkpoint, which, device: See `load_model`.
+        config: Config with the model and the `test_pipeline`; see `read_model_config`.
+        checkpoint, which, device: Same meaning as in `load_model`; `device` None: a GPU if there is
+            one.
         inputs: Image files, video files, folders.
-        out: Where results go.
+        out: Folder of the results.
         overlays: Also write the images with the colours over them.
-        tta, amp: See `dsr_nss.inference.predict.predict`.
+        tta, amp: Same meaning as in `dsr_nss.inference.predict.predict`.
         compiled: Compile the network; see `compile_stages`.
         batch_size: The most images of one size that go through the network together.
         overwrite: Remove earlier results of these inputs first.

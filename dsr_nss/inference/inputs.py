@@ -36,7 +36,7 @@ class Input:
 
     Attributes:
         path: The file.
-        name: Of its results: path below the folder that was given, without suffix.
+        name: Name of its results: the path below the folder that was given, without suffix.
         is_video: Whether it holds frames.
     """
 
@@ -50,7 +50,7 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
 
     Args:
         paths: Files and folders.
-        out: Where results go; what lies below it is not taken for an input.
+        out: Folder of the results; what lies below it is not taken for an input.
 
     Returns:
         The inputs in the order of `paths`, and how many other files lie in the folders, by suffix.

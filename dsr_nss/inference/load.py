@@ -59,7 +59,7 @@ def load_model(
         checkpoint: A checkpoint of the run, of its student alone, or of the segmentor. It is read
             as data: nothing in it is executed.
         which: `'student'` or `'teacher'`.
-        device: Where the model goes.
+        device: Device that the model is moved to.
 
     Returns:
         The segmentor in eval mode. As after mmseg's `init_model`, `dataset_meta` holds the class
@@ -154,8 +154,8 @@ def dataset_meta(content: Mapping[str, Any], number: int) -> dict[str, Any]:
     """Classes and palette: the checkpoint's, else those of Cityscapes if the number fits.
 
     Args:
-        content: Of a checkpoint of this package, of mmseg 1.x (`meta.dataset_meta`) or of mmseg 0.x
-            (`meta.CLASSES`, `meta.PALETTE`).
+        content: Content of a checkpoint of this package, of mmseg 1.x (`meta.dataset_meta`) or of
+            mmseg 0.x (`meta.CLASSES`, `meta.PALETTE`).
         number: Classes of the model; saved names of another number are not used.
 
     Raises:

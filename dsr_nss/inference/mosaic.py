@@ -2,7 +2,7 @@
 
 A window's logits are upsampled to its pixels, overlapping windows are averaged, padding is cut off
 and the map is resized to the size of the image file. Each of these steps is linear and acts on rows
-and columns separately, so all of them together are one sparse matrix an axis. The columns are
+and columns separately, so all of them together are one sparse matrix per axis. The columns are
 brought to their final number at once, which is small work while the rows are few; rows are made
 only when they are asked for. A map of all classes at full size (158 MB for 19 classes at
 1080x1920) is never in memory, and what is made stays in the processor's caches.
@@ -32,7 +32,7 @@ class Term(NamedTuple):
     """What one interval of windows adds to a block.
 
     Attributes:
-        interval: Which one, along the axis.
+        interval: Position of the interval along the axis.
         start, stop: The cells of the window that count.
         weights: `(block, stop - start)` float32; None for the identity.
     """
@@ -55,8 +55,9 @@ class Mosaic:
     """Windows of one or several equally large images, placed where they were cut out.
 
     Args:
-        windows: One `(B, K, h, w)` a box, any floating point; sums are at least float32.
-        boxes: A grid of windows, as of `windows.sliding_boxes`, in pixels of the network's input.
+        windows: One `(B, K, h, w)` tensor of logits for each box, any floating point; sums are at
+            least float32.
+        boxes: A grid of windows from `windows.sliding_boxes`, in pixels of the network's input.
         content: The part of the input that is image, without padding.
         size: (height, width) of the image file.
         align_corners: How logits are upsampled; see `torch.nn.functional.interpolate`.
@@ -206,14 +207,14 @@ def _axis(
     """The blocks of one axis.
 
     Args:
-        intervals: Of the windows, in pixels of the input, rising.
-        cells: Of the logits of each window.
+        intervals: Interval (start, stop) of each window in pixels of the input, in rising order.
+        cells: Number of cells of each window's logits along this axis.
         content: The pixels of the input that are image.
-        length: Of the axis in the image file.
-        align_corners: As of `Mosaic`.
+        length: Length of the axis in the image file, in pixels.
+        align_corners: Whether logits are upsampled with their corners aligned, as in `Mosaic`.
         mirrored: Reverse the axis.
         block: Output positions of a block.
-        device: Where the weights go.
+        device: Device of the weights.
     """
     matrices = axis_matrices(intervals, cells, content, length, align_corners, mirrored)
     blocks = []
@@ -247,7 +248,7 @@ def axis_matrices(
     """What each interval of windows contributes to each position: `(length, cells)` float32 each.
 
     Their products with the cells of the windows, summed, are the mean of the upsampled windows,
-    cut to the content, mirrored and resized. Arguments as of `_axis`.
+    cut to the content, mirrored and resized. The arguments mean the same as in `_axis`.
     """
     start, stop = content
     counts = torch.zeros(max(interval[1] for interval in intervals))

@@ -46,9 +46,9 @@ def write_prediction(
     The ids come last: where they are, all the others are.
 
     Args:
-        ids: `(H, W)` uint8.
+        ids: `(H, W)` uint8 class ids.
         name: Path below the folders, without suffix.
-        out: Where the folders are.
+        out: Folder that holds the folders of the kinds.
         palette: RGB of each class.
         image: `(H, W, 3)` uint8 RGB: also write it with the colours over it.
     """

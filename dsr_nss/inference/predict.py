@@ -37,15 +37,16 @@ def predict_set(
 
     Args:
         model: A plain mmseg segmentor.
-        dataset: With an mmseg test pipeline.
-        indices: Which images.
-        title: Of the progress bar.
-        tta, with_confidence, amp: See `predict`.
+        dataset: Data set with an mmseg test pipeline.
+        indices: Indices of the images to predict.
+        title: Title of the progress bar.
+        tta, with_confidence, amp: Same meaning as in `predict`.
         workers: Processes that load images; 0 loads in this one.
         progress: Show a bar with the time left, if there is a terminal.
 
     Yields:
-        The index and what `predict` returns.
+        The index of the image and what `predict` returns: `(H, W)` uint8 class ids and the
+            sample.
     """
     loader = DataLoader(
         Subset(dataset, indices),
@@ -99,7 +100,14 @@ def predict_batch(
     with_confidence: bool = False,
     amp: str | None = None,
 ) -> list[tuple[Tensor, dict]]:
-    """As `predict`, of several images of one size.
+    """`predict` for several images of one size.
+
+    Args:
+        model, tta, with_confidence, amp: Same meaning as in `predict`.
+        data: A collated batch of an mmseg test pipeline.
+
+    Returns:
+        `(H, W)` uint8 class ids and the sample of each image, as from `predict`.
 
     Raises:
         ValueError: The images differ in size.
@@ -125,7 +133,7 @@ def network_views(
     """The logits of the network for one batch, of one view or of the views of `predict`.
 
     Args:
-        model, tta, amp: As of `predict`.
+        model, tta, amp: Same meaning as in `predict`.
         image: `(B, 3, H, W)`, preprocessed.
         metas: mmseg's meta data of each image.
     """
@@ -151,10 +159,11 @@ def classes_of_views(
     """Class of each pixel, and its probability, strip by strip.
 
     Args:
-        views: Of `network_views`.
-        threshold: See `binary_threshold`.
+        views: Logits of each view, from `network_views`.
+        threshold: Probability above which a head with one output channel predicts class 1, from
+            `binary_threshold`; None for other heads.
         tta: Whether probabilities are averaged; with one view the logits are compared.
-        with_confidence: As of `predict`.
+        with_confidence: Also return the probability of the predicted class.
 
     Returns:
         `(B, H, W)` uint8, and float32 or None.

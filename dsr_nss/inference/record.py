@@ -33,10 +33,10 @@ class Row:
         result: Name and kind, see `_key`.
         run: Digest of what made it.
         source: Name of the input file, for messages.
-        bytes: Of the input file.
-        mtime_ns: Its last change.
-        sha256: Of its content.
-        frames: Of a video, None as long as it is not complete; 1 for an image.
+        bytes: Size of the input file in bytes.
+        mtime_ns: Time of its last change, in nanoseconds.
+        sha256: SHA-256 of its content, in hexadecimal.
+        frames: Number of frames of a video, None as long as it is not complete; 1 for an image.
     """
 
     result: str

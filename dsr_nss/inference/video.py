@@ -1,4 +1,4 @@
-"""Videos in and out, by OpenCV, which the package needs anyhow and which decodes by FFmpeg."""
+"""Reading and writing videos with OpenCV, which the package needs in any case; it uses FFmpeg."""
 
 import os
 from collections.abc import Iterator

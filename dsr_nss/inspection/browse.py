@@ -25,7 +25,7 @@ def browse(config: Config, split: str, number: int, out: str | Path) -> Iterator
         config: A training config.
         split: `'train'` for training items (crops, flips, pairs as in training), or the name of one
             of `config.test_sets`.
-        number: How many items.
+        number: Number of items.
         out: Folder of the pictures.
 
     Yields:
@@ -56,7 +56,7 @@ def class_shares(config: Config, number: int) -> dict[str, float]:
 
     Args:
         config: A training config.
-        number: How many items.
+        number: Number of items.
     """
     dataset = DATASETS.build(config.train_dataloader.dataset)
     counts = np.zeros(256, dtype=np.int64)

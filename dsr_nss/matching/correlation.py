@@ -132,7 +132,10 @@ def normalize_features(features: Tensor) -> Tensor:
 
 
 def normalize_correlation(correlation: Tensor) -> Tensor:
-    """Negative correlations to zero, then unit length over the channels: what decoders read."""
+    """Negative correlations to zero, then unit length over the channels: what decoders read.
+
+    Floating `(B, C, h, w)` -> the same shape and dtype.
+    """
     return F.normalize(F.relu(correlation), dim=1)
 
 

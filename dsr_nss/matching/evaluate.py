@@ -34,9 +34,9 @@ class Match:
     """An aligned pair, for pictures.
 
     Attributes:
-        name: Of the pair.
+        name: Name of the pair.
         target: `(H, W, 3)` uint8 RGB, as it was aligned.
-        reference: The same size.
+        reference: `(H, W, 3)` uint8 RGB, resized to the size of the target.
         flow: `(2, H, W)` float32 in pixels, x first.
         confidence: `(H, W)` float32.
         points: `(N, 2)` true points of the target, x first.
@@ -57,8 +57,8 @@ class AlignmentReport:
     """What an aligner is worth on a set.
 
     Attributes:
-        scores: Of all points with a true flow ('all'), and of those that the reference shows
-            ('visible') where that is known.
+        scores: Region -> scores: 'all' counts all points with a true flow, 'visible' those of them
+            that the reference shows, where that is known.
         aligned: Pairs for which the aligner found something.
         pairs: Pairs of the set that were measured.
     """
@@ -85,8 +85,8 @@ def build_aligner(config: Config, checkpoint: str | Path | None, device: str = '
     Args:
         config: A training of dense matching (`configs/align`), or an adaptation, of which
             `model.refinement.aligner` is taken.
-        checkpoint: Its weights; an adaptation's aligner may name its own.
-        device: Where it goes.
+        checkpoint: Weight file of the aligner; an adaptation's aligner may name its own.
+        device: Device that the aligner is moved to.
 
     Raises:
         ConfigError: The config has no aligner, the matching network no checkpoint, or one is given
@@ -158,13 +158,13 @@ def measure_alignment(
     one size, so the reference is shown to them at the size of the target.
 
     Args:
-        aligner: From `build_aligner`.
-        data: See `dsr_nss.matching.truth.true_pairs`, as for `data_root`.
-        data_root: See above.
-        limit: The first so many pairs only.
+        aligner: The aligner that `build_aligner` returns.
+        data: `nightscape`, `megadepth`, `robotcar`, or the name of a CSV file.
+        data_root: Root of the set; None: the default of `dsr_nss.matching.truth.true_pairs`.
+        limit: Number of pairs to measure, counted from the first; None measures all.
         watch: Called with `watched` evenly spaced pairs, as soon as they are aligned.
-        watched: See above.
-        device: Where the aligner lies.
+        watched: Number of pairs for which `watch` is called.
+        device: Device on which the aligner lies.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -243,8 +243,8 @@ def rescaled(points: np.ndarray, before: Sequence[int], after: Sequence[int]) ->
 
     Args:
         points: `(N, 2)`, x first; 0 is the centre of the first pixel.
-        before: (height, width, ...) of the image.
-        after: The same after resizing.
+        before: (height, width, ...) of the image before resizing.
+        after: (height, width, ...) of the image after resizing.
     """
     scale = np.array([after[1] / before[1], after[0] / before[0]])
     return (points + 0.5) * scale - 0.5

@@ -46,9 +46,9 @@ def pair_figure(
     """What an aligner made of a pair.
 
     Args:
-        name: Of the pair.
+        name: Name of the pair.
         target: `(H, W, 3)` uint8 RGB.
-        reference: The same.
+        reference: `(H, W, 3)` uint8 RGB.
         warped: The reference at the places of the target; 0 where it shows none.
         flow: `(2, H, W)` in pixels, x first.
         confidence: `(H, W)` in [0, 1].
@@ -131,7 +131,7 @@ def _errors(
 
 
 def sparsification_figure(regions: Mapping[str, Sparsification]) -> Figure:
-    """Curve, oracle and random order, one panel a region.
+    """Curve, oracle and random order, one panel for each region.
 
     Args:
         regions: Name of a region -> its curves.

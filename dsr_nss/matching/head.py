@@ -101,8 +101,8 @@ class UAWarpCHead(BaseModule):
         """Match two views.
 
         Args:
-            target: Of the view in which the flow lives (night).
-            reference: Of the view to which it points (day).
+            target: Features of the view in which the flow lives (night).
+            reference: Features of the view to which the flow points (day).
             size: `(H, W)` of the images.
 
         Returns:
@@ -145,11 +145,11 @@ class UAWarpCHead(BaseModule):
         """Levels 3 to 1: correct the coarser flow by what is found around where it points.
 
         Args:
-            level: Whose layers to use.
+            level: Number of the level (3 to 1) whose layers are used.
             coarser: Estimate of the level before, in pixels of an image of `size`.
             target: `(B, C, h, w)` features, of unit length.
             reference: `(B, C, h, w)` features, of unit length.
-            size: What the flow is measured in.
+            size: `(H, W)` of the image in whose pixels the flow is measured.
             extra: `(B, 2, h, w)` further input of the decoder.
 
         Returns:

@@ -214,7 +214,7 @@ class MegaDepthPairs(PairDataset):
         scenes: Text file with the names of the scenes (`0000`, ...), below `data_root` or absolute;
             None takes all of `scene_info`.
         overlap: Pairs have an overlap above the first and not above the second number.
-        pairs_per_scene: See above.
+        pairs_per_scene: Largest number of ordered pairs that are drawn from each scene.
         kwargs: Arguments of `PairDataset`.
     """
 

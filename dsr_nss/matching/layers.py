@@ -42,7 +42,7 @@ class FlowDecoder(nn.Module):
     Two shortcuts start before an activation, so they see what the activation cuts off.
 
     Args:
-        in_channels: Of the input.
+        in_channels: Number of channels of the input.
     """
 
     def __init__(self, in_channels: int) -> None:

@@ -86,7 +86,7 @@ def visibility_mask(
     `|F - W|^2 < a1 (|F1|^2 + |F2|^2 + |W|^2) + a2`.
 
     Args:
-        bipath: From :func:`compose`.
+        bipath: The two flows, composed by :func:`compose`.
         first: `(B, 2, h, w)` first flow of it.
         warp_flow: `(B, 2, h, w)` the synthetic warp `W`.
         alpha: `a1` and `a2` (squared pixels).
@@ -111,7 +111,7 @@ def flow_nll(error: Tensor, log_variance: Tensor, threshold: float = 1.0) -> Ten
     Args:
         error: `(B, 2, h, w)` in pixels.
         log_variance: `(B, 1, h, w)`, `log s2` in squared pixels.
-        threshold: In pixels.
+        threshold: Error of one component, in pixels, above which the loss grows linearly.
 
     Returns:
         `(B, h, w)`.
@@ -134,10 +134,10 @@ def masked_nll(
     """Mean of :func:`flow_nll` over the valid pixels; a zero with a graph where there is none.
 
     Args:
-        estimate: Of the size of `warp_flow`.
+        estimate: The estimated flow and log-variance, at the size of `warp_flow`.
         warp_flow: `(B, 2, h, w)` what the flow should be.
         valid: `(B, h, w)` bool. Values elsewhere do not matter, not even NaN.
-        threshold: See :func:`flow_nll`.
+        threshold: Error of one component, in pixels, above which :func:`flow_nll` grows linearly.
     """
     flow, log_variance = estimate
     mask = valid[:, None]
@@ -171,10 +171,10 @@ def warp_supervision_loss(
     """The flow `I' -> I` is the synthetic warp, at every level.
 
     Args:
-        estimates: Of `I' -> I`, one a level.
+        estimates: Estimates of the flow `I' -> I`, one for each level.
         warp_flow: `(B, 2, H, W)` the warp `W` at the size of the images.
         valid: `(B, H, W)` bool, true where `I'` shows something.
-        level_weights: One a level.
+        level_weights: Weights of the levels, one for each level.
     """
     terms = [
         weight * masked_nll(estimate, *at_level(warp_flow, valid, estimate[0].shape[2:]))
@@ -195,11 +195,11 @@ def bipath_loss(
     """The way `I' -> J -> I` is the synthetic warp, at every level.
 
     Args:
-        there: Estimates of `I' -> J`, one a level.
+        there: Estimates of the flow `I' -> J`, one for each level.
         back: Estimates of `J -> I`.
         warp_flow: `(B, 2, H, W)` the warp `W` at the size of the images.
         valid: `(B, H, W)` bool, true where `I'` shows something.
-        level_weights: One a level.
+        level_weights: Weights of the levels, one for each level.
         only_visible: Apply :func:`visibility_mask`: from when the flows are about right.
     """
     size = (warp_flow.shape[2], warp_flow.shape[3])

@@ -22,8 +22,8 @@ class FeaturePyramid(BaseModule):
     Each pyramid normalises the image as its weights were trained with.
 
     Args:
-        mean: Of RGB in 0..255.
-        std: Of RGB in 0..255.
+        mean: Mean of R, G and B, in 0..255, with which the weights were trained.
+        std: Standard deviation of R, G and B, in 0..255, with which the weights were trained.
         init_cfg: None, or `dict(type='Pretrained', checkpoint=PATH)`.
     """
 
@@ -85,7 +85,10 @@ class VGG16Pyramid(FeaturePyramid):
         self.is_init = True
 
     def forward(self, image: Tensor, levels: int = 3) -> tuple[Tensor, ...]:
-        """Stops after the last map asked for: the third costs a third of all."""
+        """`(B, 3, H, W)` RGB in [0, 1] -> floating maps at strides 4, 8, 16, fine to coarse.
+
+        The network stops after the last map asked for: the third costs a third of all.
+        """
         maps: list[Tensor] = []
         x, poolings = self.normalise(image), 0
         for layer in self.features:
@@ -107,8 +110,8 @@ class BackbonePyramid(FeaturePyramid):
 
     Args:
         backbone: Config of the encoder, with its own `init_cfg` or other source of weights.
-        mean: What its weights were trained with, of RGB in 0..255.
-        std: As `mean`.
+        mean: Mean of R, G and B, in 0..255, with which the weights were trained.
+        std: Standard deviation of R, G and B, in 0..255, with which the weights were trained.
     """
 
     def __init__(
@@ -121,7 +124,7 @@ class BackbonePyramid(FeaturePyramid):
         self.backbone = MODELS.build(backbone)
 
     def forward(self, image: Tensor, levels: int = 3) -> tuple[Tensor, ...]:
-        """Its maps, without those that are not asked for.
+        """`(B, 3, H, W)` RGB in [0, 1] -> the encoder's first `levels` maps, fine to coarse.
 
         Raises:
             ValueError: The encoder's maps have other strides.

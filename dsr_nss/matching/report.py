@@ -15,7 +15,7 @@ CURVE_FILE = 'sparsification.png'
 
 
 def format_alignment(report: AlignmentReport, name: str, data: str) -> str:
-    """The numbers as a table, one line a region."""
+    """The numbers as a table, one line for each region."""
     heads = ('points', 'AEPE px', *(f'PCK-{t:g} %' for t in THRESHOLDS), 'AUSE')
     lines = [
         f'{name} on {data}: {report.aligned} of {report.pairs} pairs aligned',

@@ -37,7 +37,7 @@ def interpolate_matches(
 
     Returns:
         The flow `(2, H, W)` float32, and the density `(1, H, W)` float32: the sum of the weights
-        of all matches, about `2 pi sigma ** 2` times their number a pixel.
+        of all matches, about `2 pi sigma ** 2` times their number per pixel.
 
     Raises:
         ValueError: No match, or lengths that differ.
@@ -65,11 +65,11 @@ def density_confidence(density: Tensor, support: float = 3.0) -> Tensor:
     """`1 - exp(-density / support)`: the chance that a match is right grows with its neighbours.
 
     Args:
-        density: From :func:`interpolate_matches`, any shape.
+        density: Density of matches from :func:`interpolate_matches`: floating, any shape `(...)`.
         support: The density at which the confidence is `1 - 1 / e`.
 
     Returns:
-        In [0, 1], shape of `density`.
+        Confidences in [0, 1], of the shape and dtype of `density`.
     """
     return -torch.expm1(-density / support)
 

@@ -25,7 +25,7 @@ Range = tuple[float, float]
 
 @MODELS.register_module()
 class SyntheticWarps(BaseModule):
-    """Draws a flow a sample: of a random kind, plus local elastic deformations.
+    """Draws one flow for each sample: a random kind of warp, plus local elastic deformations.
 
     All parameters are uniform in `-x..x` (scale: `1 - x..1 + x`). Lengths are in half images (the
     image spans -1..1). The defaults are the first stage of Refign's published training (its
@@ -39,14 +39,15 @@ class SyntheticWarps(BaseModule):
     warps on every device.
 
     Args:
-        kinds: What is drawn from, evenly: some of `KINDS`.
-        corner_shift: Homography: of each corner, below 0.5.
-        control_shift: Thin-plate spline: of each of the 3x3 control points.
-        affine_control_shift: The same where a similarity follows.
-        rotation: Of the similarity, in radians (pi / 12).
-        scale: Of the similarity.
-        translation: Of the similarity.
-        elastic_probability: Of local elastic deformations on top.
+        kinds: Kinds of warp that are drawn with equal probability: some of `KINDS`.
+        corner_shift: Homography: largest shift of each corner, below 0.5.
+        control_shift: Thin-plate spline: largest shift of each of the 3x3 control points.
+        affine_control_shift: Largest shift of each control point where a similarity follows the
+            spline.
+        rotation: Largest rotation of the similarity, in radians (pi / 12).
+        scale: Largest deviation of the similarity's scale from 1, below 1.
+        translation: Largest translation of the similarity.
+        elastic_probability: Probability of local elastic deformations on top of the warp.
         elastic_sigma: Range of the blur, in longer sides of the image.
         elastic_amplitude: Range of the factor of the blurred noise, in longer sides of the image.
             The field has a standard deviation of `0.16 * amplitude / sigma` pixels: 0.9 to 3.3.
@@ -109,10 +110,10 @@ class SyntheticWarps(BaseModule):
         """Draw.
 
         Args:
-            batch: B.
-            size: `(H, W)`.
-            device: Of the flows.
-            generator: Of a CPU; None for torch's global one.
+            batch: `B`, the number of flows.
+            size: `(H, W)` of the images in pixels.
+            device: Device of the returned flows.
+            generator: CPU generator of the random numbers; None for torch's global one.
 
         Returns:
             `(B, 2, H, W)` float32 in pixels, x first: where each pixel of the synthetic view lies

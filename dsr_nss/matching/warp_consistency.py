@@ -48,15 +48,15 @@ class WarpConsistency(BaseModel):
         warps: Config of the sampler of warps.
         appearance: Config of the change of appearance of the synthetic view, or None.
         visibility_mask: Leave out of the bipath term what does not come back.
-        level_weights: Of the four levels, coarse to fine.
-        bipath_weight: Of the bipath term.
+        level_weights: Weights of the four levels in the loss, coarse to fine.
+        bipath_weight: Weight of the bipath term.
         bipath_start: First step (counted from 1) with this term. Its two directions take more than
             two thirds of the time; before, references still take the place of targets. Published
             trainings have it from the start.
-        warp_supervision_weight: Of the warp-supervision term.
+        warp_supervision_weight: Weight of the warp-supervision term.
         balance_terms: Scale the smaller term up to the larger one in every step.
-        exchange_probability: Of target and reference changing places, so that both kinds of image
-            are warped.
+        exchange_probability: Probability that target and reference change places, so that both
+            kinds of image are warped.
         train_pyramid: Train the features too. Published trainings keep them frozen at their
             ImageNet weights; random ones must be trained.
         init_cfg: None, or `dict(type='Pretrained', checkpoint=PATH)`: where the whole network
@@ -140,7 +140,16 @@ class WarpConsistency(BaseModel):
     def forward(
         self, target: Tensor, reference: Tensor, paired: Tensor, mode: str = 'loss'
     ) -> dict[str, Tensor]:
-        """Losses and logged numbers of a batch; see `ImagePairs` for the arguments.
+        """Losses and logged numbers of a batch.
+
+        Args:
+            target: `(B, 3, H, W)` float32 RGB in [0, 1].
+            reference: `(P, 3, H, W)` float32 RGB in [0, 1]: of the samples that have one.
+            paired: `(P,)` int64: which samples of `target` these are.
+            mode: `'loss'`.
+
+        Returns:
+            0-dimensional tensors by name; see `loss`.
 
         Raises:
             ValueError: Another mode than 'loss': matching is the work of `network`.
@@ -151,6 +160,8 @@ class WarpConsistency(BaseModel):
 
     def loss(self, batch: ImagePairs) -> dict[str, Tensor]:
         """`loss_warp_supervision`, with references `loss_bipath`, and what the log shows.
+
+        All of them are 0-dimensional. `ImagePairs` has the shapes of the batch.
 
         Logged: `warp_epe`, the mean end-point error of `I' -> I` in pixels; `zero_epe`, that of a
         flow of zero; `warp_confidence`, the mean confidence of that flow; with references

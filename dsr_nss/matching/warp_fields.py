@@ -165,7 +165,7 @@ def _flow(mapped: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _unit(size: tuple[int, int], like: Tensor) -> Tensor:
-    """`(1, 2, 1, 1)`: half images a pixel, x first."""
+    """`(1, 2, 1, 1)`: half images per pixel, x first."""
     height, width = (max(side - 1, 1) for side in size)
     return per_axis(2 / width, 2 / height, like)
 

@@ -12,8 +12,8 @@ def named_classes(names: Sequence[str], class_names: Sequence[str]) -> Tensor:
     """Which classes are meant: a buffer of a module, for indexing a GPU by a list waits for it.
 
     Args:
-        names: Of the classes that are meant.
-        class_names: Of all `C` classes; the position is the id.
+        names: Names of the classes that are meant.
+        class_names: Names of all `C` classes; the position is the id.
 
     Returns:
         `(C,)` bool.

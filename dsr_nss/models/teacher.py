@@ -1,4 +1,7 @@
-"""The EMA teacher (paper equation 7)."""
+"""The EMA teacher [7].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import copy
 
@@ -83,7 +86,7 @@ class EMATeacher(BaseModule):
         """Floating tensors of teacher and student, then integer ones, in the same order.
 
         Args:
-            student: Of the same build.
+            student: Network of the same build as the teacher.
             own_statistics: Leave out the buffers of batch norms.
         """
         mine = [*self.model.parameters(), *self.model.buffers()]
@@ -128,7 +131,15 @@ class EMATeacher(BaseModule):
         return at_least_float32(self.model.encode_decode(image))
 
     def pair(self, night: Tensor, day: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of two image batches of one size; from one pass over both, unless norms forbid."""
+        """Logits of two image batches of one size; from one pass over both, unless norms forbid.
+
+        Args:
+            night: `(B, 3, H, W)`, floating, normalised.
+            day: `(B, 3, H, W)`, floating, normalised.
+
+        Returns:
+            `(B, K, H, W)` of each, float32 at least.
+        """
         if self.teacher_bn == 'batch_apart':
             return self(night), self(day)
         logits_night, logits_day = self(torch.cat([night, day])).split([len(night), len(day)])

@@ -113,14 +113,14 @@ def generate(
         out: Its folder; see `prepare_folder`.
         settings: What to generate.
         workers: Processes; None for as many as there are cores.
-        overwrite: See `prepare_folder`.
+        overwrite: Also write into a folder that holds other things; those are kept.
         show_progress: Show a progress bar.
 
     Returns:
         The number of scenes in every split.
 
     Raises:
-        FileExistsError, NotADirectoryError: See `prepare_folder`.
+        FileExistsError, NotADirectoryError: `prepare_folder` refuses `out`.
     """
     # Imported here: the statistics are the only link to the data sets' code.
     from dsr_nss.datasets.class_statistics import write_class_statistics

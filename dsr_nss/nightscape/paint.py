@@ -21,7 +21,7 @@ class Texture:
     """A painted rectangle.
 
     Attributes:
-        rgbe: (h, w, 4) uint8, sRGB colour and emission (`EMISSION_STEPS` steps a unit).
+        rgbe: (h, w, 4) uint8, sRGB colour and emission (`EMISSION_STEPS` steps per unit).
         label: (h, w) uint8 train ids, `TRANSPARENT` where there is nothing; None: opaque, with
             the one label of the surface that carries the texture.
     """
@@ -190,7 +190,7 @@ def noise_tile(size: int = 512, octaves: int = 6, base: int = 4, seed: int = 0) 
         size: Edge in pixels; a multiple of `base * 2 ** (octaves - 1)`.
         octaves: Number of frequencies, each with 0.62 times the amplitude of the one before.
         base: Cells along an edge in the lowest frequency.
-        seed: Which noise.
+        seed: Seed of the noise.
     """
     rng = np.random.default_rng((7919, seed))
     total = np.zeros((size, size), np.float32)

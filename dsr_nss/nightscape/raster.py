@@ -33,7 +33,8 @@ class Surface:
         shader: Colour from metric surface coordinates, or None.
         emit: Emitted radiance of a plain surface, relative to its albedo.
         two_sided: Visible from both sides; its normal is turned to the camera.
-        frame: See `corners`.
+        frame: (3, 3) origin, right edge and upward edge of the texture's frame; None takes it from
+            `corners`.
     """
 
     corners: np.ndarray

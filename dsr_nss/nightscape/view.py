@@ -15,7 +15,7 @@ from dsr_nss.nightscape.traffic import Traffic, draw_traffic
 from dsr_nss.nightscape.world import World
 
 (SKY,) = class_ids(('sky',))
-#: Larger images are rendered with one sample a pixel: their details are fine enough.
+#: Larger images are rendered with one sample per pixel: their details are fine enough.
 _OVERSAMPLED_PIXELS = 700_000
 
 

@@ -34,7 +34,7 @@ def overlay(
         image: `(H, W, 3)` uint8 RGB.
         label: `(H, W)` integer class ids.
         palette: RGB of each class.
-        opacity: Of the colours, 0..1.
+        opacity: Opacity of the colours, in 0..1.
 
     Returns:
         `(H, W, 3)` uint8.

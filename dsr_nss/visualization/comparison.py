@@ -21,7 +21,7 @@ class Compared:
     Attributes:
         image: `(H, W, 3)` uint8 RGB.
         label: `(H, W)` class ids, 255 = ignore.
-        predictions: `(H, W)` class ids, one a model.
+        predictions: `(H, W)` class ids, one array for each model.
     """
 
     image: np.ndarray
@@ -35,7 +35,7 @@ def comparison_picture(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> np.ndarray:
-    """Night | ground truth | one column a model, with a legend of the classes below.
+    """Night | ground truth | one column for each model, with a legend of the classes below.
 
     Args:
         samples: One row each.

@@ -48,7 +48,7 @@ def series(scalars: Scalars, name: str) -> Series:
 
 
 def miou_figure(runs: Mapping[str, Scalars], key: str, dark: bool = False) -> Figure:
-    """mIoU over iterations, one line a run.
+    """mIoU over iterations, one line for each run.
 
     Args:
         runs: Title of a run -> its scalars.
@@ -74,7 +74,7 @@ def loss_figure(
     Args:
         runs: Title of a run -> its scalars.
         shared: Name of the common term.
-        dark: See `miou_figure`.
+        dark: Light ink for a dark page; the background is transparent.
     """
     others = {
         (title, name): series(scalars, name)

@@ -35,14 +35,14 @@ def training_panel(
     std: Tensor,
     palette: Sequence[Sequence[int]],
 ) -> np.ndarray:
-    """One row a sample, one column an entry of `COLUMNS` that the panel has.
+    """One row for each sample and one column for each entry of `COLUMNS` that the panel has.
 
     Args:
         panel: `*_image`: `(B, 3, H, W)` normalised float; `*_label`: `(B, H, W)` integer class
             ids; `mask`: `(B, 1, H, W)` bool, true where source pixels were pasted; `confidence`:
             `(B, 1, H, W)` float in [0, 1].
-        mean: `(3, 1, 1)`, of the normalisation, in 0..255.
-        std: As `mean`.
+        mean: `(3, 1, 1)` mean of R, G and B that the normalisation subtracted, in 0..255.
+        std: `(3, 1, 1)` standard deviation by which the normalisation divided, in 0..255.
         palette: RGB of each class.
 
     Returns:

@@ -20,7 +20,7 @@ def confusion_figure(confusion: np.ndarray, classes: Sequence[str], title: str) 
     Args:
         confusion: `(K, K)` counts, rows are targets. Rows of classes that do not occur stay empty.
         classes: The `K` names.
-        title: Of the set.
+        title: Title of the set.
     """
     totals = confusion.sum(axis=1, keepdims=True)
     shares = np.where(totals > 0, 100 * confusion / np.maximum(totals, 1), np.nan)
@@ -60,7 +60,7 @@ def uiou_figure(thresholds: np.ndarray, mean: np.ndarray, average: float, title:
         thresholds: `(T,)`.
         mean: `(T,)` percent.
         average: Percent.
-        title: Of the set.
+        title: Title of the set.
     """
     figure, axes = _figure(6.0, 3.6)
     axes.axhline(mean[0], color=LINE_COLOURS[0], linewidth=1.2, linestyle='--')

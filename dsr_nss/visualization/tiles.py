@@ -34,8 +34,8 @@ def tile(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str]) -> np.nd
     """A grid with a caption over each column.
 
     Args:
-        rows: Pictures `(h, w, 3)` uint8; each row has one a column. Sizes may differ.
-        captions: One a column.
+        rows: Pictures `(h, w, 3)` uint8; each row has one for each column. Sizes may differ.
+        captions: Captions, one for each column.
 
     Returns:
         `(H, W, 3)` uint8 RGB.
@@ -71,7 +71,7 @@ def legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int)
     Args:
         classes: Names.
         palette: RGB of each.
-        width: Of the strip; names wrap.
+        width: Width of the strip in pixels; names wrap.
 
     Returns:
         `(H, width, 3)` uint8 RGB.

@@ -1,4 +1,7 @@
-"""Cutting whole classes out of a source image and laying them over a night image [1]-[4]."""
+"""Cutting whole classes out of a source image and laying them over a night image [1]-[4].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import math
 

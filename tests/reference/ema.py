@@ -1,4 +1,7 @@
-"""The teacher is a running mean of the student [7]."""
+"""The teacher is a running mean of the student [7].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""The long-tail memory bank [5]: remembered objects pasted on every mixed image."""
+"""The long-tail memory bank [5]: remembered objects pasted on every mixed image.
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections import deque
 

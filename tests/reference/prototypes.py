@@ -1,4 +1,7 @@
-"""Feature prototype alignment [8]-[13]: class means of one image attract features of another."""
+"""Feature prototype alignment [8]-[13]: class means of one image attract features of another.
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 import math
 

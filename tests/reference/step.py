@@ -4,6 +4,8 @@ The networks are the only thing that is not written again: copies of the encoder
 scale attention are called with images and give maps, logits and attention. What is fed to them,
 what is done with what they return, the losses, the optimiser and the teacher are written here.
 Terms that need a gradient are written in torch and compared with the loops beside this file.
+
+Numbers in brackets are equations of arXiv 2310.04747.
 """
 
 import copy

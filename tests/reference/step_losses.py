@@ -1,4 +1,7 @@
-"""The terms of a step that need a gradient, in torch; each is compared with the loops beside it."""
+"""The terms of a step that need a gradient, in torch; each is compared with the loops beside it.
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections.abc import Sequence
 from typing import Any

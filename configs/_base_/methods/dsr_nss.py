@@ -1,5 +1,6 @@
 # The whole method (docs/method.md explains every field). A config adds `student` and, where its
-# crop or schedule differs, `bank.size` and `alignment.start`.
+# crop or schedule differs, `bank.size` and `alignment.start`. Numbers in brackets are equations of
+# arXiv 2310.04747.
 _base_ = '../classes.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-"""Nightscape, [12] read as printed: long-tail classes weigh `s + 1/s`, not `(s+1)/s`.
+"""Nightscape, equation [12] read as printed: long-tail classes weigh `s + 1/s`, not `(s+1)/s`.
 
 python tools/train.py configs/ablations/nightscape/fpa_literal_hrda_nightscape.py
 """

@@ -27,7 +27,7 @@ class CachePlan:
     Attributes:
         folder: The cache.
         files: All files of the training set, as its items read them.
-        to_write: How many entries are missing, out of date or incomplete.
+        to_write: Number of entries that are missing, out of date or incomplete.
         total_bytes: Space of the whole cache.
         missing_bytes: Space that it needs in addition to what is there.
         free_bytes: Free space where it goes.

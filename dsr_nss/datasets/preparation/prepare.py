@@ -93,7 +93,7 @@ def prepare(name: str, options: Options, subset: bool = False) -> list[str]:
 
     Args:
         name: One of `NAMES`.
-        options: Where it is and how to work.
+        options: Place of the set and manner of working.
         subset: Accepts fewer files than published.
 
     Returns:

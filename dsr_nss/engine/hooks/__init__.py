@@ -1,4 +1,4 @@
-"""Side effects of training, one hook a file."""
+"""Side effects of training, one hook per file."""
 
 from dsr_nss.engine.hooks.finite_loss_guard import FiniteLossGuard
 from dsr_nss.engine.hooks.graceful_stop import GracefulStop

@@ -23,7 +23,7 @@ class GracefulStop(Hook):
 
     Args:
         command: What resumes the run; the training tool fills it in.
-        agree_every: See above.
+        agree_every: Iterations between two agreements of several processes on GPUs.
     """
 
     priority = 'LOWEST'

@@ -16,7 +16,7 @@ class SafeCheckpointHook(Hook):
 
     Args:
         interval: Iterations between two checkpoints; the end of the run is always saved.
-        max_keep_ckpts: How many to keep; -1 keeps all.
+        max_keep_ckpts: Number of checkpoints to keep; -1 keeps all.
     """
 
     priority = 'VERY_LOW'

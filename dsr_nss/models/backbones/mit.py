@@ -62,12 +62,13 @@ class PatchEmbedding(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Floating map `(B, in_channels, H, W)` -> tokens `(B, h * w, channels)` and `(h, w)`."""
         x = self.proj(x)
         return self.norm(to_tokens(x)), (x.shape[2], x.shape[3])
 
 
 class EfficientAttention(nn.Module):
-    """Self-attention whose keys and values come from a map reduced by `reduction` a side."""
+    """Self-attention; keys and values come from a map whose sides are divided by `reduction`."""
 
     def __init__(self, channels: int, heads: int, reduction: int) -> None:
         super().__init__()
@@ -81,6 +82,7 @@ class EfficientAttention(nn.Module):
             self.norm = nn.LayerNorm(channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """Floating tokens `(B, h * w, C)` of a map of `size` `(h, w)` -> the same shape."""
         query = self.q(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)
         if self.reduction > 1:
             tokens = self.norm(to_tokens(self.sr(to_map(tokens, size))))
@@ -97,6 +99,7 @@ class DepthwiseConv(nn.Module):
         self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """Floating tokens `(B, h * w, C)` of a map of `size` `(h, w)` -> the same shape."""
         return to_tokens(self.dwconv(to_map(tokens, size)))
 
 
@@ -110,6 +113,7 @@ class MixFeedForward(nn.Module):
         self.fc2 = nn.Linear(MLP_RATIO * channels, channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """Floating tokens `(B, h * w, C)` of a map of `size` `(h, w)` -> the same shape."""
         return self.fc2(F.gelu(self.dwconv(self.fc1(tokens), size)))
 
 
@@ -124,7 +128,10 @@ class Block(nn.Module):
         self.mlp = MixFeedForward(channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int], paths: Tensor | None = None) -> Tensor:
-        """`paths` `(2, B, 1, 1)`: factors of both branches, see `MiT.draw_paths`."""
+        """Floating tokens `(B, h * w, C)` of a map of `size` `(h, w)` -> the same shape.
+
+        `paths` `(2, B, 1, 1)` are the factors of both branches, see `MiT.draw_paths`.
+        """
         branch = self.attn(self.norm1(tokens), size)
         tokens = tokens + (branch if paths is None else branch * paths[0])
         branch = self.mlp(self.norm2(tokens), size)

@@ -19,8 +19,8 @@ class ResNetEncoder(ResNet):
         depth: 18, 34, 50, 101 or 152.
         init_cfg: None for mmseg's random weights, or `dict(type='Pretrained', checkpoint=PATH)` for
             a local file in torchvision's or mmseg's format (see `dsr_nss.checkpoints.resnet`).
-        **kwargs: Of mmseg's `ResNet`, among them `deep_stem` (True: v1c, three 3x3 convolutions;
-            False: v1, one 7x7), `strides` and `dilations` of the four stages.
+        **kwargs: Further arguments of mmseg's `ResNet`, among them `deep_stem` (True: v1c, three
+            3x3 convolutions; False: v1, one 7x7), `strides` and `dilations` of the four stages.
 
     Raises:
         ValueError: Another depth, or an `init_cfg` of another type.

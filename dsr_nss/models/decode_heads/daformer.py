@@ -22,6 +22,7 @@ class LevelEmbedding(nn.Module):
         self.proj = nn.Linear(in_channels, channels)
 
     def forward(self, feature_map: Tensor) -> Tensor:
+        """Floating `(B, in_channels, h, w)` -> `(B, channels, h, w)`."""
         return self.proj(feature_map.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -40,6 +41,7 @@ class SeparableASPP(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Floating `(B, in_channels, h, w)` -> `(B, channels, h, w)`."""
         if x.device.type == 'cpu':
             # an encoder of tokens gives channels-last maps, which oneDNN's wide depth-wise
             # convolutions take many times as long for (docs/performance.md)
@@ -59,9 +61,11 @@ class DAFormerHead(BaseDecodeHead):
         channels: Channels after the fusion.
         embed_channels: Channels that each level is embedded to.
         fusion: 'aspp' (DAFormer) or 'conv1x1' (HRDA's scale attention).
-        dilations: Of the parallel branches of 'aspp'; 1 stands for a plain 1x1 convolution.
+        dilations: Dilations of the parallel branches of 'aspp'; 1 stands for a plain 1x1
+            convolution.
         norm_cfg: Normalisation after each convolution.
-        **kwargs: Of mmseg's `BaseDecodeHead`, among them `num_classes` and `dropout_ratio`.
+        **kwargs: Further arguments of mmseg's `BaseDecodeHead`, among them `num_classes` and
+            `dropout_ratio`.
 
     Raises:
         ValueError: Unknown `fusion`.

@@ -20,10 +20,11 @@ class DeepLabV2Head(BaseDecodeHead):
     Args:
         in_channels: Channels of the encoder map that is read.
         num_classes: `K`.
-        dilations: One branch each.
-        in_index: Which encoder map; -1 is the last.
-        init_cfg: As in mmengine; the published initialisation is a normal of deviation 0.01.
-        **kwargs: Of mmseg's `BaseDecodeHead`.
+        dilations: Dilations of the branches, one branch each.
+        in_index: Index of the encoder map that is read; -1 is the last.
+        init_cfg: mmengine's config of the initialisation; None: the published one, a normal
+            distribution of standard deviation 0.01.
+        **kwargs: Further arguments of mmseg's `BaseDecodeHead`.
     """
 
     def __init__(

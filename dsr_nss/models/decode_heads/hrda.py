@@ -29,7 +29,7 @@ class HRDAHead(BaseDecodeHead):
         truncate_boxes: Place detail windows on whole cells of the logits, rounding down, as
             published code does; only window sizes that 16 does not divide are concerned, and of
             these only multiples of 8, for at others published code stops.
-        init_cfg: As in mmengine.
+        init_cfg: mmengine's config of the initialisation, or None.
 
     Raises:
         ValueError: Fields out of range, or heads of different classes.

@@ -26,6 +26,7 @@ class ResidualConvUnit(nn.Module):
         self.conv2 = conv3x3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Floating `(B, channels, h, w)` -> the same shape."""
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
@@ -38,6 +39,15 @@ class MultiResolutionFusion(nn.Module):
         self.coarse = conv3x3(coarse_channels, fine_channels)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fuse two floating maps.
+
+        Args:
+            fine: `(B, fine_channels, h, w)`.
+            coarse: `(B, coarse_channels, h', w')`.
+
+        Returns:
+            `(B, fine_channels, h, w)`.
+        """
         # the published decoder aligns corners inside; its logits are resized without
         upsampled = F.interpolate(
             self.coarse(coarse), fine.shape[2:], mode='bilinear', align_corners=True
@@ -53,6 +63,7 @@ class ChainedResidualPooling(nn.Module):
         self.convs = nn.ModuleList(conv3x3(channels, channels) for _ in range(POOLINGS))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Floating `(B, channels, h, w)` -> the same shape."""
         total = link = x
         for conv in self.convs:
             link = conv(F.max_pool2d(link, kernel_size=5, stride=1, padding=2))
@@ -64,9 +75,10 @@ class RefinementPath(nn.Module):
     """One path: reduce an encoder map, adapt it, fuse it with the coarser path, pool, refine.
 
     Args:
-        in_channels: Of the encoder map.
-        channels: Of this path.
-        coarse_channels: Of the coarser path; None for the coarsest, which fuses nothing.
+        in_channels: Number of channels of the encoder map.
+        channels: Number of channels of this path.
+        coarse_channels: Number of channels of the coarser path; None for the coarsest, which fuses
+            nothing.
     """
 
     def __init__(self, in_channels: int, channels: int, coarse_channels: int | None) -> None:
@@ -80,6 +92,16 @@ class RefinementPath(nn.Module):
         self.output = nn.Sequential(*(ResidualConvUnit(channels) for _ in range(OUTPUT_UNITS)))
 
     def forward(self, feature_map: Tensor, coarse: Tensor | None) -> Tensor:
+        """Refine one floating map.
+
+        Args:
+            feature_map: `(B, in_channels, h, w)` map of the encoder.
+            coarse: `(B, coarse_channels, h', w')` result of the coarser path; None where there is
+                none.
+
+        Returns:
+            `(B, channels, h, w)`.
+        """
         x = self.adapt(self.reduce(feature_map))
         if self.fusion is not None:
             x = self.fusion(x, coarse)
@@ -98,9 +120,9 @@ class RefineNetHead(BaseDecodeHead):
         num_classes: `K`.
         channels: Width of the paths but the coarsest.
         coarsest_channels: Width of the coarsest path.
-        dropout_ratio: On the two coarsest maps as the decoder reads them and before the classifier;
-            it drops single values, not channels.
-        **kwargs: Of mmseg's `BaseDecodeHead`.
+        dropout_ratio: Dropout on the two coarsest maps as the decoder reads them and before the
+            classifier; it drops single values, not channels.
+        **kwargs: Further arguments of mmseg's `BaseDecodeHead`.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""The long-tail memory bank (paper equation 5)."""
+"""The long-tail memory bank [5].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -27,7 +30,7 @@ class LongTailMemoryBank(BaseModule):
         size: (height, width) of the training crops.
         capacity: Number of stored images.
         interval: Paste on every `interval`-th step.
-        device: Where the store lies, `'cpu'` or `'model'` (wherever the model is).
+        device: Place of the store, `'cpu'` or `'model'` (wherever the model is).
     """
 
     #: Pasted objects are augmented like the rest of the mixed image.

@@ -1,4 +1,7 @@
-"""Dynamic- and small-object mixing of the source into the night image (paper equations 1 to 4)."""
+"""Mixing of dynamic and small objects of the source into the night image [1] to [4].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,8 +50,8 @@ class DSRMixup(BaseModule):
         class_names: Names of all classes; the position is the id.
         always_classes: Names of the classes that are always pasted.
         random_half: Whether half of the present classes are drawn in addition.
-        class_pool: Of which classes half are drawn: `'image'`, those of the image's own label, or
-            `'batch'`, those of all labels of the batch, as in Refign's code.
+        class_pool: The classes of which half are drawn: `'image'`, those of the image's own label,
+            or `'batch'`, those of all labels of the batch, as in Refign's code.
         draw_ignore: Whether ignored pixels count as one more class that can be drawn and pasted, as
             in the published code; the pasted pixels stay ignored.
         companions: Pairs of class names: where one of the first is selected, those of the second

@@ -1,4 +1,7 @@
-"""Feature prototype alignment: source with mixed, and source with night (equations 8 to 13)."""
+"""Feature prototype alignment: source with mixed, and source with night [8] to [13].
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,7 +36,7 @@ class FPALoss(BaseModule):
         reweight: Form of `W^c`: `'ratio'` is `(s+1)/s`, `'literal'` is `s + 1/s`, `'none'` is 1.
         absent: What happens to a class that occurs in one domain only: `'drop'`, `'zero'` or
             `'kept'`; see `alignment_loss`.
-        prototype_scope: `'batch'`: one prototype a class over the whole batch (per process under
+        prototype_scope: `'batch'`: one prototype per class over the whole batch (per process under
             DDP); `'image'`: image `i` of one domain against image `i` of the other, as in the
             authors' code.
         prototype_labels: How a label says which cells form a prototype, and which classes occur:
@@ -105,8 +108,8 @@ class FPALoss(BaseModule):
         Args:
             source: Encoder maps of the source image, each `(B, D, h, w)`, and its label
                 `(B, H, W)` int64.
-            mixed: The same of the mixed image and its mixed label.
-            night: The same of the night image and its pseudo-label.
+            mixed: Encoder maps of the mixed image and its mixed label, in the shapes of `source`.
+            night: Encoder maps of the night image and its pseudo-label, in the shapes of `source`.
 
         Returns:
             `L_proto`, 0-dimensional and finite, and the mean share of the labelled area that took

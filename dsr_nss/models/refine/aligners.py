@@ -66,7 +66,7 @@ class Identity(WeightlessAligner):
 
 @MODELS.register_module()
 class Homography(WeightlessAligner):
-    """One homography an image pair: SIFT features, ratio test, RANSAC (all from OpenCV).
+    """One homography for each image pair: SIFT features, ratio test, RANSAC (all from OpenCV).
 
     Runs on the CPU and therefore waits for the device; a dense network does not.
 
@@ -74,7 +74,7 @@ class Homography(WeightlessAligner):
         min_inliers: Fewer inliers than this count as "not aligned".
         ratio: Lowe's ratio of the best to the second-best match.
         threshold: Largest re-projection error of an inlier in pixels.
-        **kwargs: See `WeightlessAligner`.
+        **kwargs: Arguments of `WeightlessAligner`.
     """
 
     def __init__(
@@ -144,8 +144,8 @@ def homography_flow(matrix: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Args:
         matrix: `(3, 3)`, maps (x, y, 1) of the night view to the day view.
-        height: Of the image.
-        width: Of the image.
+        height: `H`, image height in pixels.
+        width: `W`, image width in pixels.
 
     Returns:
         `(2, H, W)` float32 in pixels, x first. Points behind the camera flow out of the image.

@@ -32,7 +32,7 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         test_cfg: `mode` 'whole' or 'slide'; with 'slide' also `crop_size` (height, width) and
             `stride` (vertical, horizontal); `max_windows`: the most images that pass through the
             network at once at inference, None for one on a CPU and for all on other devices.
-        **kwargs: Of `EncoderDecoder`.
+        **kwargs: Arguments of mmseg's `EncoderDecoder`.
 
     Raises:
         ValueError: Unknown or contradictory fields of `test_cfg`.
@@ -54,7 +54,7 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         """Pixel-weighted cross-entropy; see `dsr_nss.functional.cross_entropy`.
 
         Args:
-            output: Of `forward_train`.
+            output: What `forward_train` returned.
             label: `(B, H, W)` int64, train ids or 255.
             pixel_weight: `(B, H, W)`, or None for 1 everywhere.
 
@@ -64,11 +64,18 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         return self._cross_entropy(output.logits, label, pixel_weight)
 
     def context_image(self, image: Tensor) -> Tensor:
-        """What the encoder sees of the whole image: here the image itself."""
+        """What the encoder sees of the whole image `(B, 3, H, W)`: here the image itself."""
         return image
 
     def context_features(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Encoder maps, fine to coarse, that prototypes and feature distances are computed on."""
+        """Encoder maps that prototypes and feature distances are computed on.
+
+        Args:
+            image: `(B, 3, H, W)`, floating, normalised.
+
+        Returns:
+            Maps `(B, D_i, h_i, w_i)`, fine to coarse.
+        """
         return tuple(self.extract_feat(self.context_image(image)))
 
     def _cross_entropy(self, logits: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
@@ -90,10 +97,17 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         return self._resize(self._forward(inputs), inputs.shape[2:])
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
-        """Mean of the logits of sliding windows, several windows a call of the network.
+        """Mean of the logits of sliding windows, several windows in each call of the network.
 
-        mmseg's own runs one window a call and pads a map of the image's size for each. An image
-        that fits into one window gives exactly what `whole_inference` gives.
+        mmseg's own runs one window in each call and pads a map of the image's size for each. An
+        image that fits into one window gives exactly what `whole_inference` gives.
+
+        Args:
+            inputs: `(B, 3, H, W)`, floating, normalised.
+            batch_img_metas: Not read.
+
+        Returns:
+            `(B, K, H, W)`, float32 at least.
         """
         windows, boxes = self.window_logits(inputs)
         top, bottom, left, right = boxes[0]
@@ -123,7 +137,7 @@ class AdaptableEncoderDecoder(EncoderDecoder):
         return windows, boxes
 
     def windows_at_once(self, inputs: Tensor) -> int | None:
-        """How many windows pass through the network at once; None: all.
+        """How many windows of `inputs` `(B, 3, H, W)` pass through the network at once; None: all.
 
         By default one on a CPU, which is faster, unless batch norms take the statistics of the
         batch: those must be of all windows together, on every device.

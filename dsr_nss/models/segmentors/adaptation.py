@@ -42,7 +42,7 @@ class Adaptation(BaseSegmentor):
     # --- the training step -------------------------------------------------------------------
 
     def loss(self, inputs: AdaptationBatch, data_samples: None = None) -> dict[str, Tensor]:
-        """Losses of one batch by name; the step minimises their sum."""
+        """Losses of one batch by name, 0-dimensional each; the step minimises their sum."""
         raise TypeError(f'{type(self).__name__} does not define a loss')
 
     def after_step(self) -> None:
@@ -56,7 +56,7 @@ class Adaptation(BaseSegmentor):
             optim_wrapper: mmengine's wrapper: autocast, scaling, clipping, the optimiser.
 
         Returns:
-            Every loss and every logged number by name.
+            Every loss and every logged number by name, 0-dimensional each.
         """
         with optim_wrapper.optim_context(self):
             batch = self.data_preprocessor(data, training=True)
@@ -74,7 +74,7 @@ class Adaptation(BaseSegmentor):
         numbers and has branches. Every shape is compiled once.
 
         Args:
-            **options: Of `torch.compile`.
+            **options: Options of `torch.compile`.
         """
         for part in self._compilable():
             part.compile(**{'dynamic': False, **options})
@@ -109,7 +109,7 @@ class Adaptation(BaseSegmentor):
         return self.student.align_corners
 
     def extract_feat(self, inputs: Tensor) -> Any:
-        """Encoder maps of the student."""
+        """Encoder maps `(B, D_i, h_i, w_i)` of the student for `(B, 3, H, W)` normalised images."""
         return self.student.extract_feat(inputs)
 
     def encode_decode(self, inputs: Tensor, batch_data_samples: Any) -> Tensor:
@@ -117,11 +117,19 @@ class Adaptation(BaseSegmentor):
         return self.student.encode_decode(inputs, batch_data_samples)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits of the student, whole-image or sliding-window as its `test_cfg` says."""
+        """Logits of the student, whole-image or sliding-window as its `test_cfg` says.
+
+        Args:
+            inputs: `(B, 3, H, W)`, floating, normalised.
+            batch_img_metas: mmseg's meta data of each image.
+
+        Returns:
+            `(B, K, H, W)` at the size of the input.
+        """
         return self.student.inference(inputs, batch_img_metas)
 
     def predict(self, inputs: Tensor, data_samples: Any = None) -> Any:
-        """Predictions of the student as `SegDataSample`s."""
+        """Predictions of the student as `SegDataSample`s, for `(B, 3, H, W)` normalised images."""
         with torch.no_grad():
             return self.student.predict(inputs, data_samples)
 

@@ -1,4 +1,7 @@
-"""DSR-NSS: one training step, as in figure 2 of the paper (arXiv 2310.04747)."""
+"""DSR-NSS: one training step, as in figure 2 of the paper (arXiv 2310.04747).
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -70,7 +73,10 @@ class DSRNSS(Adaptation):
     # --- the step ------------------------------------------------------------------------------
 
     def loss(self, inputs: AdaptationBatch, data_samples: None = None) -> dict[str, Tensor]:
-        """Losses of one step, weighted as they are summed, and the numbers worth watching."""
+        """Losses of one step, weighted as they are summed, and the numbers worth watching.
+
+        All of them are 0-dimensional, by name.
+        """
         if inputs.night_image is None:
             raise ValueError(
                 f'{type(self).__name__} adapts to night images: set train_dataloader.dataset.target'

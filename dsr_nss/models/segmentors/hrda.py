@@ -25,7 +25,7 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
 
     Args:
         decode_head: Config of an `HRDAHead`.
-        **kwargs: Of `AdaptableEncoderDecoder`; auxiliary heads are not supported.
+        **kwargs: Arguments of `AdaptableEncoderDecoder`; auxiliary heads are not supported.
 
     Raises:
         ValueError: Another head, or an auxiliary one.
@@ -46,7 +46,14 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
     # ---- training -------------------------------------------------------------------------------
 
     def forward_train(self, image: Tensor) -> StudentOutput:
-        """Fused logits, the logits of one random detail window for the whole batch, and its box."""
+        """Fused logits, the logits of one random detail window for the whole batch, and its box.
+
+        Args:
+            image: `(B, 3, H, W)`, floating, normalised.
+
+        Returns:
+            The output with all its fields; the features are those of the context.
+        """
         size = image.shape[2:]
         box = draw_detail_box(size)
         features = self.extract_feat(torch.cat([shrink(image), crop(image, box)]))
@@ -61,7 +68,16 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
     def segmentation_loss(
         self, output: StudentOutput, label: Tensor, pixel_weight: Tensor | None = None
     ) -> Tensor:
-        """Cross-entropy of the fused logits and of the detail window, weighted by the head."""
+        """Cross-entropy of the fused logits and of the detail window, weighted by the head.
+
+        Args:
+            output: What `forward_train` returned.
+            label: `(B, H, W)` int64, train ids or 255.
+            pixel_weight: `(B, H, W)`, or None for 1 everywhere.
+
+        Returns:
+            0-dimensional.
+        """
         assert output.detail_logits is not None and output.detail_box is not None
         detail_weight = None if pixel_weight is None else crop(pixel_weight, output.detail_box)
         fused = super().segmentation_loss(output, label, pixel_weight)
@@ -72,11 +88,16 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
         return (1 - share) * fused + share * detail
 
     def context_image(self, image: Tensor) -> Tensor:
-        """The context: the image at half size."""
+        """The context: the image at half size, `(B, 3, H, W)` -> `(B, 3, ceil(H/2), ceil(W/2))`."""
         return shrink(image)
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
-        """mmseg's training entry: the loss above under mmseg's names."""
+        """mmseg's training entry: the loss above and the accuracy under mmseg's names.
+
+        Args:
+            inputs: `(B, 3, H, W)`, floating, normalised.
+            data_samples: `B` samples, each with its label in `gt_sem_seg`.
+        """
         output = self.forward_train(inputs)
         label = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         logits = self._resize(output.logits.detach(), label.shape[-2:])

@@ -15,7 +15,7 @@ class SourceOnly(Adaptation):
         augmentation: Config of the photometric augmentation of the source image, or None. With the
             mixed image's jitter and blur this is the baseline that tells augmentation from
             adaptation.
-        **kwargs: See `Adaptation`.
+        **kwargs: Arguments of `Adaptation`.
     """
 
     def __init__(self, *, augmentation: dict | None = None, **kwargs) -> None:
@@ -23,7 +23,7 @@ class SourceOnly(Adaptation):
         self.augmentation = None if augmentation is None else MODELS.build(augmentation)
 
     def loss(self, inputs: AdaptationBatch, data_samples: None = None) -> dict[str, Tensor]:
-        """`loss_source`, the cross-entropy on the source batch."""
+        """`loss_source`, the cross-entropy on the source batch, 0-dimensional."""
         image = inputs.source_image
         if self.augmentation is not None:
             image = self.augmentation(image, self.to_pixels, self.to_normalised)

@@ -30,8 +30,8 @@ class Cost:
     """Time and memory of one thing.
 
     Attributes:
-        timing: See `Timing`; None: the device's memory did not suffice.
-        peak_memory: Bytes, see `timing.peak_memory`.
+        timing: Measured times; None: the device's memory did not suffice.
+        peak_memory: Peak memory in bytes, measured by `timing.peak_memory`.
     """
 
     timing: Timing | None
@@ -50,8 +50,8 @@ def benchmark_align(
     """Times the config's aligner on one random image pair, with random weights.
 
     Args:
-        config: With `model.refinement.aligner`.
-        device: Where.
+        config: Config with `model.refinement.aligner`.
+        device: Device to measure.
         size: (height, width) of the images.
         warmup: Pairs before the clock starts.
         repeats: Pairs that are timed.
@@ -79,8 +79,9 @@ def benchmark_correlation(
     """Times the 9x9 local correlation against the naive forms of the same.
 
     Args:
-        device: Where.
-        shape: Of the features; the default is what an image pair of 1024x1024 has at 1/4.
+        device: Device to measure.
+        shape: `(B, C, H, W)` of the features; the default is what an image pair of 1024x1024 has at
+            1/4.
         warmup: Calls before the clock starts.
         repeats: Calls that are timed.
     """

@@ -20,7 +20,7 @@ def stage_bars(bars: Mapping[str, Mapping[str, float]], unit: str) -> bytes:
 
     Args:
         bars: Title -> stage -> amount.
-        unit: Of the amounts, written under the axis.
+        unit: Unit of the amounts, written under the axis.
     """
     stages = list(dict.fromkeys(stage for bar in bars.values() for stage in bar))
     figure = Figure(figsize=(10, 1.6 + 0.7 * len(bars)), layout='constrained')

@@ -30,9 +30,10 @@ class ItemTiming:
     """What items cost on one core.
 
     Attributes:
-        timing: Processor seconds an item, from reading to the collated batch.
-        stages: The same of each stage; `transfer` (to the device) is not in `timing`.
-        mean: Mean processor seconds an item; items differ in how many crops were tried.
+        timing: Processor seconds for each item, from reading to the collated batch.
+        stages: Stage -> its processor seconds for each item; `transfer` (to the device) is not in
+            `timing`.
+        mean: Mean processor seconds per item; items differ in how many crops were tried.
     """
 
     timing: Timing
@@ -49,11 +50,12 @@ class LoaderTiming:
     """What the config's loader does on the whole machine.
 
     Attributes:
-        workers: Processes.
-        timing: Wall seconds a batch, each sample the mean of as many batches as there are workers.
-        batches: How many were measured.
-        items_per_s: Items a second over all measured batches.
-        peak_memory: Most bytes that a worker had resident, of each worker.
+        workers: Number of processes.
+        timing: Wall seconds per batch; each sample is the mean of as many batches as there are
+            workers.
+        batches: Number of batches that were measured.
+        items_per_s: Items per second over all measured batches.
+        peak_memory: Most bytes that a worker had resident, for each worker.
     """
 
     workers: int
@@ -75,8 +77,8 @@ def benchmark_items(
 
     Args:
         datasets: Name -> dataset; all make their items from the same sample numbers.
-        batch_size: Items a batch.
-        device: Where batches go.
+        batch_size: Items in a batch.
+        device: Device that batches are moved to.
         warmup: Batches that are not timed.
         repeats: Batches that are.
     """
@@ -135,7 +137,7 @@ def benchmark_loader(config: Config, *, workers: int, warmup: int, repeats: int)
     """Times the loader that training would build.
 
     Args:
-        config: Of a training.
+        config: Config of a training.
         workers: Processes; at least 1.
         warmup: Batches that are not timed; each worker's first ones are made in them.
         repeats: Batches that are, at least; whole rounds of the workers.
@@ -183,8 +185,8 @@ def report_data(
     """Times the training data of a config; everything that `format_data` and a file need.
 
     Args:
-        config: Of a training.
-        device: Where batches go.
+        config: Config of a training.
+        device: Device that batches are moved to.
         cache: Items out of this cache are timed in turns with the config's own, and with those
             that OpenCV decodes where the faster decoder of PNG files is installed.
         workers: Processes of the loader; None: the config's.
@@ -248,13 +250,13 @@ def soak(
     """Reads batches of the training's loader for some time and watches its memory.
 
     Args:
-        config: Of a training.
-        minutes: How long.
+        config: Config of a training.
+        minutes: Time to watch, in minutes.
         workers: Processes of the loader; None: the config's.
         cache: Items come out of this cache; None: as the config says.
 
     Raises:
-        ConfigError: See `watch_memory`.
+        ConfigError: `watch_memory` cannot measure on this system or for so short a time.
     """
     if cache is not None:
         config.train_dataloader.dataset.cache = cache

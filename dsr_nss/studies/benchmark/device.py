@@ -12,10 +12,10 @@ from dsr_nss.studies.benchmark.timing import measure
 
 
 def matmul_peak(device: torch.device, amp: str | None) -> float:
-    """FLOP/s of a large square matrix product, 2 a multiply-add, the best of several.
+    """FLOP/s of a large square matrix product, 2 for a multiply-add, the best of several.
 
     Args:
-        device: Where.
+        device: Device to measure.
         amp: `'bf16'`, `'fp16'`, or None for float32.
     """
     side = 8192 if device.type == 'cuda' else 2048

@@ -43,9 +43,9 @@ class Part:
     """One command of `tools/benchmark.py`.
 
     Attributes:
-        name: For people.
+        name: Name that people read.
         arguments: The verb and what follows.
-        share: Of the time, relative to the shares of the other parts.
+        share: Share of the time, relative to the shares of the other parts.
         pictures: It draws pictures if it gets a folder.
         step_time_of: Name of the part whose step time it wants to know.
         skip: Why it cannot run here; None: it can.
@@ -65,9 +65,9 @@ class Outcome:
 
     Attributes:
         status: `'done'`, `'failed'` or `'skipped'`.
-        seconds: How long it took.
-        reason: Why it is not done.
-        report: What the command writes with `--json`.
+        seconds: Time in seconds that it took.
+        reason: Reason why it is not done.
+        report: Content that the command writes with `--json`.
     """
 
     status: str
@@ -87,7 +87,7 @@ def plan(
     """The parts in their order; the compiled step is the last, because it may take any time.
 
     Args:
-        config: Of an adaptation training, with `options` applied.
+        config: Config of an adaptation training, with `options` applied.
         options: `--cfg-options` for all parts.
         device: `'cpu'`, `'cuda'` or None: the device option of all parts.
         toy: Sizes so small that a CPU can rehearse everything; their times mean nothing.
@@ -175,9 +175,9 @@ def run_parts(
     Each part has its share of what time is left and is ended after it, so that all end in time.
 
     Args:
-        parts: In their order.
+        parts: The parts, in their order.
         program: `tools/benchmark.py`.
-        seconds: For all parts together.
+        seconds: Time for all parts together.
         out: Folder for pictures, a folder in it for each part that draws some.
 
     Returns:

@@ -42,7 +42,7 @@ class Case:
 
     Attributes:
         crop: Side of the square crops, in pixels.
-        batch: Source images a step, and as many night images.
+        batch: Source images in a step, and as many night images.
         bank: Images that the memory bank stores; None without a bank.
     """
 
@@ -56,7 +56,7 @@ class Measured:
     """What a step of one size costs.
 
     Attributes:
-        timing: Of undisturbed steps.
+        timing: Times of undisturbed steps.
         peak_memory: Bytes that a step takes beyond what is held between steps.
         bank_memory: Bytes that the bank holds between steps.
     """
@@ -87,10 +87,10 @@ def report_growth(
     every `interval`-th does).
 
     Args:
-        config: Of an adaptation training.
-        device: Where to train.
+        config: Config of an adaptation training.
+        device: Device to train on.
         crops: Sides of square crops, in pixels.
-        batches: Source images a step.
+        batches: Numbers of source images in a step.
         banks: Capacities of the memory bank; None: `BANKS` where the config has a bank.
         amp: `'bf16'` or `'fp16'`: mixed precision.
         warmup: Steps of each size that are not timed.

@@ -62,14 +62,15 @@ def report_infer(
     """Times every stage of one image, and the evaluation of a set without its network.
 
     Args:
-        config: With the model; see `read_model_config`.
-        device: Where.
-        checkpoint: Weights; None: random ones, which take as long.
+        config: Config with the model; see `read_model_config`.
+        device: Device to measure.
+        checkpoint: Weight file; None: random weights, which take as long.
         size: (height, width) of the images, which are made.
-        images: Of the set.
-        amp, compiled: Of our side, as of `dsr_nss.evaluation.evaluate`; mmseg has neither.
+        images: Number of images in the set.
+        amp, compiled: Same meaning as in `dsr_nss.evaluation.evaluate`, for this package alone;
+            mmseg has neither.
         workers: Processes that decode the set; 0 counts decoding in full.
-        warmup, repeats: Of `measure`.
+        warmup, repeats: Same meaning as in `measure`.
 
     Returns:
         `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> `Timing.as_dict()`; mmseg's windows include
@@ -303,8 +304,8 @@ def format_infer(report: Mapping[str, Any], device: Mapping[str, Any], stages: b
     """The report as text.
 
     Args:
-        report: Of `report_infer`.
-        device: Of `describe_device`.
+        report: The result of `report_infer`.
+        device: The result of `describe_device`.
         stages: Also show the stages.
     """
     size = 'x'.join(map(str, report['size']))

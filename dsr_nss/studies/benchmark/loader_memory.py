@@ -63,8 +63,8 @@ def watch_memory(batches: Iterator[Any], minutes: float, interval: float = 2.0) 
     """Reads batches for some time and notes the memory.
 
     Args:
-        batches: Of a loader with workers.
-        minutes: How long.
+        batches: Batches of a loader with workers.
+        minutes: Time to watch, in minutes.
         interval: Seconds between two notes.
 
     Raises:

@@ -115,7 +115,7 @@ def format_costs(costs: Mapping[str, Cost], device: Mapping[str, Any], title: st
 
     Args:
         costs: Name -> cost.
-        device: Of `describe_device`.
+        device: The result of `describe_device`.
         title: What was measured.
     """
     width = max(map(len, costs))

@@ -25,10 +25,10 @@ class StepTiming:
     """What was measured of one config.
 
     Attributes:
-        timing: Of undisturbed steps.
+        timing: Times of undisturbed steps.
         stages: Stage -> seconds, the median over steps that waited at every border.
         peak_memory: Bytes beyond weights and optimiser state, see `timing.peak_memory`.
-        batch_size: Source images a step, and as many night images.
+        batch_size: Source images in a step, and as many night images.
         crop_size: (height, width) of all images.
     """
 
@@ -52,12 +52,12 @@ def benchmark_step(
 
     Times do not depend on what the weights and images are; a step is one after the start of
     prototype alignment, with the night image as its target, so that it has all of its parts. The
-    bank pastes as often as it does in training, hence take a multiple of its interval for
-    `repeats`.
+    bank pastes as often as it does in training, so `repeats` should be a multiple of its
+    interval.
 
     Args:
-        configs: Of adaptation trainings.
-        device: Where to train.
+        configs: Configs of adaptation trainings.
+        device: Device to train on.
         amp: `'bf16'` or `'fp16'`: mixed precision.
         warmup: Steps before the clock starts.
         repeats: Steps that are timed.

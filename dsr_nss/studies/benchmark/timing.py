@@ -62,8 +62,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     """While inside, measurements are repeated less often where the time runs out.
 
     Args:
-        seconds: For all measurements inside. One repeat of each is always made, so this is no hard
-            limit.
+        seconds: Time for all measurements inside. One repeat of each is always made, so this is no
+            hard limit.
     """
     token = _deadline.set(time.perf_counter() + seconds)
     try:
@@ -119,7 +119,7 @@ def measure(
 
     Args:
         work: Functions without arguments.
-        device: Where they compute.
+        device: Device on which they compute.
         warmup: Calls of each before the clock starts.
         repeats: Timed calls of each; fewer where a `time_limit` asks for it.
 

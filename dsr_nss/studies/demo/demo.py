@@ -58,8 +58,8 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
     """Run the whole demonstration; earlier results in `out` are replaced.
 
     Args:
-        seed: Of the data and of both trainings.
-        out: Receives `nightscape/`, one folder a run, `summary.json` and `report.html`.
+        seed: Seed of the data and of both trainings.
+        out: Receives `nightscape/`, one folder for each run, `summary.json` and `report.html`.
 
     Returns:
         The content of `summary.json`.

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dsr_nss.visualization.curves import to_svg
 
-#: Scores: (title, one value a run; None where nothing of it occurs).
+#: Scores: (title, one value for each run; None where nothing of it occurs).
 Row = tuple[str, Sequence[float | None]]
 
 STYLE = """

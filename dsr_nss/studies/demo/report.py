@@ -52,9 +52,9 @@ def write_summary(
     Args:
         path: The JSON file.
         runs: The models, the one without adaptation first.
-        seed: Of data and trainings.
+        seed: Seed of data and trainings.
         seconds: Wall time of the whole demo.
-        test_set: Whose scores count.
+        test_set: Name of the set whose scores count.
 
     Returns:
         `{'source_only': {'mIoU': .., 'IoU/road': .., 'iterations': .., ...}, 'dsr_nss': {...},
@@ -96,7 +96,7 @@ def write_demo_report(
     Args:
         path: The HTML file.
         runs: The models, the one without adaptation first; at most two.
-        summary: Of `write_summary`.
+        summary: The result of `write_summary`.
         data: Root of the nightscape set.
         make_data: The command that made it.
 

@@ -30,7 +30,7 @@ class View:
     Attributes:
         name: What to call it.
         night: `(H, W, 3)` uint8 RGB.
-        day: The same, not aligned.
+        day: `(H, W, 3)` uint8 RGB of the day reference, not aligned.
         label: `(H, W)` class ids of the night image, 255 = ignore.
     """
 
@@ -60,7 +60,7 @@ class Curve:
     """Accuracy by confidence of one aligner.
 
     Attributes:
-        edges: Of the bins, one more than there are bins.
+        edges: Edges of the bins of confidence, one more than there are bins.
         accuracy: Percent of right pixels in each bin; None without pixels.
         share: Percent of all pixels in each bin.
     """

@@ -47,7 +47,7 @@ class Tally:
 
     Args:
         num_classes: `K`.
-        bins: Of the confidence.
+        bins: Number of equal bins over the confidence in [0, 1].
     """
 
     def __init__(self, num_classes: int, bins: int = BINS) -> None:

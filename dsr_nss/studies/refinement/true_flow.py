@@ -32,7 +32,7 @@ class TrueFlow(WeightlessAligner):
         informed: Confidence 1, and 0 where the truth says `occluded` (the point is hidden by day,
             or a dynamic object covers it in either view). False: 0.5 everywhere, as of aligners
             that know nothing, so that the flow alone is better than theirs.
-        **kwargs: See `WeightlessAligner`.
+        **kwargs: Arguments of `WeightlessAligner`.
     """
 
     def __init__(

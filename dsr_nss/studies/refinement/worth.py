@@ -67,7 +67,7 @@ class Pair:
     Attributes:
         name: Frame, and number of the crop.
         night: `(H, W, 3)` uint8 RGB.
-        day: The same.
+        day: `(H, W, 3)` uint8 RGB of the day reference.
         label: `(H, W)` uint8 train ids of the night image, 255 = ignore.
     """
 
@@ -84,7 +84,7 @@ def aligner_configs(
 
     Args:
         named: `NAME` or `NAME=WEIGHTS` each, a key of `ALIGNERS`; `none` is taken and left out.
-        data_root: Of the nightscape, for the true flow.
+        data_root: Folder of the nightscape, for the true flow.
         align_config: Config of the matching network's training, whose `model.pyramid` the weights
             fit; None: VGG-16, as in published weights.
 
@@ -153,11 +153,11 @@ def measure_refinement(
 
     Args:
         config: An adaptation's, with `model.refinement`; its aligner is replaced.
-        checkpoint, which: See `load_model`.
-        aligners: Of `aligner_configs`.
-        data_root: Of the nightscape.
+        checkpoint, which: Same meaning as in `load_model`.
+        aligners: Name -> config, from `aligner_configs`.
+        data_root: Folder of the nightscape.
         whole: Whole images instead of crops of the config's `crop_size`.
-        limit: The first so many pairs.
+        limit: Number of pairs to measure, counted from the first; None measures all.
         out: Folder that gets a picture of each pair (or crop), or None.
         device: None: a GPU if there is one.
         progress: Show a bar, if there is a terminal.
@@ -225,7 +225,7 @@ def read_pairs(
     """Pairs, or crops of them.
 
     Args:
-        files: Of `pair_files`.
+        files: Night image, day reference and label of each pair, from `pair_files`.
         crop: (height, width), or None for whole images.
         scale: (height, width) that images are resized to first, as `target_scale` in training.
     """

@@ -89,7 +89,7 @@ class Execution:
         """Do everything that the runs lack.
 
         Args:
-            runs: Of `plan`.
+            runs: The runs that `plan` returned.
             finished: Called in this thread after each run.
 
         Returns:

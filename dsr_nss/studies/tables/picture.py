@@ -18,7 +18,7 @@ _OURS, _PAPER, _FAINT = '#0072b2', '#d55e00', '#bdc1c6'
 
 
 def table_figure(summary: Summary) -> Figure:
-    """One panel a measured set, one line a row, as in the table.
+    """One panel for each measured set and in it one line for each row, as in the table.
 
     Dots are seeds, the bar is the mean with its standard error, hollow diamonds are the paper's.
     """

@@ -57,8 +57,8 @@ def reproduce(
     seeds that this call did not ask for.
 
     Args:
-        tables: Of `choose_tables`.
-        settings: See `Settings`.
+        tables: The tables that `choose_tables` returned.
+        settings: What all runs have in common.
         rows: Names or numbers of rows to train; None: all.
         seeds: One run of each row for each.
         jobs: Trainings side by side.

@@ -1,4 +1,7 @@
-"""What the rows of the paper's tables are (docs/method.md, "The tables")."""
+"""What the rows of the paper's tables are (docs/method.md, "The tables").
+
+Numbers in brackets are equations of arXiv 2310.04747.
+"""
 
 from dataclasses import dataclass, replace
 

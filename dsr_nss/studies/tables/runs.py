@@ -53,8 +53,8 @@ class Run:
 
     Attributes:
         config: Config file below the checkout.
-        seed: Of data, weights and steps.
-        settings: See `Settings`.
+        seed: Seed of data, weights and steps.
+        settings: What the run has in common with all others of its tables.
         test_sets: The sets that the chosen tables need.
     """
 
@@ -118,9 +118,9 @@ def plan(tables: Sequence[Table], seeds: Sequence[int], settings: Settings) -> l
     """Every training that the tables need, each once, all of a seed before the next seed.
 
     Args:
-        tables: Of `tables.table`, or what `tables.choose_rows` left of them.
+        tables: Tables from `tables.table`, or what `tables.choose_rows` left of them.
         seeds: One run of each row for each of them.
-        settings: See `Settings`.
+        settings: What all runs have in common.
 
     Raises:
         ConfigError: A seed is negative or given twice.

@@ -20,7 +20,7 @@ class Statistic:
     """Mean over seeds.
 
     Attributes:
-        mean: In percent.
+        mean: Mean in percent.
         error: Standard error of the mean, `s / sqrt(n)` with `n - 1` in `s`; None for one seed.
         count: Number of seeds.
     """
@@ -41,8 +41,8 @@ class Cell:
 
     Attributes:
         seeds: Seed -> scores.
-        difference: From the row above in the same group (or the table's reference), paired by
-            seed; None without one.
+        difference: Difference from the row above in the same group (or the table's reference),
+            paired by seed; None without one.
         paper: The paper's number; None where it has none or the data are not its data.
         paper_classes: IoU of each class that the paper prints, by our class names.
     """
@@ -53,7 +53,7 @@ class Cell:
     paper_classes: Mapping[str, float | None]
 
     def statistic(self, key: str = 'mIoU') -> Statistic | None:
-        """Of a score over the seeds that have it; None without any."""
+        """Statistic of a score over the seeds that have it; None without any."""
         return statistic([s[key] for s in self.seeds.values() if s.get(key) is not None])
 
 
@@ -62,13 +62,13 @@ class Summary:
     """A measured table.
 
     Attributes:
-        table: Its rows and columns.
-        settings: What its runs have in common.
-        cells: One list a row, one cell a column.
+        table: The table with its rows and columns.
+        settings: What the table's runs have in common.
+        cells: One list for each row, with one cell for each column.
         seeds: All seeds that any row has.
-        commits: Versions of the code that trained it.
-        machines: Where it was trained.
-        iterations: Lengths of its runs.
+        commits: Versions of the code that trained the runs.
+        machines: Machines that trained the runs.
+        iterations: Lengths of the runs in iterations.
     """
 
     table: Table

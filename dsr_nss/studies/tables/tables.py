@@ -36,10 +36,10 @@ class Table:
     Attributes:
         name: One of `TABLES`.
         data: One of `DATA`.
-        title: What it compares.
+        title: Title that says what the table compares.
         columns: Measured columns, the first is the one that counts.
-        rows: From top to bottom.
-        notes: What a reader must know; printed under it.
+        rows: Rows from top to bottom.
+        notes: Remarks that a reader must know; printed under the table.
         by_class: Whether the IoU of each class is printed too.
         reference: Name of the row that differences are taken from; None: the row above.
     """
@@ -138,7 +138,7 @@ def choose_rows(tables: Sequence[Table], names: Sequence[str] | None) -> list[Ta
     """The tables with only the chosen rows; None keeps all.
 
     Args:
-        tables: Of `table`.
+        tables: Tables, each returned by `table`.
         names: Names of rows, or their numbers in the table as `--list` counts them, from 1.
 
     Raises:

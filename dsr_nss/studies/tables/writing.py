@@ -66,7 +66,7 @@ def latex(summary: Summary) -> str:
 
 
 def csv_text(summary: Summary) -> str:
-    """One line a row; numbers unrounded, empty where there is none."""
+    """One line for each row; numbers are unrounded, and empty where there is none."""
     lines = [_csv_line(summary, i) for i in range(len(summary.table.rows))]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator='\n')
