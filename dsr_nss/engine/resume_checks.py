@@ -39,7 +39,7 @@ def check_training_state(
     Raises:
         CheckpointError: It is no training state, or its parts contradict each other.
     """
-    absent = [name for name in NEEDED if name not in checkpoint]
+    absent = sorted(name for name in NEEDED if name not in checkpoint)
     if absent:
         raise CheckpointError(
             f'cannot resume from {filename}: it holds no {", ".join(absent)}, only weights. To '
