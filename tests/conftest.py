@@ -45,6 +45,12 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded generator."""
+    return np.random.default_rng(7)
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     """A comparison with published code that did not run is said, not passed over."""
     skipped = [
