@@ -108,7 +108,7 @@ def test_nan_in_the_iteration_of_a_checkpoint_is_not_saved(train, tmp_path):
         (['--cfg-options', 'model.widht=3'], 'model has no .widht'),
         (['--cfg-options', '+model.widht=3'], "gives ToyAdaptation the field 'widht'"),
         (['--cfg-options', 'model.type=Toy'], "names 'Toy', but no model of that name"),
-        (['--work-dir', 'file/out'], 'cannot write to the work dir file/out'),
+        (['--work-dir', 'file/out'], 'cannot write to file/out'),
         (['--resume', 'gone.pth'], 'checkpoint not found: gone.pth'),
         (['--cfg-options', '+load_from=other.pth'], 'other.pth is a checkpoint of another model'),
         (['--cfg-options', '+load_from=file'], 'file is cut off'),
