@@ -156,6 +156,6 @@ MUTANTS = [
      "'source_label': _label_tensor(label.array, box, False)"),
     (PAIRS, "'has_reference': torch.tensor(reference is not None)", "'has_reference': torch.tensor(True)"),
     (PAIRS, 'self._target_order[number]', 'self._target_order[number + 1]'),
-    ('models/preprocessor.py', 'torch.where(has, data', 'torch.where(~has, data'),
+    ('models/preprocessor.py', 'torch.where(has, day', 'torch.where(~has, day'),
     ('models/preprocessor.py', '- self.mean) / self.std', '- self.mean)'),
 ]  # fmt: skip

@@ -44,13 +44,16 @@ class AdaptationPreprocessor(SegDataPreProcessor):
         night = data.get('night_image')
         # decided before the transfer, so that nothing waits for the device
         referenced = night is not None and bool(data['has_reference'].any())
-        has_reference = None if night is None else self._move(data['has_reference'])
+        has_reference = None
+        if night is not None:
+            night, has_reference = self._move(night), self._move(data['has_reference'])
         reference = None
-        if referenced:
+        if referenced and has_reference is not None:
             # The night image stands in for a missing reference: what looks at the whole batch, such
             # as batch statistics, sees no blank picture.
-            has = data['has_reference'].view(-1, 1, 1, 1)
-            reference = self._normalise(torch.where(has, data['reference_image'], night))
+            # On the device: the loader pinned what is moved there, and a copy of it would not be.
+            has, day = has_reference.view(-1, 1, 1, 1), self._move(data['reference_image'])
+            reference = self._normalise(torch.where(has, day, night))
         return AdaptationBatch(
             source_image=self._normalise(data['source_image']),
             source_label=self._move(data['source_label']).long(),
