@@ -16,8 +16,9 @@ $(VENV)/.installed: requirements.txt setup.py
 demo: setup
 	$(VENV)/bin/python tools/demo.py --seed $(SEED)
 
+# A file's tests stay in one process: what its fixtures make is made once.
 test: setup
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 test-slow: setup
 	$(VENV)/bin/python -m pytest -m slow

@@ -40,6 +40,6 @@ setup(
         'matching': ['kornia'],
         # cityscapesscripts has the official scores, which ours must equal
         # another minor version of ruff formats differently
-        'tests': ['pytest', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts', *FAST],
+        'tests': ['pytest', 'pytest-xdist', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts', *FAST],
     },
 )

@@ -4,6 +4,13 @@ import os
 import random
 from pathlib import Path
 
+# Workers that run side by side share the cores: more threads than cores wait for one another. It
+# has to be said before torch is imported, and reaches the processes that tests start.
+WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+if WORKERS > 1:
+    threads = max(1, len(os.sched_getaffinity(0)) // WORKERS)
+    os.environ.setdefault('OMP_NUM_THREADS', str(threads))
+
 import numpy as np
 import pytest
 import torch
