@@ -18,6 +18,7 @@ from dsr_nss.checkpoints.comparison import compare
 from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file
+from dsr_nss.engine.class_block import check_outputs
 from dsr_nss.engine.environment import describe_environment
 from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
@@ -55,6 +56,12 @@ class AdaptationRunner(Runner):
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
         """mmengine's loader; its workers survive signals that ask the run to stop."""
         return protect_workers(Runner.build_dataloader(dataloader, *args, **kwargs))
+
+    def build_train_loop(self, loop):
+        """mmengine's loop; a network whose outputs are not the classes of the labels is refused."""
+        built = super().build_train_loop(loop)
+        check_outputs(getattr(self.model, 'module', self.model), built.dataloader.dataset)
+        return built
 
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""

@@ -16,6 +16,7 @@ from dsr_nss.checkpoints import mit, resnet
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+from dsr_nss.datasets.label_findings import MASKS
 from dsr_nss.datasets.preparation.completeness import inspect
 from dsr_nss.datasets.published import PUBLISHED
 from dsr_nss.datasets.source_target import SourceTargetDataset
@@ -197,6 +198,8 @@ def _check_training_data(report: Report, settings: Mapping[str, Any]) -> None:
         return
     crop = 'x'.join(str(n) for n in item['source_label'].shape)
     report.say(f'  crops of {crop}, an epoch of {len(dataset)} items')
+    for finding in dataset.findings:
+        report.fail(finding, fatal=False)
     if dataset.sampling is not None:
         names = [dataset.metainfo['classes'][i] for i in dataset.sampling.class_ids]
         shares = [
@@ -276,6 +279,8 @@ def _check_samples(
     if ids:
         text += f', label ids {", ".join(str(i) for i in sorted(ids))}'
     report.say(text)
+    if ids == {0, IGNORE_INDEX}:
+        report.fail(f'{dataset.title}: {MASKS}', fatal=False)
     return True
 
 
