@@ -134,9 +134,7 @@ def cityscapes_key(path: Path, folder: Path, suffix: str) -> str:
     return path.relative_to(folder).as_posix().removesuffix(suffix)
 
 
-def read_class_statistics(
-    root: Path | str, labels: Mapping[str, str] | None = None
-) -> ClassCounts:
+def read_class_statistics(root: Path | str, labels: Mapping[str, str] | None = None) -> ClassCounts:
     """Reads the statistics of a Cityscapes layout.
 
     Args:

@@ -102,6 +102,25 @@ def apply_classes(config: Config) -> None:
         raise ConfigError('\n'.join(problems))
 
 
+def unfilled_groups(config: Config) -> Iterator[str]:
+    """Says of each component that takes a group without a class that it has nothing to do there."""
+    block = class_block(config)
+    if block is None:
+        return
+    for path, component in components(config.get('model'), 'model'):
+        for kind in registered(component['type']):
+            for field, origin in getattr(kind, 'class_fields', {}).items():
+                groups = (origin,) if isinstance(origin, str) else origin or ()
+                own = [group for group in groups if group in block.meta['groups']]
+                filled = component.get(field) or any(block.meta['groups'][g] for g in own)
+                if own and not filled:
+                    yield (
+                        f'{path}.{field} is empty: {block.place} has no class in '
+                        f'{" or ".join(own)}. State the group in {BLOCK}.groups, or leave '
+                        f'{path} out'
+                    )
+
+
 def check_outputs(model: nn.Module, dataset: Any) -> None:
     """Compares what was built: the student's outputs with the classes of the training set.
 
@@ -131,9 +150,7 @@ def _class_fields(kind: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _field(
-    path: str, component: dict, field: str, origin: Any, block: ClassBlock
-) -> Iterator[str]:
+def _field(path: str, component: dict, field: str, origin: Any, block: ClassBlock) -> Iterator[str]:
     """Fills in one field, or says what is wrong with it."""
     where, stated = f'{path}.{field}', component.get(field)
     if origin in ('number', 'names'):

@@ -11,6 +11,8 @@ from mmengine.registry import init_default_scope
 from dsr_nss.engine.class_block import apply_classes
 from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.engine.components import accepted_fields, components, registered
+from dsr_nss.engine.encoder_widths import fill_widths
+from dsr_nss.engine.preflight import complete_validation, impossible
 from dsr_nss.errors import ConfigError
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
@@ -48,8 +50,8 @@ def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
     """
     config = open_config(path)
     apply_options(config, options or {})
-    complete(config)
-    check_config(config)
+    _use_backends(config, options or {})
+    _complete_and_check(config)
     return config
 
 
@@ -77,8 +79,20 @@ def complete(config: Config) -> None:
     Raises:
         ConfigError: Fields that must agree do not.
     """
-    apply_classes(config)
-    apply_config_fields(config)
+    for step in (complete_validation, apply_classes, apply_config_fields, fill_widths):
+        step(config)
+
+
+def _complete_and_check(config: Config) -> None:
+    """All steps, and one error for what they find together."""
+    problems = []
+    for step in (complete, check_config):
+        try:
+            step(config)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError('\n'.join(problems))
 
 
 def apply_options(config: Config, options: dict[str, Any]) -> None:
@@ -97,6 +111,13 @@ def apply_options(config: Config, options: dict[str, Any]) -> None:
         config.merge_from_dict(merged)
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f'--cfg-options {", ".join(options)}: {error}') from error
+
+
+def _use_backends(config: Config, options: dict[str, Any]) -> None:
+    """`vis_backends` on the command line are meant for the visualizer, which has copies of them."""
+    changed = any(key.removeprefix('+').split('.')[0] == 'vis_backends' for key in options)
+    if changed and config.get('visualizer') is not None:
+        config.visualizer.vis_backends = config.vis_backends
 
 
 def _require_key(node: Any, dotted: str) -> None:
@@ -133,20 +154,25 @@ def check_config(config: Config) -> None:
     """Checks that the config can train and that every field of its components exists.
 
     Raises:
-        ConfigError: Names the path of the field and the nearest ones that exist.
+        ConfigError: Every problem in a line of its own; names the path of a field and the nearest
+            ones that exist.
     """
+    problems = []
     for key in config:
         near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.88)
         if key not in KNOWN_KEYS and near:
-            raise ConfigError(f'unknown config key {key!r}; did you mean {near[0]!r}?')
+            problems.append(f'unknown config key {key!r}; did you mean {near[0]!r}?')
     missing = [key for key in _REQUIRED if config.get(key) is None]
     if missing:
-        raise ConfigError(f'the config cannot train: it has no {", ".join(missing)}')
-    for path, component in components(config._cfg_dict, ''):
-        _check_component(path, component)
+        problems.append(f'the config cannot train: it has no {", ".join(missing)}')
+    problems += impossible(config)
+    for path, component in components(config._cfg_dict):
+        problems += _check_component(path, component)
+    if problems:
+        raise ConfigError('\n'.join(problems))
 
 
-def _check_component(path: str, component: dict) -> None:
+def _check_component(path: str, component: dict) -> Iterator[str]:
     name = component['type']
     classes = registered(name)
     checked = [c for c in classes if c.__module__.split('.')[0] in _CHECKED_PACKAGES]
@@ -162,7 +188,7 @@ def _check_component(path: str, component: dict) -> None:
         near = difflib.get_close_matches(field, known, n=3)
         fields = ', '.join(sorted(known))
         hint = f'did you mean {" or ".join(near)}?' if near else f'its fields: {fields}'
-        raise ConfigError(f'{path}.{field}: {name} has no field {field!r}; {hint}')
+        yield f'{path}.{field}: {name} has no field {field!r}; {hint}'
 
 
 def hooks_of_type(config: Config, name: str) -> list[ConfigDict]:

@@ -182,7 +182,9 @@ def dataset_meta(
     if classes and len(classes) == number:
         _check_stated(classes, stated)
         groups = _groups(meta.get('groups'), classes)
-        return dict(classes=tuple(classes), palette=_palette(meta.get('palette'), classes), **groups)
+        return dict(
+            classes=tuple(classes), palette=_palette(meta.get('palette'), classes), **groups
+        )
     if stated is not None and len(stated.names) == number:
         return dict(stated.meta)
     names = CLASSES if number == len(CLASSES) else tuple(f'class {i}' for i in range(number))

@@ -8,7 +8,12 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES, PALETTE, complete_groups, complete_palette
-from dsr_nss.engine.class_block import apply_classes, check_outputs, class_block
+from dsr_nss.engine.class_block import (
+    apply_classes,
+    check_outputs,
+    class_block,
+    unfilled_groups,
+)
 from dsr_nss.engine.components import accepted_fields
 from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.errors import ConfigError
@@ -204,6 +209,19 @@ def test_every_component_of_the_package_says_what_it_takes():
             assert wanted - {'num_classes'} <= set(getattr(kind, 'class_fields', {})), name
 
 
+def test_a_part_without_a_class_to_work_on_is_said():
+    config = make()
+    apply_classes(config)
+    notes = list(unfilled_groups(config))
+    assert [note.partition(' is empty')[0] for note in notes] == [
+        'model.bank.long_tail_classes', 'model.alignment.long_tail_classes',
+    ]  # fmt: skip
+    assert 'no class in long_tail. State the group in classes.groups' in notes[0]
+    config.model.bank.long_tail_classes = ('car',)  # stated apart from the groups
+    config.model.alignment = None
+    assert not list(unfilled_groups(config))
+
+
 # --- what disagrees -------------------------------------------------------------------------------
 
 
@@ -296,7 +314,10 @@ def test_palettes_that_differ():
         (dict(names=FIVE, colours=1), r'classes\.colours: its fields are names, palette, groups'),
         (dict(names=FIVE, palette=[[0, 0, 0]]), 'has 1 colours for 5 classes'),
         (dict(names=FIVE, palette=[[0, 0, 256]] * 5), 'three values in 0..255'),
-        (dict(names=FIVE, groups=dict(small=('cone',))), "groups.small: 'cone' is none of .*: road"),
+        (
+            dict(names=FIVE, groups=dict(small=('cone',))),
+            "groups.small: 'cone' is none of .*: road",
+        ),
         (dict(names=FIVE, groups=dict(small='road')), 'a group is a list'),
         (dict(names=FIVE, groups=dict(names=('road',))), r'classes\.groups\.names'),
     ],

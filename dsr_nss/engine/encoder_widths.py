@@ -1,0 +1,84 @@
+"""Widths of heads that follow from the encoder: `in_channels` that a config leaves out."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+
+from dsr_nss.engine.components import accepted_fields, components, registered
+from dsr_nss.errors import ConfigError
+
+#: Side of the image that an encoder is asked with.
+_SIDE = 128
+
+
+def fill_widths(config: Config) -> None:
+    """Fills them in, for the student of an adaptation and for any segmentor.
+
+    Raises:
+        ConfigError: The encoder cannot be asked for its widths.
+    """
+    model = config.get('model') or {}
+    place = 'model.student' if 'student' in model else 'model'
+    segmentor = model.get('student', model)
+    if not isinstance(segmentor, Mapping) or not isinstance(segmentor.get('backbone'), Mapping):
+        return
+    widths = None
+    for path, component in components(segmentor, place):
+        for kind in registered(component['type']):
+            if _wants_width(kind) and component.get('in_channels') is None:
+                if widths is None:
+                    widths = encoder_widths(segmentor)
+                component['in_channels'] = _of_head(path, component, kind, widths)
+
+
+def encoder_widths(segmentor: Mapping[str, Any]) -> list[int]:
+    """Channels of the maps that a segmentor's heads get, fine to coarse; nothing is computed.
+
+    Raises:
+        ConfigError: Encoder or neck cannot be built or run by their configs.
+    """
+    try:
+        with torch.device('meta'), torch.no_grad():
+            backbone = _without_weights(segmentor['backbone'])
+            maps = MODELS.build(backbone).eval()(torch.zeros(1, 3, _SIDE, _SIDE))
+            if segmentor.get('neck') is not None:
+                maps = MODELS.build(segmentor['neck']).eval()(maps)
+    except Exception as error:  # whatever an encoder from outside may raise
+        raise ConfigError(
+            f'in_channels of the heads cannot be told from the encoder '
+            f'{segmentor["backbone"].get("type")} ({type(error).__name__}: {error}); state them'
+        ) from error
+    return [each.shape[1] for each in maps]
+
+
+def _without_weights(backbone: Mapping[str, Any]) -> dict[str, Any]:
+    """The encoder's config without the fields that name start weights."""
+    plain = {k: v for k, v in backbone.items() if k not in ('init_cfg', 'pretrained')}
+    for kind in registered(backbone['type']):
+        field = inspect.signature(kind).parameters.get('pretrained')
+        if field is not None and field.default is True:
+            plain['pretrained'] = False
+    return plain
+
+
+def _wants_width(kind: Any) -> bool:
+    is_head = isinstance(kind, type) and issubclass(kind, BaseDecodeHead)
+    return is_head and 'in_channels' in (accepted_fields(kind) or ())
+
+
+def _of_head(path: str, component: Mapping[str, Any], kind: Any, widths: list[int]) -> Any:
+    index = component.get('in_index', getattr(kind, 'default_in_index', -1))
+    if index is None:
+        return widths
+    try:
+        several = isinstance(index, (list, tuple))
+        return [widths[i] for i in index] if several else widths[index]
+    except IndexError:
+        raise ConfigError(
+            f'{path}.in_index is {index}, but the encoder gives {len(widths)} maps ({widths})'
+        ) from None
