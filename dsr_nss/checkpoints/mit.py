@@ -73,8 +73,8 @@ def convert_mit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if len(found) != 1:
         places = ', '.join(repr(prefix) for prefix, _ in found) or 'none'
         raise CheckpointError(
-            f'expected one MiT encoder, with an entry that ends with {" or ".join(map(repr, _LAYOUTS))}'
-            f'; found under the prefixes: {places}. Of several, init_cfg.prefix names the one'
+            'expected one MiT encoder, with an entry that ends with '
+            f'{" or ".join(map(repr, _LAYOUTS))}; found under the prefixes: {places}. Of several, init_cfg.prefix names the one'
         )
     (((prefix, _), convert),) = found.items()
     encoder = {

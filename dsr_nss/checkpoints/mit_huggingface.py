@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dsr_nss.errors import CheckpointError
 
-#: Names inside a block -> those of `MiT`; the last part stays. Keys and values are one matrix there.
+#: Names inside a block -> those of `MiT`, where keys and values are one matrix.
 _BLOCK = {
     'layer_norm_1': 'norm1',
     'attention.self.query': 'attn.q',

@@ -4,7 +4,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from mmseg import registry
@@ -37,7 +37,7 @@ def registered(name: str) -> list[Callable]:
     return list({id(entry): entry for entry in found}.values())
 
 
-@lru_cache(maxsize=None)
+@cache
 def accepted_fields(target: Callable) -> frozenset[str] | None:
     """Names that a class's constructor takes; None if that cannot be told.
 

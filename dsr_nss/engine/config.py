@@ -9,8 +9,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
 from dsr_nss.engine.class_block import apply_classes
-from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.engine.components import accepted_fields, components, registered
+from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.engine.encoder_widths import fill_widths
 from dsr_nss.engine.preflight import complete_validation, impossible
 from dsr_nss.errors import ConfigError

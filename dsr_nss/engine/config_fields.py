@@ -1,6 +1,6 @@
 """Fields of a component that are another field of the config, as the size of a bank is the crop's.
 
-A component says so in a class attribute `config_fields`: its field -> the dotted place of the other.
+A component says so in a class attribute `config_fields`: field -> the dotted place of the other.
 What is left out is filled in; what is stated and differs is an error that names both places.
 """
 

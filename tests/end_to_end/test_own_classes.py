@@ -14,9 +14,10 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 FIVE = ('road', 'building', 'person', 'car', 'sky')
 SIZE = (96, 128)
 SHORT = [
-    'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.dataset.crop_size=(64,64)',
-    'param_scheduler.warmup=1', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0', 'default_hooks.logger.interval=1',
-    'default_hooks.panel.interval=2', 'model.alignment.start=1',
+    'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'param_scheduler.warmup=1',
+    'train_dataloader.dataset.crop_size=(64,64)', 'model.alignment.start=1',
+    'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+    'default_hooks.logger.interval=1', 'default_hooks.panel.interval=2',
 ]  # fmt: skip
 
 
@@ -99,6 +100,7 @@ def test_five_names_and_nothing_else(city, tool, tmp_path):
     assert code == 0 and re.search(r'building +100\.00', said) and 'sidewalk' not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [2, 150])
 def test_other_numbers_of_classes(city, tool, number, tmp_path):
     names = ('ground', 'thing') if number == 2 else tuple(f'thing {i}' for i in range(150))
@@ -113,23 +115,15 @@ def labels_of(root):
     return sorted((root / 'data/my_city/day/labels').glob('*.png'))
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (lambda ids: ids + 1, r'has the ids \[5\].* seem to begin at 1'),
-        (lambda ids: ids * 4, r'has the ids \[8, 12, 16\]; valid are 0\.\.4.*State all classes'),
-    ],
-)
-def test_labels_beyond_the_outputs_stop_the_run_before_its_first_step(
-    city, tool, tmp_path, change, message
-):
+def test_labels_beyond_the_outputs_stop_the_run_before_its_first_step(city, tool, tmp_path):
     config = city(FIVE)
     for path in labels_of(tmp_path):
-        Image.fromarray(change(np.array(Image.open(path)))).save(path)
+        Image.fromarray(np.array(Image.open(path)) + np.uint8(1)).save(path)
     code, said = tool('train', config, '--work-dir', 'out', '--cfg-options', *SHORT)
+    message = r'0\.png: the label has the ids \[5\]; valid are 0\.\.4 .* seem to begin at 1'
     assert code == 2 and re.search(message, said), said
-    assert 'Iter' not in said and 'Traceback' not in said
-    code, said = tool('check_data', config)
+    assert not re.search(r'Iter \d', said) and 'Traceback' not in said
+    code, said = tool('check_data', config, '--cfg-options', *SHORT)
     assert code == 1 and re.search(message, said), said
 
 
@@ -137,8 +131,8 @@ def test_masks_of_0_and_255_are_named(city, tool, tmp_path):
     config = city(('ground', 'thing'))
     for path in sorted((tmp_path / 'data/my_city').rglob('labels/*.png')):
         Image.fromarray(np.array(Image.open(path)) * np.uint8(255)).save(path)
-    code, said = tool('check_data', config)
-    assert code == 0
+    code, said = tool('check_data', config, '--cfg-options', *SHORT)
+    assert code == 0, said
     assert 'have one id, 0 (ground); the labels are masks of 0 and 255' in said
     assert '1 of 2 classes have no pixel in the 2 labels' in said and 'thing (1)' in said
     code, said = tool('train', config, '--work-dir', 'out', '--cfg-options', *SHORT)
