@@ -74,7 +74,8 @@ def convert_mit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         places = ', '.join(repr(prefix) for prefix, _ in found) or 'none'
         raise CheckpointError(
             'expected one MiT encoder, with an entry that ends with '
-            f'{" or ".join(map(repr, _LAYOUTS))}; found under the prefixes: {places}. Of several, init_cfg.prefix names the one'
+            f'{" or ".join(map(repr, _LAYOUTS))}; found under the prefixes: {places}. Of several, '
+            'init_cfg.prefix names the one'
         )
     (((prefix, _), convert),) = found.items()
     encoder = {

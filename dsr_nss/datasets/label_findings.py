@@ -24,7 +24,7 @@ def sampled_labels(labels: Sequence[str], number: int = SAMPLES) -> list[str]:
 
 def count_sample(labels: Sequence[str]) -> dict[int, int]:
     """Pixels of each id in label files, the ignored ones too."""
-    counts = sum(count_ids(read_label(path)) for path in labels)
+    counts = np.sum([count_ids(read_label(path)) for path in labels], axis=0)
     return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
 
 

@@ -89,7 +89,7 @@ class SourceTargetDataset(Dataset):
         #: What the labels show that is worth a warning, one sentence each.
         self.findings = self._look_at(labels, counts)
         self.sampling = None
-        if rare_class_sampling is not None:
+        if rare_class_sampling is not None and counts is not None:
             self.sampling = RareClassSampling(
                 counts=counts,
                 keys=list(labels),

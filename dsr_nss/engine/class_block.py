@@ -89,7 +89,7 @@ def apply_classes(config: Config) -> None:
     block = class_block(config)
     if block is None:
         return
-    problems = []
+    problems: list[str] = []
     for path, component in components(config._cfg_dict):
         for kind in registered(component['type']):
             if _is(kind, BaseSegDataset):
@@ -177,7 +177,7 @@ def _field(path: str, component: dict, field: str, origin: Any, block: ClassBloc
 
 
 def _data_set(
-    config: Config, path: str, component: dict, kind: type, block: ClassBlock
+    config: Config, path: str, component: dict, kind: Any, block: ClassBlock
 ) -> Iterator[str]:
     """Gives a set its classes, or says that it has others."""
     stated, fixed = component.get('metainfo') or {}, _fixed_classes(kind)
@@ -217,13 +217,13 @@ def _labels_are_read(config: Config, path: str) -> bool:
     return 'target' not in place
 
 
-def _fixed_classes(kind: type) -> tuple[str, ...] | None:
+def _fixed_classes(kind: Any) -> tuple[str, ...] | None:
     """The classes that a set has where its config states none."""
-    names = kind.METAINFO.get('classes')  # type: ignore[attr-defined]
+    names = kind.METAINFO.get('classes')
     return CLASSES if names is None and _is_free(kind) else names and tuple(names)
 
 
-def _is_free(kind: type) -> bool:
+def _is_free(kind: Any) -> bool:
     """Whether it is one of ours that takes any classes."""
     return issubclass(kind, RoadSceneDataset) and not kind.METAINFO
 

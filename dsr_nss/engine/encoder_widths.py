@@ -1,7 +1,7 @@
 """Widths of heads that follow from the encoder: `in_channels` that a config leaves out."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -22,18 +22,54 @@ def fill_widths(config: Config) -> None:
     Raises:
         ConfigError: The encoder cannot be asked for its widths.
     """
+    widths = None
+    for path, head, kind in _heads(config):
+        if head.get('in_channels') is None:
+            widths = widths or encoder_widths(_segmentor(config))
+            head['in_channels'] = _of_head(path, head, kind, widths)
+
+
+def check_widths(config: Config) -> None:
+    """Compares the widths that are stated with the encoder's, where that can be asked.
+
+    Raises:
+        ConfigError: A head states other widths.
+    """
+    heads = list(_heads(config))
+    try:
+        widths = encoder_widths(_segmentor(config)) if heads else []
+    except ConfigError:
+        return
+    problems = []
+    for path, head, kind in heads:
+        wanted, stated = _of_head(path, head, kind, widths), head.get('in_channels')
+        if isinstance(stated, (list, tuple)) != isinstance(wanted, list):
+            continue  # a head that reads its maps in a way of its own
+        if (list(stated) if isinstance(wanted, list) else stated) != wanted:
+            problems.append(
+                f'{path}.in_channels is {stated}, but the maps of the encoder have {wanted} '
+                'channels. Leave it out: it follows'
+            )
+    if problems:
+        raise ConfigError('\n'.join(problems))
+
+
+def _segmentor(config: Config) -> Mapping[str, Any]:
     model = config.get('model') or {}
-    place = 'model.student' if 'student' in model else 'model'
-    segmentor = model.get('student', model)
+    return model.get('student', model)
+
+
+def _heads(config: Config) -> Iterator[tuple[str, dict, Any]]:
+    """Place, config and class of every head that has a width, where there is an encoder."""
+    segmentor = _segmentor(config)
     if not isinstance(segmentor, Mapping) or not isinstance(segmentor.get('backbone'), Mapping):
         return
-    widths = None
+    place = 'model.student' if 'student' in config.model else 'model'
     for path, component in components(segmentor, place):
         for kind in registered(component['type']):
-            if _wants_width(kind) and component.get('in_channels') is None:
-                if widths is None:
-                    widths = encoder_widths(segmentor)
-                component['in_channels'] = _of_head(path, component, kind, widths)
+            is_head = isinstance(kind, type) and issubclass(kind, BaseDecodeHead)
+            if is_head and 'in_channels' in (accepted_fields(kind) or ()):
+                yield path, component, kind
 
 
 def encoder_widths(segmentor: Mapping[str, Any]) -> list[int]:
@@ -64,11 +100,6 @@ def _without_weights(backbone: Mapping[str, Any]) -> dict[str, Any]:
         if field is not None and field.default is True:
             plain['pretrained'] = False
     return plain
-
-
-def _wants_width(kind: Any) -> bool:
-    is_head = isinstance(kind, type) and issubclass(kind, BaseDecodeHead)
-    return is_head and 'in_channels' in (accepted_fields(kind) or ())
 
 
 def _of_head(path: str, component: Mapping[str, Any], kind: Any, widths: list[int]) -> Any:

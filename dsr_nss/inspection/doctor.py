@@ -24,6 +24,7 @@ from dsr_nss.datasets.source_target import SourceTargetDataset
 from dsr_nss.engine.class_block import unfilled_groups
 from dsr_nss.engine.components import registered
 from dsr_nss.engine.config import read_config
+from dsr_nss.engine.encoder_widths import check_widths
 from dsr_nss.engine.start import read_start
 from dsr_nss.errors import DataError
 from dsr_nss.matching import weights as matching_weights
@@ -123,6 +124,7 @@ def check_config(report: Report, path: Path, options: dict[str, Any] | None = No
     """Everything that a config reads from disk before its first step."""
     try:
         config = read_config(path, options)
+        check_widths(config)
     except (OSError, ValueError, ImportError) as error:
         for line in str(error).splitlines():
             report.fail(f'the config cannot be used: {line}')

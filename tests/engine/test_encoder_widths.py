@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from dsr_nss.engine.encoder_widths import fill_widths
+from dsr_nss.engine.encoder_widths import check_widths, fill_widths
 from dsr_nss.errors import ConfigError
 
 RESNET = dict(type='ResNetEncoder', depth=18, base_channels=8, stem_channels=8)
@@ -57,3 +57,21 @@ def test_what_cannot_be_told():
     head = dict(type='DeepLabV2Head', in_index=4)
     with pytest.raises(ConfigError, match=r'decode_head\.in_index is 4, but .* gives 4 maps'):
         fill_widths(student(RESNET, head))
+
+
+def test_stated_widths_of_another_encoder_are_refused_before_the_run():
+    head = dict(type='HRDAHead', head=dict(type='DAFormerHead', in_channels=[64, 128, 320, 512]))
+    head['scale_attention'] = dict(type='DAFormerHead', in_channels=(32, 64, 160, 256))
+    config = student(dict(type='MiT', arch='b0'), head)
+    with pytest.raises(ConfigError) as info:
+        check_widths(config)
+    (problem,) = str(info.value).splitlines()
+    assert problem.startswith('model.student.decode_head.head.in_channels is [64, 128, 320, 512]')
+    assert 'the maps of the encoder have [32, 64, 160, 256] channels' in problem
+    config.model.student.decode_head.head.in_channels = [32, 64, 160, 256]
+    check_widths(config)
+    config.model.student.decode_head = dict(type='DeepLabV2Head', in_channels=512)
+    with pytest.raises(ConfigError, match='in_channels is 512, but .* have 256 channels'):
+        check_widths(config)
+    config.model.student.backbone.type = 'Nothing'  # building it says what is wrong
+    check_widths(config)
