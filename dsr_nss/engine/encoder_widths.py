@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 
-from dsr_nss.engine.components import accepted_fields, components, registered
+from dsr_nss.engine.components import components, registered
 from dsr_nss.errors import ConfigError
 
 #: Side of the image that an encoder is asked with.
@@ -42,7 +42,8 @@ def check_widths(config: Config) -> None:
         return
     problems = []
     for path, head, kind in heads:
-        wanted, stated = _of_head(path, head, kind, widths), head.get('in_channels')
+        wanted = _of_head(path, head, kind, widths)
+        stated: Any = head.get('in_channels')
         if isinstance(stated, (list, tuple)) != isinstance(wanted, list):
             continue  # a head that reads its maps in a way of its own
         if (list(stated) if isinstance(wanted, list) else stated) != wanted:
@@ -67,8 +68,11 @@ def _heads(config: Config) -> Iterator[tuple[str, dict, Any]]:
     place = 'model.student' if 'student' in config.model else 'model'
     for path, component in components(segmentor, place):
         for kind in registered(component['type']):
-            is_head = isinstance(kind, type) and issubclass(kind, BaseDecodeHead)
-            if is_head and 'in_channels' in (accepted_fields(kind) or ()):
+            if not (isinstance(kind, type) and issubclass(kind, BaseDecodeHead)):
+                continue
+            # some of mmseg's heads give their base a width of their own, and `channels` as well
+            own = 'in_channels' in inspect.signature(kind).parameters
+            if own or 'channels' in component:
                 yield path, component, kind
 
 

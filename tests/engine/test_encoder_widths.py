@@ -22,7 +22,7 @@ def student(backbone, head, **fields):
         (RESNET, dict(type='RefineNetHead'), [8, 16, 32, 64]),
         (RESNET, dict(type='DeepLabV2Head'), 64),
         (RESNET, dict(type='DeepLabV2Head', in_index=1), 16),
-        (RESNET, dict(type='SegformerHead', in_index=[0, 3]), [8, 64]),
+        (RESNET, dict(type='SegformerHead', in_index=[0, 3], channels=8), [8, 64]),
     ],
 )
 def test_in_channels_follow_from_the_encoder(backbone, head, expected):
