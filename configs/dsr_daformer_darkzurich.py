@@ -18,5 +18,4 @@ _base_ = [
 
 model = dict(
     student=_base_.student,
-    bank=dict(size=(512, 512)),
 )

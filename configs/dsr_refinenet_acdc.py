@@ -16,6 +16,5 @@ _base_ = [
 
 model = dict(
     student=_base_.student,
-    bank=dict(size=(512, 512)),
     adapt_to_reference=0.5,
 )

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES, GROUPS
+from dsr_nss.engine.class_block import class_block
 from dsr_nss.engine.config import read_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,10 +85,17 @@ def test_model_builds(path):
         assert tuple(config.model.bank.size) == tuple(crop)
 
 
-def test_class_lists_of_the_configs_are_those_of_the_table():
-    config = Config.fromfile(ROOT / 'configs/_base_/classes.py')
-    assert tuple(config.class_names) == CLASSES
-    assert {group: tuple(config[group]) for group in GROUPS} == GROUPS
+def test_classes_and_groups_of_the_configs_are_those_of_the_table():
+    block = class_block(Config.fromfile(ROOT / 'configs/_base_/classes.py'))
+    assert block.names == CLASSES
+    assert {group: block.meta['groups'][group] for group in GROUPS} == GROUPS
+    model = read_config(ROOT / 'configs/dsr_hrda_darkzurich.py').model
+    assert model.refinement.static_classes == GROUPS['large_static']
+    assert model.mixup.always_classes == GROUPS['small'] + GROUPS['dynamic']
+    assert model.bank.long_tail_classes == GROUPS['long_tail']
+    assert model.alignment.long_tail_classes == GROUPS['long_tail']
+    things = ('traffic light', 'traffic sign') + GROUPS['dynamic']
+    assert model.feature_distance.classes == things
 
 
 def test_the_papers_run_has_the_papers_numbers():

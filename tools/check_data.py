@@ -8,6 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmengine.config import DictAction
+
 import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.inspection.doctor import check_data
 
@@ -19,14 +21,18 @@ def main() -> int:
     )
     parser.add_argument('config', type=Path, nargs='?', help='a training config')
     parser.add_argument('--data-root', type=Path, default=Path('data'), help='without a config')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
+    )
     args = parser.parse_args()
-    report = check_data(args.config, args.data_root)
+    report = check_data(args.config, args.data_root, args.cfg_options)
     print('\n'.join(report.lines))
     if report.problems:
         print(f'\n{len(report.problems)} problem(s):')
         print('\n'.join(f'  {problem}' for problem in report.problems))
         return 1
-    print('\nNo problems found.')
+    notes = sum(line.startswith('  note: ') for line in report.lines)
+    print('\nNo problems found.' + (f' {notes} note(s) above.' if notes else ''))
     return 0
 
 

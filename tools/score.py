@@ -1,6 +1,6 @@
 """Scores predictions that exist as PNG files; no model is needed.
 
-    python tools/score.py PRED_DIR GT_DIR [--json FILE]
+    python tools/score.py PRED_DIR GT_DIR [--classes NAME,NAME,...|CONFIG] [--json FILE]
 
 Both folders hold PNGs of train ids, at any depth. They pair by relative path or by stem; suffixes
 such as _leftImg8bit, _rgb_anon and _gtFine_labelTrainIds may differ.
@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from dsr_nss.engine.launch import EXPLAINED, explain
-from dsr_nss.evaluation.score import score
+from dsr_nss.evaluation.iou import occurrence_note
+from dsr_nss.evaluation.score import read_classes, score
 from dsr_nss.evaluation.table import format_table
 from dsr_nss.files import make_folder, write_json
 
@@ -20,6 +21,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Score predictions that exist as PNG files.')
     parser.add_argument('predictions', metavar='PRED_DIR', help='folder of predicted train ids')
     parser.add_argument('labels', metavar='GT_DIR', help='folder of labels (train ids)')
+    parser.add_argument(
+        '--classes',
+        metavar='NAMES',
+        help='names with commas between them, or a config with classes (default: Cityscapes)',
+    )
     parser.add_argument('--json', metavar='FILE', help='write the scores as one flat JSON object')
     parser.add_argument('--workers', type=int, help='processes (default: one a core)')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
@@ -34,12 +40,16 @@ def main() -> int:
     try:
         if args.json:
             make_folder(Path(args.json).parent)
-        results = score(args.predictions, args.labels, workers=args.workers)
+        classes = read_classes(args.classes) if args.classes else {}
+        results = score(args.predictions, args.labels, workers=args.workers, **classes)
     except EXPLAINED as error:
         return explain(error, args.debug)
     title = Path(args.predictions).resolve().name
     print(format_table({f'{title}/{key}': value for key, value in results.items()}))
     print(f'{results["images"]} images')
+    note = occurrence_note(results)
+    if note is not None:
+        print(note)
     if results['no_prediction']:
         print(
             f'nothing is predicted (255) for {results["no_prediction"]:.3g} % of the labelled '

@@ -21,6 +21,7 @@ from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.engine.processes import join_processes
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
+from dsr_nss.evaluation.iou import occurrence_note
 from dsr_nss.evaluation.submit import SUBMISSION_SETS, write_submission
 from dsr_nss.evaluation.table import format_table, set_names
 from dsr_nss.files import make_folder, write_json
@@ -166,6 +167,11 @@ def report(results: dict, args: argparse.Namespace) -> None:
     print(f'{args.model} of {args.checkpoint}{tta}')
     if set_names(results):
         print(format_table(results))
+    for name in set_names(results):
+        scores = {k.removeprefix(f'{name}/'): v for k, v in results.items()}
+        note = occurrence_note(scores)
+        if note is not None:
+            print(f'{name}: {note}')
     for key, images in results.items():
         if key.endswith('/images'):
             print(f'{key[:-7]}: {images} images, {results[f"{key}_per_second"]:.2f} images/s')

@@ -1,12 +1,11 @@
-# The classes (the position is the id) and the four groups of the method, by name.
-class_names = (
-    'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
-    'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
-    'motorcycle', 'bicycle',
+# The classes, stated once; the position is the id. A config with classes of its own states
+# `classes = dict(names=(...))`, and if it wants `palette` and `groups` (docs/datasets.md). What is left
+# out are the colours and groups of Cityscapes, as far as its classes occur. Every field that depends on
+# the classes follows.
+classes = dict(
+    names=(
+        'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
+        'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
+        'motorcycle', 'bicycle',
+    )
 )  # fmt: skip
-large_static = (
-    'road', 'sidewalk', 'building', 'wall', 'fence', 'vegetation', 'terrain', 'sky',
-)  # fmt: skip
-small = ('pole', 'traffic light', 'traffic sign')
-dynamic = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
-long_tail = ('rider', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')

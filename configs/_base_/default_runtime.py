@@ -5,10 +5,8 @@ custom_imports = dict(imports=['dsr_nss'], allow_failed_imports=False)
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'))
 log_level = 'INFO'
 log_processor = dict(type='AdaptationLogProcessor')
-visualizer = dict(
-    type='SegLocalVisualizer',
-    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
-)
+vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     runtime_info=dict(type='TrainingInfoHook'),

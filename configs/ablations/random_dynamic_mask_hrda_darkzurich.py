@@ -5,4 +5,4 @@ python tools/train.py configs/ablations/random_dynamic_mask_hrda_darkzurich.py
 
 _base_ = '../dsr_hrda_darkzurich.py'
 
-model = dict(mixup=dict(always_classes=_base_.dynamic))
+model = dict(mixup=dict(always_classes='dynamic'))

@@ -5,4 +5,4 @@ python tools/train.py configs/ablations/random_small_mask_hrda_darkzurich.py
 
 _base_ = '../dsr_hrda_darkzurich.py'
 
-model = dict(mixup=dict(always_classes=_base_.small))
+model = dict(mixup=dict(always_classes='small'))

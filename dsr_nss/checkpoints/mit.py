@@ -1,24 +1,27 @@
 """Published MiT weights: the SegFormer authors' files and mmseg's conversions of them.
 
-Three layouts are told apart by their names:
+Four layouts are told apart by their names:
 
 - an encoder trained on ImageNet: the names of `MiT`, and a classifier `head.*`;
 - a segmentation network, such as SegFormer trained on Cityscapes: the encoder under `backbone.`;
 - mmseg: `layers.<stage>.<part>...`, with or without `backbone.`, the projections of query, key and
-  value in one matrix and the feed-forward layers as 1x1 convolutions.
+  value in one matrix and the feed-forward layers as 1x1 convolutions;
+- the `transformers` package: `segformer.encoder.*` (see `dsr_nss.checkpoints.mit_huggingface`).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.mit_huggingface import convert_huggingface
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
 from dsr_nss.errors import CheckpointError
 
 OWN_MARK = 'patch_embed1.proj.weight'
 MMSEG_MARK = 'layers.0.0.projection.weight'
+HUGGINGFACE_MARK = 'patch_embeddings.0.proj.weight'
 
 HINT = (
     'Get it from the SegFormer authors (mit_b0.pth ... mit_b5.pth, or a SegFormer checkpoint '
@@ -28,18 +31,20 @@ HINT = (
 )
 
 
-def load_mit(encoder: nn.Module, path: str | Path) -> None:
+def load_mit(encoder: nn.Module, path: str | Path, prefix: str = '') -> None:
     """Load a published file into a `MiT`.
 
     Args:
         encoder: The `dsr_nss.models.backbones.MiT` of the same arch.
-        path: A local file in one of the layouts above.
+        path: A file in one of the layouts above.
+        prefix: Where the encoder lies, for files that hold several, as this package's runs do:
+            `'student.backbone.'`, `'teacher.model.backbone.'`.
 
     Raises:
         FileNotFoundError: No such file; the message says where to get it and how to do without.
         CheckpointError: Not a MiT file, or one of another arch.
     """
-    state_dict = read_state_dict(path, HINT)
+    state_dict = read_state_dict(path, HINT, prefix)
     try:
         converted = convert_mit(state_dict)
     except CheckpointError as error:
@@ -60,21 +65,25 @@ def convert_mit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: No MiT encoder among the names, or several.
     """
-    own, mmseg = _prefixes(state_dict, OWN_MARK), _prefixes(state_dict, MMSEG_MARK)
-    if len(own) + len(mmseg) != 1:
-        found = ', '.join(repr(prefix) for prefix in own + mmseg) or 'none'
+    found = {
+        (prefix, mark): convert
+        for mark, convert in _LAYOUTS.items()
+        for prefix in _prefixes(state_dict, mark)
+    }
+    if len(found) != 1:
+        places = ', '.join(repr(prefix) for prefix, _ in found) or 'none'
         raise CheckpointError(
-            f'expected one MiT encoder, with an entry that ends with {OWN_MARK!r} or '
-            f'{MMSEG_MARK!r}; found under the prefixes: {found}'
+            'expected one MiT encoder, with an entry that ends with '
+            f'{" or ".join(map(repr, _LAYOUTS))}; found under the prefixes: {places}. Of several, '
+            'init_cfg.prefix names the one'
         )
-    prefix = (own + mmseg)[0]
+    (((prefix, _), convert),) = found.items()
     encoder = {
         name.removeprefix(prefix): tensor
         for name, tensor in state_dict.items()
         if name.startswith(prefix)
     }
-    encoder = {name: tensor for name, tensor in encoder.items() if not name.startswith('head.')}
-    return encoder if own else _convert_mmseg(encoder)
+    return convert({name: t for name, t in encoder.items() if not name.startswith('head.')})
 
 
 def _prefixes(state_dict: Mapping[str, Tensor], mark: str) -> list[str]:
@@ -127,3 +136,11 @@ def _convert_mmseg_block(block: str, name: str, tensor: Tensor) -> dict[str, Ten
     if target in ('mlp.fc1', 'mlp.fc2') and kind == 'weight':
         tensor = tensor.flatten(1)
     return {f'{block}.{target}.{kind}': tensor}
+
+
+#: The entry that tells each layout, and what brings it to the names of `MiT`.
+_LAYOUTS: dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
+    OWN_MARK: dict,
+    MMSEG_MARK: _convert_mmseg,
+    HUGGINGFACE_MARK: convert_huggingface,
+}

@@ -15,6 +15,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.runner import CheckpointLoader
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.errors import CheckpointError
 
 #: Entry of `meta` that mmengine's runner executes as a Python config when it resumes. (mmengine
 #: itself writes `cfg`; files of mmseg 0.x hold `config`.)
@@ -33,13 +34,39 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict:
-    """A file from the net, kept where torch keeps its downloads."""
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(urlparse(filename).path).name
+    """A file from the net."""
+    return _load(local_file(filename), map_location)
+
+
+def is_address(file: str | Path) -> bool:
+    """Whether a config names something in the net instead of a file."""
+    return '://' in str(file)
+
+
+def local_file(file: str | Path) -> Path:
+    """The file; that of an address is fetched once and kept where torch keeps its downloads.
+
+    Raises:
+        CheckpointError: The address is of a kind that is not fetched, or cannot be reached.
+    """
+    address = str(file)
+    if not is_address(address):
+        return Path(file)
+    if not address.startswith(('http://', 'https://')):
+        raise CheckpointError(
+            f'{address} is no address that is fetched here (http or https); name a file'
+        )
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(urlparse(address).path).name
     if is_main_process() and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(filename, str(path))
+        try:
+            torch.hub.download_url_to_file(address, str(path))
+        except OSError as error:
+            raise CheckpointError(
+                f'{address} cannot be fetched ({error}); get the file and name its path'
+            ) from error
     barrier()
-    return _load(path, map_location)
+    return path
 
 
 def _load(path: Path, map_location: Any) -> dict:

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.comparison import compare
+from dsr_nss.checkpoints.comparison import compare, listing
+from dsr_nss.checkpoints.mmengine_loading import is_address, local_file
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.errors import CheckpointError
 
@@ -17,20 +18,54 @@ NESTED = ('state_dict', 'model')
 LONGEST_NAME = 300
 
 
-def read_state_dict(path: str | Path, hint: str = '') -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, hint: str = '', prefix: str = '') -> dict[str, Tensor]:
     """Tensors of a weight file, on the CPU; the file is read as data only.
 
     Args:
-        path: A file written by `torch.save`: a state dict, or a dict with one under 'state_dict'.
+        path: A file written by `torch.save`: a state dict, or a dict with one under 'state_dict';
+            or its address in the net.
         hint: What to do when the file is missing, for the message.
+        prefix: Beginning of the names of the part that is wanted, which they lose.
 
     Raises:
         FileNotFoundError: No such file; the message ends with `hint`.
-        CheckpointError: Damaged, holding what could run code, or without tensors.
+        CheckpointError: Damaged, holding what could run code, or without (such) tensors.
     """
-    if not Path(path).exists():
+    if not is_address(path) and not Path(path).exists():
         raise FileNotFoundError(f'weight file not found: {path}. {hint}'.rstrip())
-    return named_tensors(load_checkpoint_file(path), path)
+    tensors = named_tensors(load_checkpoint_file(local_file(path)), path)
+    part = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    if not part:
+        beginnings = sorted({name.split('.')[0] for name in tensors})
+        raise CheckpointError(
+            f'{path} has no entry that begins with {prefix!r}; its names begin with '
+            f'{listing(beginnings)}'
+        )
+    return part
+
+
+def start_file(init_cfg: Mapping[str, Any], owner: str) -> tuple[str, str]:
+    """File and prefix of `init_cfg=dict(type='Pretrained', checkpoint=FILE, prefix='backbone.')`.
+
+    Args:
+        init_cfg: The field of an encoder.
+        owner: Whose it is, for the message.
+
+    Raises:
+        ValueError: It has another type or other fields.
+    """
+    known = {'type', 'checkpoint', 'prefix'}
+    if (
+        init_cfg.get('type') != 'Pretrained'
+        or not init_cfg.get('checkpoint')
+        or set(init_cfg) - known
+    ):
+        raise ValueError(
+            f'{owner}: init_cfg must be None or dict(type="Pretrained", checkpoint=PATH, '
+            f'prefix="student.backbone."), the prefix where a file holds several, got {init_cfg}'
+        )
+    prefix = init_cfg.get('prefix') or ''
+    return init_cfg['checkpoint'], f'{prefix.rstrip(".")}.' if prefix else ''
 
 
 def named_tensors(content: Mapping[str, Any], origin: str | Path) -> dict[str, Tensor]:

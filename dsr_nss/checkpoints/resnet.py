@@ -29,18 +29,20 @@ HINT = (
 )
 
 
-def load_resnet(encoder: nn.Module, path: str | Path) -> None:
+def load_resnet(encoder: nn.Module, path: str | Path, prefix: str = '') -> None:
     """Load a published file into mmseg's `ResNet`.
 
     Args:
         encoder: The network of the same depth and stem.
-        path: A local file in one of the formats above.
+        path: A file in one of the formats above.
+        prefix: Where the encoder lies, for files that hold several, as this package's runs do:
+            `'student.backbone.'`, `'teacher.model.backbone.'`.
 
     Raises:
         FileNotFoundError: No such file; the message says where to get it and how to do without.
         CheckpointError: Not a ResNet file, or one of another depth or stem.
     """
-    state_dict = read_state_dict(path, HINT)
+    state_dict = read_state_dict(path, HINT, prefix)
     try:
         converted = convert_resnet(state_dict)
     except CheckpointError as error:
@@ -71,7 +73,7 @@ def convert_resnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found = ', '.join(repr(prefix) for prefix in prefixes) or 'none'
         raise CheckpointError(
             f'expected one ResNet, with an entry that ends with {MARK!r}; found under the '
-            f'prefixes: {found}'
+            f'prefixes: {found}. Of several, init_cfg.prefix names the one'
         )
     prefix = prefixes[0]
     encoder = {

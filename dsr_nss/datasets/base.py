@@ -8,12 +8,12 @@ from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 
-from dsr_nss.classes import CLASSES, PALETTE
+from dsr_nss.classes import metainfo as class_metainfo
 from dsr_nss.datasets.class_statistics import ClassCounts, cached_class_counts
 from dsr_nss.datasets.published import PUBLISHED, is_nightscape
 from dsr_nss.errors import DataError
 
-ROAD_SCENE_METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
+ROAD_SCENE_METAINFO = class_metainfo()
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
@@ -77,7 +77,8 @@ class RoadSceneDataset(BaseSegDataset):
         with_labels: Whether to attach (and to require) labels. None: wherever the split has them.
             False lets an unlabelled download serve as target.
         pipeline: mmseg transforms of an element; training does not use it.
-        metainfo: Classes and palette; only a set whose classes are not fixed takes it.
+        metainfo: `classes`, `palette` and `groups` (class names by group); what is left out
+            follows from the names. A set whose classes are fixed takes no others.
         test_mode: Test mode of `mmengine.dataset.BaseDataset`, which explains the next two as well.
         indices: Number of elements to keep, counted from the first, or the elements to keep.
         lazy_init: Whether to list the files later, by `full_init()`.
@@ -107,7 +108,9 @@ class RoadSceneDataset(BaseSegDataset):
         unlabelled = split in self.UNLABELLED_SPLITS
         if with_labels and unlabelled:
             raise ValueError(f'{name}: the split {split} is published without labels')
-        if metainfo is not None and self.METAINFO:
+        if metainfo is not None:
+            metainfo = class_metainfo(**metainfo)
+        if metainfo and self.METAINFO and metainfo['classes'] != self.METAINFO['classes']:
             raise ValueError(f'{name}: the classes are fixed; use FolderDataset for other classes')
         self.split = split
         self.with_labels = not unlabelled if with_labels is None else with_labels
@@ -115,7 +118,7 @@ class RoadSceneDataset(BaseSegDataset):
             data_root=data_root,
             data_prefix={},
             pipeline=list(pipeline),
-            metainfo=None if metainfo is None else dict(metainfo),
+            metainfo=metainfo,
             test_mode=test_mode,
             indices=indices,
             lazy_init=lazy_init,

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def save_class_counts(
     Args:
         path: The file.
         counts: What to write.
-        states: Key -> which state of the label was counted, see `_state`.
+        states: Key -> which state of the label was counted, see `_state` and `_size`.
     """
     files = {key: {str(i): n for i, n in sorted(counts[key].items())} for key in sorted(counts)}
     content: dict[str, Any] = {'version': _VERSION, 'files': files}
@@ -125,7 +125,8 @@ def write_class_statistics(
         )
     labels = {cityscapes_key(path, root / 'gtFine', _LABEL_SUFFIX): str(path) for path in paths}
     counts = count_labels(labels, workers=workers, show_progress=show_progress)
-    return save_class_counts(root / FILE_NAME, counts)
+    sizes = {key: _size(path) for key, path in labels.items()}
+    return save_class_counts(root / FILE_NAME, counts, sizes)
 
 
 def cityscapes_key(path: Path, folder: Path, suffix: str) -> str:
@@ -133,16 +134,16 @@ def cityscapes_key(path: Path, folder: Path, suffix: str) -> str:
     return path.relative_to(folder).as_posix().removesuffix(suffix)
 
 
-def read_class_statistics(root: Path | str, keys: Iterable[str] | None = None) -> ClassCounts:
+def read_class_statistics(root: Path | str, labels: Mapping[str, str] | None = None) -> ClassCounts:
     """Reads the statistics of a Cityscapes layout.
 
     Args:
         root: Root of the set, or the file itself.
-        keys: The items that are needed; None returns all.
+        labels: `{key: label file}` of the items that are needed; None returns all.
 
     Raises:
         FileNotFoundError: There are none; the message names the command that makes them.
-        DataError: The file is damaged or knows nothing of some items.
+        DataError: The file is damaged, knows nothing of some items or was made of other labels.
     """
     root = Path(root)
     path = root / FILE_NAME if root.suffix != '.json' else root
@@ -153,16 +154,23 @@ def read_class_statistics(root: Path | str, keys: Iterable[str] | None = None) -
             f'{command} makes them.'
         )
     counts = load_class_counts(path)
-    if keys is None:
+    if labels is None:
         return counts
-    keys = list(keys)
-    missing = [key for key in keys if key not in counts]
+    missing = [key for key in labels if key not in counts]
     if missing:
         raise DataError(
-            f'{path}: {len(missing)} of {len(keys)} images are not in it (first: {missing[0]}); '
+            f'{path}: {len(missing)} of {len(labels)} images are not in it (first: {missing[0]}); '
             f'make it anew: {command}'
         )
-    return {key: counts[key] for key in keys}
+    # of the labels' states the size alone: their times change when a set is copied
+    sizes = json.loads(path.read_text()).get('states', {})
+    changed = [k for k, label in labels.items() if k in sizes and sizes[k] != _size(label)]
+    if changed:
+        raise DataError(
+            f'{path} was made of other labels: {len(changed)} of {len(labels)} have another size '
+            f'now (first: {labels[changed[0]]}); make it anew: {command}'
+        )
+    return {key: counts[key] for key in labels}
 
 
 def cached_class_counts(
@@ -180,8 +188,11 @@ def cached_class_counts(
     if cache.is_file():
         counts = load_class_counts(cache)
         earlier = json.loads(cache.read_text()).get('states', {})
-        if labels.keys() <= counts.keys() and states.items() <= earlier.items():
-            return {key: counts[key] for key in labels}
+        known = labels.keys() <= counts.keys() and states.items() <= earlier.items()
+        kept = {key: counts[key] for key in labels} if known else {}
+        # counted for a config with more classes: counting again names the label
+        if known and all(i < num_classes for row in kept.values() for i in row):
+            return kept
     print_log(f'counting the classes of {len(labels)} labels for rare-class sampling', 'current')
     counts = count_labels(labels, num_classes=num_classes, show_progress=False)
     if cache.parent.stat().st_mode & 0o222:  # root could write despite the mode
@@ -190,6 +201,10 @@ def cached_class_counts(
         except OSError as error:
             print_log(f'the class statistics are not kept: {error}', 'current')
     return counts
+
+
+def _size(path: str) -> str:
+    return f'{os.stat(path).st_size} bytes'
 
 
 def _state(path: str) -> str:

@@ -31,7 +31,8 @@ class FolderDataset(RoadSceneDataset):
             labels.
         references: Folder of day images; an image without one trains without. None: no references.
         data_root: What the folders are relative to.
-        metainfo: `dict(classes=..., palette=...)` of a set with other classes than Cityscapes'.
+        metainfo: `dict(classes=...)` of a set with other classes than Cityscapes'; a config states
+            them once for all of its sets (`dsr_nss.engine.class_block`).
         kwargs: Other arguments of `RoadSceneDataset`.
     """
 
@@ -57,7 +58,7 @@ class FolderDataset(RoadSceneDataset):
             data_root=data_root,
             split='folder',
             with_labels=labels is not None,
-            metainfo=dict(metainfo or ROAD_SCENE_METAINFO),
+            metainfo=metainfo or ROAD_SCENE_METAINFO,
             **kwargs,
         )
 

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from dsr_nss.datasets import png
+from dsr_nss.datasets.label_ids import likely_cause
 from dsr_nss.errors import DataError
 
 #: Bytes at the end of a file in which its end marker must lie; some writers append a few bytes.
@@ -200,8 +201,8 @@ def check_label_ids(
     """
     bad = [int(i) for i in np.flatnonzero(counts) if i >= num_classes and i != ignore_index]
     if bad:
+        present = [int(i) for i in np.flatnonzero(counts)]
         raise DataError(
             f'{path}: the label has the ids {bad}; valid are 0..{num_classes - 1} and '
-            f'{ignore_index} (ignore). Convert it to train ids (Cityscapes label ids: '
-            '`python tools/prepare_data.py cityscapes ROOT`)'
+            f'{ignore_index} (ignore). {likely_cause(present, num_classes)}'
         )

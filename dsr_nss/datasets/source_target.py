@@ -1,5 +1,7 @@
 """The training set: a labelled day image and an unlabelled night image with its day reference."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from dsr_nss.datasets.base import RoadSceneDataset
+from dsr_nss.datasets.class_statistics import ClassCounts, count_label
 from dsr_nss.datasets.crops import CropBox, random_box, source_box
+from dsr_nss.datasets.label_findings import label_findings, sampled_labels
 from dsr_nss.datasets.pixel_cache import CachedFiles
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
 from dsr_nss.datasets.rare_class_sampling import RareClassSampling
@@ -80,12 +84,15 @@ class SourceTargetDataset(Dataset):
         self.max_class_share = max_class_share
         self.flip = flip
         self.num_classes = len(self.source.metainfo['classes'])
-        keys = list(self.source.labels())
+        labels = self.source.labels()
+        counts = None if rare_class_sampling is None else self.source.class_counts()
+        #: What the labels show that is worth a warning, one sentence each.
+        self.findings = self._look_at(labels, counts)
         self.sampling = None
-        if rare_class_sampling is not None:
+        if rare_class_sampling is not None and counts is not None:
             self.sampling = RareClassSampling(
-                counts=self.source.class_counts(),
-                keys=keys,
+                counts=counts,
+                keys=list(labels),
                 classes=self.source.metainfo['classes'],
                 crop_size=self.crop_size,
                 **rare_class_sampling,
@@ -96,6 +103,23 @@ class SourceTargetDataset(Dataset):
             DecodedFiles() if cache is None else CachedFiles(cache, self.files())
         )
         self._log_sizes()
+
+    def _look_at(self, labels: Mapping[str, str], counts: ClassCounts | None) -> list[str]:
+        """Logs what stands out in the labels; without statistics, in a sample of them."""
+        if counts is None:
+            chosen = sampled_labels(list(labels.values()))
+            counts = {path: count_label(path, self.num_classes) for path in chosen}
+        pixels: Counter[int] = Counter()
+        for row in counts.values():
+            pixels.update(row)
+        classes = self.source.metainfo['classes']
+        findings = [
+            f'{self.source.title}: {finding}'
+            for finding in label_findings(pixels, classes, list(labels.values()), len(counts))
+        ]
+        for finding in findings:
+            print_log(finding, 'current', logging.WARNING)
+        return findings
 
     def _log_sizes(self) -> None:
         text = f'source: {len(self.source)} labelled images ({self.source.title})'

@@ -1,15 +1,18 @@
 """Reading a config strictly: a name that nothing reads is an error, not a silent default."""
 
 import difflib
-import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
-from mmseg import registry
 
+from dsr_nss.engine.class_block import apply_classes
+from dsr_nss.engine.components import accepted_fields, components, registered
+from dsr_nss.engine.config_fields import apply_config_fields
+from dsr_nss.engine.encoder_widths import fill_widths
+from dsr_nss.engine.preflight import complete_validation, impossible
 from dsr_nss.errors import ConfigError
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
@@ -20,19 +23,10 @@ KNOWN_KEYS = (
     'env_cfg', 'log_processor', 'log_level', 'visualizer', 'default_scope', 'randomness',
     'experiment_name', 'custom_imports', 'runner_type', 'model_wrapper_cfg', 'test_sets',
     'tta_model', 'vis_backends', 'compile', 'activation_checkpointing', 'sync_bn',
-    'find_unused_parameters',
+    'find_unused_parameters', 'classes',
 )  # fmt: skip
 
 _REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
-
-_REGISTRIES = [
-    getattr(registry, name)
-    for name in (
-        'MODELS', 'DATASETS', 'TRANSFORMS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS',
-        'OPTIM_WRAPPERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'OPTIMIZERS', 'PARAM_SCHEDULERS',
-        'LOG_PROCESSORS', 'VISUALIZERS', 'VISBACKENDS', 'MODEL_WRAPPERS', 'EVALUATOR',
-    )
-]  # fmt: skip
 
 #: Only classes of these packages are checked: of others a dict may hold more than arguments (as
 #: `norm_cfg=dict(type='BN', requires_grad=True)` does).
@@ -56,7 +50,8 @@ def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
     """
     config = open_config(path)
     apply_options(config, options or {})
-    check_config(config)
+    _use_backends(config, options or {})
+    _complete_and_check(config)
     return config
 
 
@@ -78,6 +73,28 @@ def open_config(path: str | Path) -> Config:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
 
 
+def complete(config: Config) -> None:
+    """Fills in the fields that follow from others, after everything is stated.
+
+    Raises:
+        ConfigError: Fields that must agree do not.
+    """
+    for step in (complete_validation, apply_classes, apply_config_fields, fill_widths):
+        step(config)
+
+
+def _complete_and_check(config: Config) -> None:
+    """All steps, and one error for what they find together."""
+    problems = []
+    for step in (complete, check_config):
+        try:
+            step(config)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError('\n'.join(problems))
+
+
 def apply_options(config: Config, options: dict[str, Any]) -> None:
     """Sets dotted keys that exist; `+key` also sets new ones.
 
@@ -94,6 +111,13 @@ def apply_options(config: Config, options: dict[str, Any]) -> None:
         config.merge_from_dict(merged)
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f'--cfg-options {", ".join(options)}: {error}') from error
+
+
+def _use_backends(config: Config, options: dict[str, Any]) -> None:
+    """`vis_backends` on the command line are meant for the visualizer, which has copies of them."""
+    changed = any(key.removeprefix('+').split('.')[0] == 'vis_backends' for key in options)
+    if changed and config.get('visualizer') is not None:
+        config.visualizer.vis_backends = config.vis_backends
 
 
 def _require_key(node: Any, dotted: str) -> None:
@@ -130,35 +154,27 @@ def check_config(config: Config) -> None:
     """Checks that the config can train and that every field of its components exists.
 
     Raises:
-        ConfigError: Names the path of the field and the nearest ones that exist.
+        ConfigError: Every problem in a line of its own; names the path of a field and the nearest
+            ones that exist.
     """
+    problems = []
     for key in config:
         near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.88)
         if key not in KNOWN_KEYS and near:
-            raise ConfigError(f'unknown config key {key!r}; did you mean {near[0]!r}?')
+            problems.append(f'unknown config key {key!r}; did you mean {near[0]!r}?')
     missing = [key for key in _REQUIRED if config.get(key) is None]
     if missing:
-        raise ConfigError(f'the config cannot train: it has no {", ".join(missing)}')
-    for path, component in _components(config._cfg_dict, ''):
-        _check_component(path, component)
+        problems.append(f'the config cannot train: it has no {", ".join(missing)}')
+    problems += impossible(config)
+    for path, component in components(config._cfg_dict):
+        problems += _check_component(path, component)
+    if problems:
+        raise ConfigError('\n'.join(problems))
 
 
-def _components(node: Any, path: str) -> Iterator[tuple[str, dict]]:
-    """All dicts with a `type` under a node, with their dotted paths."""
-    if isinstance(node, dict):
-        if isinstance(node.get('type'), str):
-            yield path, node
-        for key, value in node.items():
-            yield from _components(value, f'{path}.{key}' if path else str(key))
-    elif isinstance(node, (list, tuple)):
-        for i, value in enumerate(node):
-            yield from _components(value, f'{path}.{i}')
-
-
-def _check_component(path: str, component: dict) -> None:
+def _check_component(path: str, component: dict) -> Iterator[str]:
     name = component['type']
-    classes = [found for found in map(lambda r: r.get(name), _REGISTRIES) if found is not None]
-    classes = list({id(found): found for found in classes}.values())
+    classes = registered(name)
     checked = [c for c in classes if c.__module__.split('.')[0] in _CHECKED_PACKAGES]
     if not checked or len(checked) < len(classes):
         return  # not ours to judge: building it will say what is wrong
@@ -172,28 +188,7 @@ def _check_component(path: str, component: dict) -> None:
         near = difflib.get_close_matches(field, known, n=3)
         fields = ', '.join(sorted(known))
         hint = f'did you mean {" or ".join(near)}?' if near else f'its fields: {fields}'
-        raise ConfigError(f'{path}.{field}: {name} has no field {field!r}; {hint}')
-
-
-def accepted_fields(target: Callable) -> set[str] | None:
-    """Names that a class's constructor takes; None if that cannot be told.
-
-    `**kwargs` are followed to the constructors of the bases.
-    """
-    fields: set[str] = set()
-    bases = inspect.getmro(target) if inspect.isclass(target) else (target,)
-    for base in bases:
-        constructor = base.__dict__.get('__init__') if inspect.isclass(base) else base
-        if constructor is None:
-            continue
-        try:
-            parameters = inspect.signature(constructor).parameters.values()
-        except (TypeError, ValueError):
-            return None
-        fields.update(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return fields - {'self'}
-    return None
+        yield f'{path}.{field}: {name} has no field {field!r}; {hint}'
 
 
 def hooks_of_type(config: Config, name: str) -> list[ConfigDict]:

@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS
 from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.engine.config import accepted_fields, hooks_of_type
 from dsr_nss.engine.devices import AMP_TYPES
+from dsr_nss.engine.encoder_widths import check_widths
 from dsr_nss.engine.runner import AdaptationRunner
 from dsr_nss.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
 from dsr_nss.files import make_folder
@@ -144,6 +145,7 @@ def train(config: Config) -> Path | None:
     Raises:
         ConfigError: A component of the config cannot be built.
     """
+    check_widths(config)
     try:
         runner = AdaptationRunner.from_cfg(config)
         runner.train()

@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dsr_nss.checkpoints.comparison import compare
+from dsr_nss.checkpoints.mmengine_loading import local_file
 from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file
+from dsr_nss.engine.class_block import check_outputs, unfilled_groups
 from dsr_nss.engine.environment import describe_environment
 from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
+from dsr_nss.engine.start import load_start, read_start
 from dsr_nss.engine.workers import protect_workers
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.files import write_atomically
@@ -53,8 +56,22 @@ class AdaptationRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """mmengine's loader; its workers survive signals that ask the run to stop."""
+        """mmengine's loader; its workers survive signals that ask the run to stop.
+
+        `num_workers=0` alone switches workers off: what only workers have does not matter then.
+        """
+        if isinstance(dataloader, dict) and dataloader.get('num_workers') == 0:
+            of_workers = ('persistent_workers', 'prefetch_factor')
+            dataloader = {k: v for k, v in dataloader.items() if k not in of_workers}
         return protect_workers(Runner.build_dataloader(dataloader, *args, **kwargs))
+
+    def build_train_loop(self, loop):
+        """mmengine's loop; a network whose outputs are not the classes of the labels is refused."""
+        built = super().build_train_loop(loop)
+        for note in unfilled_groups(self.cfg):
+            self.logger.warning(note)
+        check_outputs(getattr(self.model, 'module', self.model), built.dataloader.dataset)
+        return built
 
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""
@@ -110,11 +127,15 @@ class AdaptationRunner(Runner):
     def load_checkpoint(self, filename: str, map_location='cpu', **kwargs) -> dict:
         """Weights of `filename` into the model; all of them to resume, else the student's.
 
+        `filename` is what `load_from` states, see `dsr_nss.engine.start`.
+
         Raises:
             FileNotFoundError: There is no such file.
             CheckpointError: It is no checkpoint, or not one of this model.
         """
-        checkpoint = load_checkpoint_file(filename, map_location)
+        start = read_start(filename)
+        filename = start.checkpoint
+        checkpoint = load_checkpoint_file(local_file(filename), map_location)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model: nn.Module = getattr(self.model, 'module', self.model)
         state = named_tensors(checkpoint, filename)
@@ -122,7 +143,9 @@ class AdaptationRunner(Runner):
             self._check_resumable(filename, checkpoint, state, model)
             load_all(model, state, filename)
         else:
-            load_start(model, state, filename)
+            left = load_start(model, state, filename, start.skip)
+            if left:
+                self.logger.warning(f'{len(left)} entries stay at random: {", ".join(left)}')
         self._has_loaded = True
         self.logger.info(f'loaded {filename}')
         return checkpoint
@@ -238,23 +261,6 @@ def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
             'trained with, or start a new run from its student with load_from'
         )
     _load_matching(model, own, state, source)
-
-
-def load_start(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load the start of a new run: the student of an adaptation, or a plain segmentor.
-
-    The bank is left empty and the teacher follows the student from the first step.
-
-    Raises:
-        CheckpointError: Names what is missing, unknown or of another shape.
-    """
-    student = getattr(model, 'student', None)
-    if student is None:
-        _load_matching(model, model.state_dict(), state, source)
-        return
-    prefix = 'student.'
-    inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    _load_matching(student, student.state_dict(), inner or state, source)
 
 
 def _load_matching(

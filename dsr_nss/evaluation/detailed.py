@@ -1,6 +1,6 @@
 """All that is measured beyond the IoU, as one accumulator."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsr_nss.evaluation.accumulator import Accumulator, ScoredImage
@@ -16,11 +16,17 @@ class DetailedMeasures:
     Args:
         classes: Names of the classes.
         with_invalid: Whether the set has masks of invalid pixels; without them there is no UIoU.
+        groups: The groups of the set (`metainfo.groups`); None: those that follow from the names.
     """
 
-    def __init__(self, classes: Sequence[str], with_invalid: bool) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        with_invalid: bool,
+        groups: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.boundary = BoundaryIoU(len(classes))
-        self.small_objects = SmallObjectRecall(classes)
+        self.small_objects = SmallObjectRecall(classes, groups)
         self.images = WorstCases(classes)
         self.uncertainty = UncertaintyAwareIoU(len(classes)) if with_invalid else None
         self.classes = tuple(classes)

@@ -189,12 +189,12 @@ def evaluate_dataset(
         ConfigError: The model has another number of classes than the set.
         DataError: An image or a label cannot be used; names the file.
     """
-    classes = dataset.metainfo['classes']
+    classes, groups = dataset.metainfo['classes'], dataset.metainfo.get('groups')
     check_classes(model, dataset, name)
     labelled = has_labels(dataset)
     files = prediction_names(dataset)
     masks = invalid_masks(dataset) if detailed else None
-    measures = DetailedMeasures(classes, masks is not None) if detailed else None
+    measures = DetailedMeasures(classes, masks is not None, groups) if detailed else None
     confusion = Confusion(len(classes))
     rank, processes = get_dist_info()
     start = time.perf_counter()
@@ -228,7 +228,7 @@ def evaluate_dataset(
     scores = None
     if labelled:
         try:
-            scores = iou_scores(confusion.result(), classes)
+            scores = iou_scores(confusion.result(), classes, groups)
         except ValueError as error:
             raise DataError(f'{name}: {error}') from error
     return SetResult(len(files), seconds, scores, measures, confusion.result())

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsr_nss.classes import GROUPS, IGNORE_INDEX
+from dsr_nss.classes import IGNORE_INDEX, reported_groups
 
-#: The groups whose mean IoU is reported.
+#: The method's groups whose mean IoU is reported; classes of one's own may have more.
 REPORTED_GROUPS = ('large_static', 'dynamic', 'small')
 
 _IDS = 256  # labels are 8-bit
@@ -97,8 +97,8 @@ def iou_scores(
         confusion: `(K, K)` or `(K, K + 1)` counts from `confusion_matrix`: the sum over all images
             of the set.
         classes: The `K` class names.
-        groups: Class names of each group; names that are not in `classes` are left out. None: the
-            method's `REPORTED_GROUPS`.
+        groups: The groups of the set (`metainfo.groups`), of which `reported_groups` are used;
+            None: those that follow from the names.
 
     Raises:
         ValueError: Another shape, or no labelled pixel at all.
@@ -112,12 +112,10 @@ def iou_scores(
     occurs = counts.sum(axis=1) > 0
     union = counts.sum(axis=1) + counts[:, :number].sum(axis=0) - counts.diagonal()
     iou = 100 * counts.diagonal() / np.maximum(union, 1)
-    if groups is None:
-        groups = {name: GROUPS[name] for name in REPORTED_GROUPS}
     index = {name: i for i, name in enumerate(classes)}
     members = {
-        group: [index[name] for name in names if name in index and occurs[index[name]]]
-        for group, names in groups.items()
+        group: [index[name] for name in names if occurs[index[name]]]
+        for group, names in reported_groups(classes, groups).items()
     }
     return IoUScores(
         mean=float(iou[occurs].mean()),
@@ -134,6 +132,28 @@ def flat_scores(scores: IoUScores, per_class: bool = True) -> dict[str, float | 
     if per_class:
         flat |= {f'IoU/{name}': value for name, value in scores.classes.items()}
     return flat
+
+
+def occurrence_note(flat: Mapping[str, float | None]) -> str | None:
+    """What a reader of the means must know of classes that no label holds; None if there are none.
+
+    Args:
+        flat: Scores of one set with its classes, as `flat_scores` gives them.
+    """
+    classes = {key[4:]: value for key, value in flat.items() if key.startswith('IoU/')}
+    absent = [name for name, value in classes.items() if value is None]
+    if not absent:
+        return None
+    note = (
+        f'{len(classes) - len(absent)} of {len(classes)} classes occur in the labels; the means '
+        f'leave out {", ".join(absent)}'
+    )
+    if len(absent) == len(classes) - 1:
+        note += (
+            '. A mean over one class says nothing. Are the labels masks of 0 and 255? 255 is '
+            'ignored: an object needs the id of its class'
+        )
+    return note
 
 
 def _check_ids(name: str, counts: Tensor, num_classes: int, ignore_index: int | None) -> None:

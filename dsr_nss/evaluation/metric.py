@@ -1,15 +1,17 @@
 """IoU as a metric of mmengine's evaluator, for validation during training."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from torch import Tensor
 
 from dsr_nss.classes import IGNORE_INDEX
-from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
+from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores, occurrence_note
 
 
 @METRICS.register_module()
@@ -41,6 +43,7 @@ class NightIoUMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.per_class = per_class
         self.ignore_index = ignore_index
+        self._noted = False
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch of predicted samples.
@@ -62,7 +65,12 @@ class NightIoUMetric(BaseMetric):
         Args:
             results: `(K, K)` int64 matrices of the images, rows are targets.
         """
-        scores = iou_scores(torch.stack(results).sum(dim=0), self._classes)
+        groups = (self.dataset_meta or {}).get('groups')
+        scores = iou_scores(torch.stack(results).sum(dim=0), self._classes, groups)
+        note = occurrence_note(flat_scores(scores))
+        if note is not None and not self._noted:
+            print_log(f'{self.prefix}: {note}', 'current', logging.WARNING)
+            self._noted = True
         flat = flat_scores(scores, self.per_class)
         return {name: value for name, value in flat.items() if value is not None}
 

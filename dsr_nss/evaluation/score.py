@@ -1,10 +1,11 @@
 """Scores of predictions that exist as PNG files: no model, no config."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from tqdm import tqdm
 from dsr_nss.classes import CLASSES
 from dsr_nss.datasets.base import find_files, first_of
 from dsr_nss.datasets.images import read_label
-from dsr_nss.errors import DataError
+from dsr_nss.engine.class_block import class_block
+from dsr_nss.engine.config import open_config
+from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
 from dsr_nss.pool import one_thread_each, usable_cores
 
@@ -34,6 +37,8 @@ def score(
     predictions: str | Path,
     labels: str | Path,
     *,
+    classes: Sequence[str] = CLASSES,
+    groups: Mapping[str, Sequence[str]] | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, float | None]:
@@ -43,6 +48,8 @@ def score(
         predictions: Folder of PNGs of train ids, at any depth. 255 means that nothing is predicted,
             which counts as missed where there is a label.
         labels: Folder of label PNGs of train ids (255 = ignore), at any depth; see `pair_files`.
+        classes: All class names; the position is the id.
+        groups: Their groups; None: those that follow from the names.
         workers: Number of processes; None: one for each core.
         progress: Show a bar with the time left, if there is a terminal.
 
@@ -58,17 +65,40 @@ def score(
     pairs = pair_files(Path(predictions), Path(labels))
     workers = min(workers or usable_cores(), len(pairs))
     bar = partial(tqdm, total=len(pairs), unit='img', disable=None if progress else True)
+    count = partial(_count, num_classes=len(classes))
     if workers == 1:
-        confusion = _sum(bar(map(_count, pairs)))
+        confusion = sum(bar(map(count, pairs)))
     else:
         with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
-            confusion = _sum(bar(pool.map(_count, pairs, chunksize=4)))
+            confusion = sum(bar(pool.map(count, pairs, chunksize=4)))
     try:
-        scores = iou_scores(confusion, CLASSES)
+        scores = iou_scores(confusion, classes, groups)
     except ValueError as error:
         raise DataError(f'{labels}: {error}') from error
     missing = 100 * int(confusion[:, -1].sum()) / int(confusion.sum())
     return {**flat_scores(scores), 'images': len(pairs), 'no_prediction': missing}
+
+
+def read_classes(text: str) -> dict[str, Any]:
+    """Classes as the command line names them.
+
+    Args:
+        text: Names with commas between them, or a config (`.py`) that states `classes`.
+
+    Returns:
+        `classes` and `groups`, for `score`.
+
+    Raises:
+        ConfigError: The config states no classes, or the names cannot be used.
+        FileNotFoundError: There is no such config.
+    """
+    config: Mapping[str, Any] = dict(classes=dict(names=[name.strip() for name in text.split(',')]))
+    if text.endswith('.py'):
+        config = open_config(text)
+    block = class_block(config)
+    if block is None:
+        raise ConfigError(f'{text} states no classes: classes = dict(names=(...))')
+    return dict(classes=block.names, groups=block.meta['groups'])
 
 
 def pair_files(predictions: Path, labels: Path) -> list[Pair]:
@@ -153,23 +183,16 @@ def _check_paired(
         )
 
 
-def _count(pair: Pair) -> np.ndarray:
+def _count(pair: Pair, num_classes: int) -> np.ndarray:
     """Confusion matrix `(K, K + 1)` of one pair."""
     prediction, label = (read_label(path) for path in pair)
     try:
         matrix = confusion_matrix(
-            torch.from_numpy(prediction), torch.from_numpy(label), len(CLASSES), gaps=True
+            torch.from_numpy(prediction), torch.from_numpy(label), num_classes, gaps=True
         )
     except ValueError as error:
         raise DataError(f'{pair[0]}, label {pair[1]}: {error}') from error
     return matrix.numpy()
-
-
-def _sum(matrices: Iterable[np.ndarray]) -> np.ndarray:
-    total = np.zeros((len(CLASSES), len(CLASSES) + 1), np.int64)
-    for matrix in matrices:
-        total += matrix
-    return total
 
 
 def _start_worker() -> None:

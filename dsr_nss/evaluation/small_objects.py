@@ -1,18 +1,19 @@
-"""How much of poles, lights, signs and people is found, by the size of the object.
+"""How much of small objects is found, by their size: of poles, lights, signs and people, or of the
+classes that a config names in its group `small_objects`.
 
 An object is a connected component (8 neighbours) of one of these classes in the label: the ground
 truth of semantic segmentation knows no instances, so a pole that a sign divides counts as two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from dsr_nss.classes import complete_groups
 from dsr_nss.evaluation.accumulator import CountAccumulator, ScoredImage
 
-SMALL_CLASSES = ('pole', 'traffic light', 'traffic sign', 'person', 'rider')
 #: Name of a bin and the area in pixels of the native image at which it ends (not included). The
 #: two larger limits are COCO's between small, medium and large (Lin et al.).
 AREA_BINS: tuple[tuple[str, float], ...] = (
@@ -67,12 +68,15 @@ class SmallObjectRecall(CountAccumulator):
 
     Args:
         classes: Names of all classes.
-        counted: Names of the classes whose objects count; names that are not in `classes` are left
-            out.
+        groups: The groups of the set (`metainfo.groups`), of which `small_objects` counts; None:
+            those that follow from the names.
     """
 
-    def __init__(self, classes: Sequence[str], counted: Sequence[str] = SMALL_CLASSES) -> None:
-        self.ids = {name: list(classes).index(name) for name in counted if name in classes}
+    def __init__(
+        self, classes: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        counted = complete_groups(classes, groups)['small_objects']
+        self.ids = {name: list(classes).index(name) for name in counted}
         shape = (len(self.ids), len(AREA_BINS))
         super().__init__(objects=shape, detected=shape, found=shape)
         self._limits = np.array([limit for _, limit in AREA_BINS])

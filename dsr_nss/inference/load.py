@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from dsr_nss.checkpoints.comparison import listing, printable
 from dsr_nss.checkpoints.reading import load_strictly, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.classes import CLASSES, PALETTE
-from dsr_nss.engine.config import apply_options, open_config, use_scope
+from dsr_nss.classes import CLASSES, complete_palette
+from dsr_nss.engine.class_block import ClassBlock, class_block
+from dsr_nss.engine.config import apply_options, complete, open_config, use_scope
 from dsr_nss.errors import CheckpointError, ConfigError
 
 #: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
@@ -40,6 +41,7 @@ def read_model_config(path: str | Path, options: Mapping[str, Any] | None = None
     """
     config = open_config(path)
     apply_options(config, dict(options or {}))
+    complete(config)
     if not isinstance(config.get('model'), dict) or 'type' not in config.model:
         raise ConfigError(f'{path} has no model')
     return config
@@ -84,7 +86,7 @@ def load_model(
     if torch.device(device).type == 'cpu':
         model = revert_sync_batchnorm(model)  # it works on GPUs only
     model.cfg = config
-    model.dataset_meta = dataset_meta(content, int(model.num_classes))
+    model.dataset_meta = dataset_meta(content, int(model.num_classes), class_block(config))
     return model.to(device).eval()
 
 
@@ -150,16 +152,22 @@ def _build(config: dict) -> nn.Module:
     return model
 
 
-def dataset_meta(content: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Classes and palette: the checkpoint's, else those of Cityscapes if the number fits.
+def dataset_meta(
+    content: Mapping[str, Any], number: int, stated: ClassBlock | None = None
+) -> dict[str, Any]:
+    """Classes and palette, and groups where the file has them.
+
+    They are the checkpoint's, else the config's, else those of Cityscapes if the number fits.
 
     Args:
         content: Content of a checkpoint of this package, of mmseg 1.x (`meta.dataset_meta`) or of
             mmseg 0.x (`meta.CLASSES`, `meta.PALETTE`).
         number: Classes of the model; saved names of another number are not used.
+        stated: The classes of the config.
 
     Raises:
         CheckpointError: The names are no names, or the colours no colours.
+        ConfigError: The config states other names than the file.
     """
     saved = content.get('meta')
     saved = saved if isinstance(saved, Mapping) else {}
@@ -172,10 +180,44 @@ def dataset_meta(content: Mapping[str, Any], number: int) -> dict[str, Any]:
             f'the class names in the checkpoint are no short printable names: {classes!r:.80}'
         )
     if classes and len(classes) == number:
-        return dict(classes=tuple(classes), palette=_palette(meta.get('palette'), number))
-    if number == len(CLASSES):
-        return dict(classes=CLASSES, palette=[list(c) for c in PALETTE])
-    return dict(classes=tuple(f'class {i}' for i in range(number)), palette=_spread_palette(number))
+        _check_stated(classes, stated)
+        groups = _groups(meta.get('groups'), classes)
+        return dict(
+            classes=tuple(classes), palette=_palette(meta.get('palette'), classes), **groups
+        )
+    if stated is not None and len(stated.names) == number:
+        return dict(stated.meta)
+    names = CLASSES if number == len(CLASSES) else tuple(f'class {i}' for i in range(number))
+    return dict(classes=names, palette=complete_palette(names))
+
+
+def _check_stated(classes: Sequence[str], stated: ClassBlock | None) -> None:
+    """A config with the same classes in another order would name every pixel wrongly."""
+    if stated is None or len(stated.names) != len(classes):
+        return  # the number of outputs is compared when the weights are loaded
+    for i, (saved, here) in enumerate(zip(classes, stated.names, strict=True)):
+        if _plain(saved) != _plain(here):
+            raise ConfigError(
+                f'{stated.place} of the config names class {i} {here!r}, but the checkpoint was '
+                f'trained with {printable(saved)!r} there; take the names of the checkpoint: '
+                f'{printable(", ".join(classes))}'
+            )
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace('_', ' ').replace('-', ' ')
+
+
+def _groups(saved: Any, classes: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The saved groups, as far as they are lists of the saved names."""
+    if not isinstance(saved, Mapping):
+        return {}
+    groups = {
+        name: tuple(members)
+        for name, members in saved.items()
+        if _is_name(name) and isinstance(members, (list, tuple)) and set(members) <= set(classes)
+    }
+    return {'groups': groups}
 
 
 def _is_name(name: Any) -> bool:
@@ -183,9 +225,10 @@ def _is_name(name: Any) -> bool:
     return isinstance(name, str) and 0 < len(name) <= LONGEST_CLASS_NAME and name.isprintable()
 
 
-def _palette(saved: Any, number: int) -> list[list[int]]:
+def _palette(saved: Any, classes: Sequence[str]) -> list[list[int]]:
+    number = len(classes)
     if saved is None or (isinstance(saved, (list, tuple)) and not saved):
-        return _spread_palette(number)
+        return complete_palette(classes)
     try:
         palette = [[int(value) for value in colour] for colour in saved]
     except (TypeError, ValueError):
@@ -198,16 +241,3 @@ def _palette(saved: Any, number: int) -> list[list[int]]:
             f'0..255: {saved!r:.80}'
         )
     return palette
-
-
-def _spread_palette(number: int) -> list[list[int]]:
-    """Distinguishable colours for classes that have none: three bits a channel by the id's bits."""
-    colours = []
-    for i in range(number):
-        colour, rest = [0, 0, 0], i + 1
-        for shift in range(7, -1, -1):
-            for channel in range(3):
-                colour[channel] |= (rest >> channel & 1) << shift
-            rest >>= 3
-        colours.append(colour)
-    return colours

@@ -13,13 +13,19 @@ import torch
 from mmseg.registry import DATASETS
 
 from dsr_nss.checkpoints import mit, resnet
+from dsr_nss.checkpoints.mmengine_loading import is_address
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+from dsr_nss.datasets.label_findings import MASKS
 from dsr_nss.datasets.preparation.completeness import inspect
 from dsr_nss.datasets.published import PUBLISHED
 from dsr_nss.datasets.source_target import SourceTargetDataset
+from dsr_nss.engine.class_block import unfilled_groups
+from dsr_nss.engine.components import registered
 from dsr_nss.engine.config import read_config
+from dsr_nss.engine.encoder_widths import check_widths
+from dsr_nss.engine.start import read_start
 from dsr_nss.errors import DataError
 from dsr_nss.matching import weights as matching_weights
 from dsr_nss.matching.image_pairs import PairDataset
@@ -58,9 +64,12 @@ class Report:
 
     def fail(self, text: str, fatal: bool = True) -> None:
         """Adds a finding that is a problem; `fatal` ones keep the config from running."""
-        self.lines.append(f'  {"PROBLEM" if fatal else "note"}: {text}')
-        if fatal:
+        line = f'  {"PROBLEM" if fatal else "note"}: {text}'
+        if fatal and text not in self.problems:
             self.problems.append(text)
+        elif line in self.lines:
+            return  # of a set that stands in several places
+        self.lines.append(line)
 
 
 def check_environment(report: Report) -> None:
@@ -97,7 +106,10 @@ def _listing(versions: Mapping[str, str]) -> str:
 
 
 def check_published(report: Report, data_root: Path) -> None:
-    """What is there of the published sets, folder by folder; nothing is required."""
+    """What is there of the published sets, folder by folder; that nothing is there is a problem."""
+    roots = [data_root / name.removesuffix('_night') for name in PUBLISHED]
+    if not any(root.is_dir() for root in roots):
+        report.fail(f'none of the published sets is below {data_root} (docs/datasets.md)')
     for name, published in PUBLISHED.items():
         root = data_root / name.removesuffix('_night')
         report.say(f'{published.title}: {root}' + ('' if root.is_dir() else ' is not there'))
@@ -108,14 +120,18 @@ def check_published(report: Report, data_root: Path) -> None:
             report.say(f'  {finding}')
 
 
-def check_config(report: Report, path: Path) -> None:
+def check_config(report: Report, path: Path, options: dict[str, Any] | None = None) -> None:
     """Everything that a config reads from disk before its first step."""
     try:
-        config = read_config(path)
+        config = read_config(path, options)
+        check_widths(config)
     except (OSError, ValueError, ImportError) as error:
-        report.fail(f'the config cannot be read: {error}')
+        for line in str(error).splitlines():
+            report.fail(f'the config cannot be used: {line}')
         return
     report.say(f'Config: {path}')
+    for note in unfilled_groups(config):
+        report.fail(note, fatal=False)
     _check_weights(report, config)
     _check_training_data(report, config.train_dataloader['dataset'])
     needed = set(config.get('default_test_sets') or [])
@@ -132,8 +148,8 @@ def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
     kinds = _types(config.get('model'))
     hints = [hint for kind, hint in _WEIGHT_HINTS.items() if kind in kinds]
     for where, file in weight_files(config):
-        if '://' in file:
-            report.say(f'  {where}: {file} is downloaded at the start')
+        if is_address(file):
+            _check_address(report, config, where, file)
         elif Path(file).is_file():
             report.say(f'  {where}: {file} ({Path(file).stat().st_size / 2**20:.0f} MiB)')
         else:
@@ -149,9 +165,24 @@ def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
                 report.fail(f'{kind} needs the package {package}: {INSTALL}')
 
 
+def _check_address(report: Report, config: Mapping[str, Any], where: str, file: str) -> None:
+    """What the run would say of it: this package fetches http and https, mmengine more."""
+    place = where.removesuffix('.init_cfg.checkpoint')
+    types = [
+        str(node.get('type')) for at, node in _walk(config.get('model'), 'model') if at == place
+    ]
+    own = not types or any(kind.__module__.startswith('dsr_nss') for kind in registered(types[0]))
+    if own and not file.startswith(('http://', 'https://')):
+        report.fail(f'{where}: {file} is no address that is fetched here (http or https)')
+    else:
+        report.say(f'  {where}: {file} is fetched at the start')
+
+
 def weight_files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(place in the config, file) of all weights that a config loads."""
-    found = [('load_from', config['load_from'])] if config.get('load_from') else []
+    found = []
+    if config.get('load_from'):
+        found.append(('load_from', read_start(config['load_from']).checkpoint))
     for where, node in _walk(config.get('model'), 'model'):
         initial = node.get('init_cfg')
         if isinstance(initial, Mapping) and isinstance(initial.get('checkpoint'), str):
@@ -197,6 +228,8 @@ def _check_training_data(report: Report, settings: Mapping[str, Any]) -> None:
         return
     crop = 'x'.join(str(n) for n in item['source_label'].shape)
     report.say(f'  crops of {crop}, an epoch of {len(dataset)} items')
+    for finding in dataset.findings:
+        report.fail(finding, fatal=False)
     if dataset.sampling is not None:
         names = [dataset.metainfo['classes'][i] for i in dataset.sampling.class_ids]
         shares = [
@@ -276,6 +309,8 @@ def _check_samples(
     if ids:
         text += f', label ids {", ".join(str(i) for i in sorted(ids))}'
     report.say(text)
+    if ids == {0, IGNORE_INDEX}:
+        report.fail(f'{dataset.title}: {MASKS}', fatal=False)
     return True
 
 
@@ -294,13 +329,18 @@ def _label_ids(info: dict, size: tuple[int, ...], num_classes: int) -> set[int]:
     return {int(i) for i in np.flatnonzero(counts)}
 
 
-def check_data(config: Path | None = None, data_root: Path = Path('data')) -> Report:
+def check_data(
+    config: Path | None = None,
+    data_root: Path = Path('data'),
+    options: dict[str, Any] | None = None,
+) -> Report:
     """Looks at the environment and the data.
 
     Args:
         config: A training config; its data and weight files are checked. None lists what is there
             of the published sets.
         data_root: The folder of the published sets, used without a config.
+        options: `--cfg-options`: dotted key -> value.
 
     Returns:
         The findings. `report.problems` is empty if the config can run.
@@ -310,5 +350,5 @@ def check_data(config: Path | None = None, data_root: Path = Path('data')) -> Re
     if config is None:
         check_published(report, data_root)
     else:
-        check_config(report, config)
+        check_config(report, config, options)
     return report

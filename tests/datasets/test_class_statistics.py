@@ -49,11 +49,11 @@ def test_round_trip_and_selection(tmp_path):
     counts = {'a/b': {0: 5, 18: 2}, 'c': {}}
     save_class_counts(tmp_path / 'class_statistics.json', counts)
     assert read_class_statistics(tmp_path) == counts
-    assert read_class_statistics(tmp_path, ['c']) == {'c': {}}
+    assert read_class_statistics(tmp_path, {'c': 'c.png'}) == {'c': {}}
     with pytest.raises(
         DataError, match=r'1 of 2 images are not in it \(first: new\).*prepare_data'
     ):
-        read_class_statistics(tmp_path, ['c', 'new'])
+        read_class_statistics(tmp_path, {'c': 'c.png', 'new': 'new.png'})
 
 
 def test_missing_file_names_the_command(tmp_path):

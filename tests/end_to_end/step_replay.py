@@ -18,6 +18,7 @@ from mmseg.registry import MODELS, PARAM_SCHEDULERS
 from torch import Tensor
 
 from dsr_nss.conversion import convert_dsrnss
+from dsr_nss.engine.class_block import apply_classes
 from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
 from dsr_nss.matching.weights import convert_uawarpc
 from dsr_nss.models.dsr import mixup as mixup_module
@@ -125,7 +126,12 @@ def build(record: Record, root: Path) -> Any:
     """The model of the record in float64 with its start weights, from the published recipe."""
     meta = record.meta
     recipe = 'authors_published' if record.authors else 'refign_published'
-    config = Config.fromfile(root / f'configs/_base_/methods/{recipe}.py').model
+    recipe = Config.fromfile(root / f'configs/_base_/methods/{recipe}.py')
+    recipe.classes = Config.fromfile(root / 'configs/_base_/classes.py').classes
+    if record.authors:
+        recipe.model.bank.size = (SIZE, SIZE)
+    apply_classes(recipe)
+    config = recipe.model
     config.student = _student(meta['width'])
     config.confidence_threshold = meta['threshold']
     config.refinement.aligner.pop('init_cfg')
@@ -134,7 +140,6 @@ def build(record: Record, root: Path) -> Any:
     if not meta['augmentation']:
         config.augmentation = None
     if record.authors:
-        config.bank.size = (SIZE, SIZE)
         config.alignment.start = 1  # the record begins in their epoch 8
     start = weights(record.keys)
     start['head.conv_seg.weight'] = torch.from_numpy(record.values['start.classifier'])

@@ -2,14 +2,19 @@
 
 import pytest
 import toy_adaptation
+from mmengine.config import Config
+from mmseg.models import TIMMBackbone
 
-from dsr_nss.engine.config import accepted_fields, read_config
+from dsr_nss.engine import preflight
+from dsr_nss.engine.components import accepted_fields
+from dsr_nss.engine.config import check_config, read_config
 from dsr_nss.engine.launch import (
     configure_run,
     latest_checkpoint,
     resume_command,
     short_message,
 )
+from dsr_nss.engine.preflight import impossible
 from dsr_nss.errors import ConfigError
 
 
@@ -96,6 +101,91 @@ def test_fields_are_followed_through_kwargs():
     assert accepted_fields(Child) == {'child', 'base'}
     assert accepted_fields(Base) == {'base'}
     assert accepted_fields(Open) is None or 'base' not in accepted_fields(Open)
+
+
+def test_kwargs_that_leave_the_class_are_not_judged():
+    def build(**kwargs):
+        return kwargs
+
+    class Base:
+        def __init__(self, base=1):
+            pass
+
+    class Wrapper(Base):
+        def __init__(self, name, **kwargs):
+            super().__init__()
+            self.network = build(name=name, **kwargs)
+
+    assert accepted_fields(Wrapper) is None
+    assert accepted_fields(TIMMBackbone) is None  # its kwargs are timm's
+
+
+# --- configurations that cannot work --------------------------------------------------------------
+
+
+def problems(config):
+    with pytest.raises(ConfigError) as info:
+        check_config(config)
+    return str(info.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    'loop',
+    [
+        dict(type='EpochBasedTrainLoop', max_epochs=3),
+        dict(by_epoch=True, max_epochs=3),
+        dict(type='IterBasedTrainLoop', max_iters=9, max_epochs=3),
+    ],
+)
+def test_epochs_are_refused(write, loop):
+    config = read_config(write())
+    config.train_cfg = loop
+    assert any(
+        'epochs have no end here' in line and 'max_iters' in line for line in problems(config)
+    )
+
+
+def test_no_validation_by_one_field(write):
+    path = write()
+    path.write_text(path.read_text() + 'val_dataloader = None\nval_cfg = dict(type="ValLoop")\n')
+    config = read_config(path)
+    assert config.val_cfg is None and config.val_evaluator is None
+    config.val_cfg = dict(type='ValLoop')
+    (problem,) = problems(config)
+    assert 'val_dataloader and val_evaluator is missing' in problem
+    assert 'set val_dataloader=None' in problem
+    config.val_cfg = None
+    config.default_hooks.checkpoint.save_best = 'mIoU'
+    assert 'save_best: there is no validation' in problems(config)[0]
+
+
+def test_a_part_that_the_step_needs_must_not_be_none():
+    parts = dict(teacher=None, mixup=None, refinement=None, bank=None)
+    (teacher, mixup) = impossible(Config(dict(model=dict(type='DSRNSS', **parts))))
+    assert teacher.startswith('model.teacher must not be None: DSRNSS needs it; ')
+    assert 'random_half=False' in mixup
+
+
+def test_a_backend_needs_its_package(write, monkeypatch):
+    monkeypatch.setattr(preflight.importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(ConfigError) as info:
+        read_config(write(), {'vis_backends.1.type': 'WandbVisBackend'})
+    assert 'visualizer.vis_backends.1: WandbVisBackend needs the package wandb' in str(info.value)
+
+
+def test_backends_of_the_command_line_reach_the_visualizer(write):
+    config = read_config(write(), {'vis_backends.1.type': 'LocalVisBackend'})
+    assert config.visualizer.vis_backends[1].type == 'LocalVisBackend'
+
+
+def test_nearest_types_and_all_problems_at_once(write):
+    config = read_config(write())
+    config.model.mixup = dict(type='DSRMixp')
+    config.default_hooks.checkpoint.intervall = 3
+    config.param_scheduler.warm_up = 3
+    lines = problems(config)
+    assert "model.mixup.type: no 'DSRMixp' is registered; did you mean DSRMixup?" in lines
+    assert len(lines) == 3
 
 
 def test_seed_reaches_data_weights_and_steps(write, tmp_path):

@@ -310,3 +310,27 @@ def test_panel_is_asked_for_and_written(runner, tmp_path, monkeypatch):
 def test_model_without_panels_is_an_error(runner):
     with pytest.raises(ConfigError, match='Linear'):
         PanelHook().before_train(runner)
+
+
+def test_the_best_state_is_kept_besides(tmp_path):
+    hub = MessageHub('best')
+    saved = []
+
+    def save(folder, name, **kwargs):
+        saved.append((name, kwargs['meta']['iter']))
+        (tmp_path / name).touch()
+
+    runner = SimpleNamespace(
+        iter=4, epoch=0, work_dir=str(tmp_path), message_hub=hub, save_checkpoint=save,
+        logger=logging.getLogger('best'),
+    )  # fmt: skip
+    hook = SafeCheckpointHook(save_best='mIoU')
+    for runner.iter, score in ((4, 20.0), (8, 30.0), (12, 25.0)):
+        hook.after_val_epoch(runner, {'night_val/mIoU': score, 'night_val/mIoU_small': 99.0})
+    assert saved == [('best_iter_4.pth', 4), ('best_iter_8.pth', 8)]
+    assert [path.name for path in tmp_path.iterdir()] == ['best_iter_8.pth']
+    # a resumed run has the score in its message hub
+    SafeCheckpointHook(save_best='night_val/mIoU').after_val_epoch(runner, {'night_val/mIoU': 29.0})
+    assert len(saved) == 2
+    with pytest.raises(ConfigError, match=r"'IoU' is no score of the validation; it has night_val"):
+        SafeCheckpointHook(save_best='IoU').after_val_epoch(runner, {'night_val/mIoU': 1.0})

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from dsr_nss.engine.runner import AdaptationRunner, load_all, load_start
-from dsr_nss.errors import CheckpointError
+from dsr_nss.engine.runner import AdaptationRunner, load_all
+from dsr_nss.engine.start import load_start, read_start
+from dsr_nss.errors import CheckpointError, ConfigError
 
 
 class Adaptation(nn.Module):
@@ -76,10 +77,10 @@ def test_checkpoint_of_another_model_is_refused_and_nothing_changes():
     with pytest.raises(CheckpointError, match='checkpoint of another model') as error:
         load_start(model, other, 'resnet.pth')
     assert 'resnet.pth' in str(error.value)
-    assert '4 missing in the file (backbone.weight' in str(error.value)
-    assert '4 unknown to the model (0.weight' in str(error.value)
+    assert '4 missing: backbone.weight' in str(error.value)
+    assert '4 unknown: 0.weight' in str(error.value)
     wider = Adaptation(width=5).state_dict()
-    shape = re.escape('backbone.weight (5, 2) -> (4, 2)')
+    shape = re.escape('backbone.weight (5, 2) for (4, 2)')
     with pytest.raises(CheckpointError, match=shape):
         load_start(model, wider, 'wide.pth')
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
@@ -94,3 +95,30 @@ def test_none_switches_any_default_hook_off():
     names = {type(hook).__name__ for hook in runner._hooks}
     assert 'SeedEachIteration' in names and 'CheckpointHook' in names
     assert not names & {'PanelHook', 'LoggerHook'}
+
+
+def test_a_checkpoint_of_other_classes_starts_a_run_without_its_classifier():
+    saved, model = Adaptation(), Adaptation()
+    saved.student['decode_head'] = nn.Linear(4, 5)
+    before = model.student['decode_head'].weight.clone()
+    with pytest.raises(CheckpointError) as info:
+        load_start(model, saved.state_dict(), 'a.pth')
+    way = re.search(r"load_from=dict\(checkpoint='a.pth', skip=\((.*),\)\)", str(info.value))
+    assert way[1] == "'decode_head'"
+    start = read_start(dict(checkpoint='a.pth', skip=['decode_head']))
+    left = load_start(model, saved.state_dict(), start.checkpoint, start.skip)
+    assert left == ['decode_head.weight', 'decode_head.bias']
+    assert torch.equal(model.student['decode_head'].weight, before)
+    assert torch.equal(model.student['backbone'].weight, saved.student['backbone'].weight)
+
+
+def test_what_is_skipped_must_be_there():
+    state = Adaptation().state_dict()
+    with pytest.raises(ConfigError, match="has no entry 'head'; it has backbone, decode_head"):
+        load_start(Adaptation(), state, 'a.pth', ['head'])
+    for bad in (dict(skip=('a',)), dict(checkpoint='a.pth', skp=())):
+        with pytest.raises(ConfigError, match=r'load_from must be a file or dict\(checkpoint='):
+            read_start(bad)
+    assert read_start('a.pth').skip == () and read_start(dict(checkpoint='a', skip='b')).skip == (
+        'b',
+    )

@@ -42,6 +42,8 @@ def config(tmp_path):
             )
         ),
         val_dataloader=dict(dataset=val),
+        val_cfg=dict(type='ValLoop'),
+        val_evaluator=dict(type='NightIoUMetric', prefix='dark_zurich_val'),
         test_sets=dict(
             dark_zurich_val=val,
             acdc_night_val=dict(type='ACDC', data_root=str(tmp_path / 'acdc'), split='val'),
@@ -50,10 +52,10 @@ def config(tmp_path):
     return Config(content)
 
 
-def check(config, tmp_path):
+def check(config, tmp_path, options=None):
     path = tmp_path / 'config.py'
     config.dump(str(path))
-    return check_data(path)
+    return check_data(path, options=options)
 
 
 def test_a_config_that_can_run(config, tmp_path):
@@ -235,6 +237,54 @@ def test_without_a_config_it_lists_the_published_sets(tmp_path):
     assert f'Cityscapes: {tmp_path}/cityscapes is not there' in text
     assert 'https://www.cityscapes-dataset.com/downloads/' in text
     assert report.problems == []
+
+
+def test_addresses_are_said_as_the_run_would(config, tmp_path):
+    config.load_from = dict(checkpoint='https://a.b/c.pth', skip=('decode_head',))
+    assert 'load_from: https://a.b/c.pth is fetched at the start' in '\n'.join(
+        check(config, tmp_path).lines
+    )
+    config.load_from = 'torchvision://resnet50'
+    start = dict(type='Pretrained', checkpoint='open-mmlab://resnet18')
+    config.model.student.backbone = dict(type='ResNetEncoder', depth=18, init_cfg=start)
+    first, second = check(config, tmp_path).problems
+    assert first.startswith('load_from: torchvision://resnet50 is no address that is fetched')
+    assert 'model.student.backbone.init_cfg.checkpoint: open-mmlab://' in second
+    config.load_from = None
+    config.model.student.backbone.type = 'ResNet'  # mmseg's own asks mmengine
+    assert check(config, tmp_path).problems == []
+
+
+def test_options_and_each_problem_once(config, tmp_path):
+    where = 'train_dataloader.dataset.crop_size'
+    (problem,) = check(config, tmp_path, {where: (64, 64)}).problems
+    assert 'crop_size 64x64' in problem
+    config.val_dataloader.dataset = dict(config.test_sets.dark_zurich_val, split='test')
+    config.test_sets.other = dict(config.val_dataloader.dataset)
+    config.default_test_sets = ['dark_zurich_val', 'other']
+    shutil.rmtree(tmp_path / 'dz/rgb_anon/test')
+    report = check(config, tmp_path)
+    assert len(report.problems) == 1
+    assert sum('rgb_anon/test/night' in line for line in report.lines) == 1
+
+
+def test_every_problem_of_the_config_at_once(config, tmp_path):
+    config.train_dataloader.dataset.crop_sise = (1, 1)
+    config.model.mixup = dict(type='DSRMixp')
+    first, second = sorted(check(config, tmp_path).problems)
+    assert 'DSRMixup' in first and 'crop_size' in second
+
+
+def test_classes_without_a_pixel_are_a_note(config, tmp_path):
+    report = check(config, tmp_path)
+    (note,) = [line for line in report.lines if 'have no pixel' in line]
+    assert '  note: Cityscapes train: 15 of 19 classes have no pixel in the 4 labels' in note
+    assert 'sidewalk (1)' in note and report.problems == []
+
+
+def test_nothing_at_all_is_a_problem(tmp_path):
+    (problem,) = check_data(None, tmp_path / 'empty').problems
+    assert 'none of the published sets is below' in problem
 
 
 def test_command_line(config, tmp_path, repo_root, monkeypatch, capsys):

@@ -1,4 +1,6 @@
 # CamVid, day to dusk (data/README.md): real street scenes of 360x480, no day references.
+_base_ = '../classes.py'
+
 _root = 'data/camvid_dusk'
 
 train_dataloader = dict(

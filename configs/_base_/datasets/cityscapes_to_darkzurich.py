@@ -1,4 +1,6 @@
 # Cityscapes (day, labels) to Dark Zurich (night, with day references), full-resolution crops.
+_base_ = '../classes.py'
+
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,

@@ -1,4 +1,6 @@
 # Nightscape in the real sets' layouts (docs/nightscape.md), for images of 256x512.
+_base_ = '../classes.py'
+
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,

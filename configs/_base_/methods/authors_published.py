@@ -16,9 +16,7 @@ model = dict(
     bank=dict(
         _delete_=True,
         type='BatchMemoryBank',
-        class_names=_base_.class_names,
         long_tail_classes=('rider', 'truck', 'bus', 'motorcycle', 'bicycle'),
-        size=(1024, 1024),
     ),
     alignment=dict(
         start=9700,  # their epoch 8

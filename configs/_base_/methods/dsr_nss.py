@@ -1,8 +1,6 @@
 # The whole method (docs/method.md explains every field). A config adds `student` and, where its
-# crop or schedule differs, `bank.size` and `alignment.start`. Numbers in brackets are equations of
-# arXiv 2310.04747.
-_base_ = '../classes.py'
-
+# schedule differs, `alignment.start`. Which classes the parts treat apart follows from the groups of the
+# config's classes. Numbers in brackets are equations of arXiv 2310.04747.
 model = dict(
     type='DSRNSS',
     data_preprocessor=dict(type='AdaptationPreprocessor'),
@@ -13,27 +11,11 @@ model = dict(
             type='UAWarpC',
             init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/uawarpc_megadepth.pth'),
         ),
-        class_names=_base_.class_names,
-        static_classes=_base_.large_static,
     ),
-    mixup=dict(  # [1]-[4]
-        type='DSRMixup',
-        class_names=_base_.class_names,
-        always_classes=_base_.small + _base_.dynamic,
-    ),
-    bank=dict(  # [5]
-        type='LongTailMemoryBank',
-        class_names=_base_.class_names,
-        long_tail_classes=_base_.long_tail,
-        size=(1024, 1024),
-    ),
+    mixup=dict(type='DSRMixup'),  # [1]-[4]
+    bank=dict(type='LongTailMemoryBank'),  # [5]
     augmentation=dict(type='PhotometricAugmentation'),
-    alignment=dict(  # [8]-[13]
-        type='FPALoss',
-        class_names=_base_.class_names,
-        long_tail_classes=_base_.long_tail,
-        start=10000,
-    ),
+    alignment=dict(type='FPALoss', start=10000),  # [8]-[13]
     alpha=1.0,  # [15]
     beta=0.1,
 )

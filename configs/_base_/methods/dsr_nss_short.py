@@ -5,6 +5,5 @@ model = dict(
     refinement=dict(
         aligner=dict(_delete_=True, type='Identity')
     ),  # SIFT matches few of these pairs
-    bank=dict(size=(192, 192)),
     confidence_threshold=0.8,  # so few steps make no network as sure as 40,000
 )

@@ -7,5 +7,5 @@ student = dict(
         arch='b5',
         init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/mit_b5.pth'),
     ),
-    decode_head=dict(type='DAFormerHead', in_channels=[64, 128, 320, 512], num_classes=19),
+    decode_head=dict(type='DAFormerHead', in_channels=[64, 128, 320, 512]),
 )

@@ -9,5 +9,5 @@ student = dict(
         dilations=(1, 1, 2, 4),
         init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/resnet101_v1c.pth'),
     ),
-    decode_head=dict(type='DeepLabV2Head', in_channels=2048, num_classes=19),
+    decode_head=dict(type='DeepLabV2Head', in_channels=2048),
 )

@@ -12,5 +12,5 @@ student = dict(
         strides=(1, 2, 1, 1),
         dilations=(1, 1, 2, 4),
     ),
-    decode_head=dict(type='DeepLabV2Head', in_channels=256, num_classes=19, dilations=(2, 4, 6, 8)),
+    decode_head=dict(type='DeepLabV2Head', in_channels=256, dilations=(2, 4, 6, 8)),
 )

@@ -14,7 +14,6 @@ student = dict(
             in_channels=[24, 40, 112, 320],
             channels=64,
             embed_channels=64,
-            num_classes=19,
         ),
         scale_attention=dict(
             type='DAFormerHead',
@@ -22,7 +21,6 @@ student = dict(
             in_channels=[24, 40, 112, 320],
             channels=32,
             embed_channels=32,
-            num_classes=19,
         ),
         detail_stride=1.0,
     ),

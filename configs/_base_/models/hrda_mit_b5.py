@@ -11,9 +11,9 @@ student = dict(
     ),
     decode_head=dict(
         type='HRDAHead',
-        head=dict(type='DAFormerHead', in_channels=[64, 128, 320, 512], num_classes=19),
+        head=dict(type='DAFormerHead', in_channels=[64, 128, 320, 512]),
         scale_attention=dict(
-            type='DAFormerHead', fusion='conv1x1', in_channels=[64, 128, 320, 512], num_classes=19
+            type='DAFormerHead', fusion='conv1x1', in_channels=[64, 128, 320, 512]
         ),
     ),
     test_cfg=dict(mode='slide', crop_size=(1080, 1080), stride=(420, 420)),

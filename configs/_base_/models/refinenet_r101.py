@@ -6,5 +6,5 @@ student = dict(
         depth=101,
         init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/resnet101.pth'),
     ),
-    decode_head=dict(type='RefineNetHead', in_channels=[256, 512, 1024, 2048], num_classes=19),
+    decode_head=dict(type='RefineNetHead', in_channels=[256, 512, 1024, 2048]),
 )

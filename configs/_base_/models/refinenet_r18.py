@@ -9,6 +9,5 @@ student = dict(
         in_channels=[32, 64, 128, 256],
         channels=48,
         coarsest_channels=96,
-        num_classes=19,
     ),
 )

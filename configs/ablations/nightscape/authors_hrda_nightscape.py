@@ -16,7 +16,6 @@ model = dict(
     # what a short run at crop 192 changes (docs/method.md), as in dsr_hrda_nightscape.py
     teacher=dict(momentum=1 - 40 / _base_.max_iters),
     refinement=dict(aligner=dict(_delete_=True, type='Identity')),
-    bank=dict(size=(192, 192)),
     alignment=dict(start=_base_.max_iters // 4, feature_level=0),
     feature_distance=None,
     confidence_threshold=0.8,

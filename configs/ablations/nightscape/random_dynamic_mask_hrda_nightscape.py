@@ -5,4 +5,4 @@ python tools/train.py configs/ablations/nightscape/random_dynamic_mask_hrda_nigh
 
 _base_ = '../../demo/dsr_hrda_nightscape.py'
 
-model = dict(mixup=dict(always_classes=_base_.dynamic))
+model = dict(mixup=dict(always_classes='dynamic'))

@@ -5,4 +5,4 @@ python tools/train.py configs/ablations/nightscape/random_small_mask_hrda_nights
 
 _base_ = '../../demo/dsr_hrda_nightscape.py'
 
-model = dict(mixup=dict(always_classes=_base_.small))
+model = dict(mixup=dict(always_classes='small'))

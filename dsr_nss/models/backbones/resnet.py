@@ -5,6 +5,7 @@ from typing import Any
 from mmseg.models.backbones import ResNet
 from mmseg.registry import MODELS
 
+from dsr_nss.checkpoints.reading import start_file
 from dsr_nss.checkpoints.resnet import load_resnet
 
 
@@ -18,7 +19,8 @@ class ResNetEncoder(ResNet):
     Args:
         depth: 18, 34, 50, 101 or 152.
         init_cfg: None for mmseg's random weights, or `dict(type='Pretrained', checkpoint=PATH)` for
-            a local file in torchvision's or mmseg's format (see `dsr_nss.checkpoints.resnet`).
+            a file in torchvision's or mmseg's format (see `dsr_nss.checkpoints.resnet`); with
+            `prefix` where the file holds several encoders, as this package's checkpoints do.
         **kwargs: Further arguments of mmseg's `ResNet`, among them `deep_stem` (True: v1c, three
             3x3 convolutions; False: v1, one 7x7), `strides` and `dilations` of the four stages.
 
@@ -32,20 +34,15 @@ class ResNetEncoder(ResNet):
                 f'ResNetEncoder: unknown depth {depth!r}; available: '
                 f'{", ".join(map(str, self.arch_settings))}'
             )
-        if init_cfg is not None and init_cfg.get('type') != 'Pretrained':
-            raise ValueError(
-                'ResNetEncoder: init_cfg must be None or dict(type="Pretrained", '
-                f'checkpoint=PATH), got {init_cfg}'
-            )
+        self.start = None if init_cfg is None else start_file(init_cfg, 'ResNetEncoder')
         super().__init__(depth=depth, init_cfg=init_cfg, **kwargs)
-        self.checkpoint = None if init_cfg is None else init_cfg['checkpoint']
 
     def init_weights(self) -> None:
         """mmseg's random weights, or those of the file that `init_cfg` names."""
-        if self.checkpoint is None:
+        if self.start is None:
             super().init_weights()
         else:
-            load_resnet(self, self.checkpoint)
+            load_resnet(self, *self.start)
             self.is_init = True
 
     def train(self, mode: bool = True) -> 'ResNetEncoder':

@@ -71,6 +71,8 @@ class DAFormerHead(BaseDecodeHead):
         ValueError: Unknown `fusion`.
     """
 
+    default_in_index = None  # all maps
+
     def __init__(
         self,
         in_channels: Sequence[int],

@@ -125,6 +125,8 @@ class RefineNetHead(BaseDecodeHead):
         **kwargs: Further arguments of mmseg's `BaseDecodeHead`.
     """
 
+    default_in_index = None  # all maps
+
     def __init__(
         self,
         *,

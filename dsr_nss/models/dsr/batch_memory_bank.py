@@ -29,6 +29,10 @@ class BatchMemoryBank(BaseModule):
         interval: Paste on every `interval`-th step.
     """
 
+    class_fields = dict(class_names='names', long_tail_classes='long_tail')
+    config_fields = dict(
+        size='train_dataloader.dataset.crop_size', batch_size='train_dataloader.batch_size'
+    )
     #: Pasted objects stay as they were stored.
     after_augmentation = True
     images: Tensor

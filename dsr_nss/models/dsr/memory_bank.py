@@ -33,6 +33,8 @@ class LongTailMemoryBank(BaseModule):
         device: Place of the store, `'cpu'` or `'model'` (wherever the model is).
     """
 
+    class_fields = dict(class_names='names', long_tail_classes='long_tail')
+    config_fields = dict(size='train_dataloader.dataset.crop_size')
     #: Pasted objects are augmented like the rest of the mixed image.
     after_augmentation = False
     images: Tensor

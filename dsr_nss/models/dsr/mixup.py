@@ -61,6 +61,8 @@ class DSRMixup(BaseModule):
         ValueError: Unknown `class_pool`, or a name that is none of `class_names`.
     """
 
+    class_fields = dict(class_names='names', always_classes=('small', 'dynamic'), companions=None)
+
     def __init__(
         self,
         *,

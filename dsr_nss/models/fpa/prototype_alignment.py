@@ -52,6 +52,8 @@ class FPALoss(BaseModule):
         ValueError: A field has none of the values above.
     """
 
+    class_fields = dict(class_names='names', long_tail_classes='long_tail')
+
     def __init__(
         self,
         *,

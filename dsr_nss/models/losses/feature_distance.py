@@ -27,6 +27,8 @@ class FeatureDistance(BaseModule):
         min_ratio: Share of a feature cell that the class must cover.
     """
 
+    class_fields = dict(class_names='names', classes='things')
+
     def __init__(
         self,
         *,

@@ -24,6 +24,8 @@ class HolisticRefinement(BaseModule):
         gamma: Exponent of the trust factor.
     """
 
+    class_fields = dict(class_names='names', static_classes='large_static')
+
     def __init__(
         self,
         *,

@@ -41,6 +41,12 @@ class DSRNSS(Adaptation):
         **kwargs: `student` and `data_preprocessor`, see `Adaptation`.
     """
 
+    #: What to do instead of leaving out a part that the step cannot do without.
+    instead_of_none = dict(
+        teacher="; model=dict(type='SourceOnly') trains without one",
+        mixup='; mixup=dict(always_classes=(), random_half=False) leaves the night image as it is',
+    )
+
     def __init__(
         self,
         *,

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from dsr_nss.classes import CLASSES, GROUPS, IGNORE_INDEX, class_ids
+from dsr_nss.classes import CLASSES, IGNORE_INDEX, class_ids, reported_groups
 from dsr_nss.evaluation.iou import REPORTED_GROUPS, confusion_matrix, iou_scores
 
 #: Bins of the confidence, of equal width in 0..1.
@@ -100,8 +100,8 @@ class Tally:
         of_class, right = self.confusion.sum(axis=1), self.confusion.diagonal()
         total = int(of_class.sum())
         scores: dict[str, float | None] = {'pixel_accuracy': _percent(right.sum(), total)}
-        for group in REPORTED_GROUPS:
-            ids = list(class_ids(GROUPS[group], classes))
+        for group, names in reported_groups(classes).items():
+            ids = list(class_ids(names, classes))
             scores[f'accuracy_{group}'] = _percent(right[ids].sum(), of_class[ids].sum())
         scores['mIoU'] = iou.mean
         scores |= {f'mIoU_{group}': value for group, value in iou.groups.items()}
