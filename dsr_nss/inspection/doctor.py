@@ -2,7 +2,7 @@
 
 import importlib.util
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -108,14 +108,14 @@ def check_published(report: Report, data_root: Path) -> None:
             report.say(f'  {finding}')
 
 
-def check_config(report: Report, path: Path) -> None:
+def check_config(report: Report, path: Path, overlays: Sequence[Path] = ()) -> None:
     """Everything that a config reads from disk before its first step."""
     try:
-        config = read_config(path)
+        config = read_config(path, overlays=overlays)
     except (OSError, ValueError, ImportError) as error:
         report.fail(f'the config cannot be read: {error}')
         return
-    report.say(f'Config: {path}')
+    report.say(f'Config: {path}' + ''.join(f' with {overlay}' for overlay in overlays))
     _check_weights(report, config)
     _check_training_data(report, config.train_dataloader['dataset'])
     needed = set(config.get('default_test_sets') or [])
@@ -294,13 +294,16 @@ def _label_ids(info: dict, size: tuple[int, ...], num_classes: int) -> set[int]:
     return {int(i) for i in np.flatnonzero(counts)}
 
 
-def check_data(config: Path | None = None, data_root: Path = Path('data')) -> Report:
+def check_data(
+    config: Path | None = None, data_root: Path = Path('data'), overlays: Sequence[Path] = ()
+) -> Report:
     """Looks at the environment and the data.
 
     Args:
         config: A training config; its data and weight files are checked. None lists what is there
             of the published sets.
         data_root: The folder of the published sets, used without a config.
+        overlays: `--with`: what differs from the config.
 
     Returns:
         The findings. `report.problems` is empty if the config can run.
@@ -310,5 +313,5 @@ def check_data(config: Path | None = None, data_root: Path = Path('data')) -> Re
     if config is None:
         check_published(report, data_root)
     else:
-        check_config(report, config)
+        check_config(report, config, overlays)
     return report

@@ -46,7 +46,8 @@ def test_a_run_from_start_to_end(train, tmp_path):
     line = next(line for line in printed.splitlines() if 'Iter 4/6' in line)
     for part in ('eta 0:', 'lr ', 'loss_source ', 'loss_mixed ', 'samples/s', 's/iter', 'memory '):
         assert part in line, part
-    assert 'python tools/test.py toy_' in printed and str(out / 'iter_6.pth') in printed
+    (whole,) = out.glob('*.py')
+    assert f'python tools/test.py {whole} {out / "iter_6.pth"}' in printed
     assert list(out.rglob('events.out.tfevents.*'))
     meta = load_checkpoint_file(out / 'iter_6.pth')['meta']
     assert meta['environment']['torch'] == torch.__version__.split('+')[0]
