@@ -87,7 +87,8 @@ def main() -> int:
         return 130
     if is_main_process() and checkpoint is not None:
         tool = 'test_align' if config.model.type == 'WarpConsistency' else 'test'
-        whole = checkpoint.parent / Path(config.filename).name  # the runner wrote it, overlays in it
+        # the runner wrote it whole, with overlays and options
+        whole = checkpoint.parent / Path(config.filename).name
         print(f'\nTrained. Test it with:\n    python tools/{tool}.py {whole} {checkpoint}')
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

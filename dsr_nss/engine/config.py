@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
+from mmengine.registry import Registry, init_default_scope
 from mmseg import registry
 
 from dsr_nss.engine.length import scale_length
@@ -65,7 +65,22 @@ def read_config(
         FileNotFoundError: The file, one of its bases or an overlay is not there.
         ConfigError: A file is broken, or a key has no meaning.
     """
-    config = open_config(path, overlays)
+    return change_config(open_config(path), options, overlays=overlays, max_iters=max_iters)
+
+
+def change_config(
+    config: Config,
+    options: dict[str, Any] | None = None,
+    *,
+    overlays: Sequence[str | Path] = (),
+    max_iters: int | None = None,
+) -> Config:
+    """A config with what the command line changes, its names checked; see `read_config`.
+
+    Args:
+        config: What `open_config` returned; it may change.
+    """
+    config = lay_over(config, overlays)
     if max_iters is not None:
         scale_length(config, max_iters)
     apply_options(config, options or {})
@@ -171,7 +186,7 @@ def _components(node: Any, path: str) -> Iterator[tuple[str, dict]]:
 
 def _check_component(path: str, component: dict) -> None:
     name = component['type']
-    classes = [found for found in map(lambda r: r.get(name), _REGISTRIES) if found is not None]
+    classes = [found for one in _REGISTRIES if (found := _registered(one, name)) is not None]
     classes = list({id(found): found for found in classes}.values())
     checked = [c for c in classes if c.__module__.split('.')[0] in _CHECKED_PACKAGES]
     if not checked or len(checked) < len(classes):
@@ -187,6 +202,14 @@ def _check_component(path: str, component: dict) -> None:
         fields = ', '.join(sorted(known))
         hint = f'did you mean {" or ".join(near)}?' if near else f'its fields: {fields}'
         raise ConfigError(f'{path}.{field}: {name} has no field {field!r}; {hint}')
+
+
+def _registered(registry: Registry | None, name: str) -> Callable | None:
+    """As `registry.get`, which looks for a Python module of every name that it does not know."""
+    if registry is None or '.' in name:
+        return registry and registry.get(name)
+    registry.import_from_location()
+    return registry.module_dict.get(name) or _registered(registry.parent, name)
 
 
 def accepted_fields(target: Callable) -> set[str] | None:
