@@ -1,6 +1,7 @@
 """Shows what the pipeline really feeds: pictures of training items or of a test set.
 
-python tools/browse_dataset.py CONFIG [--split train|<test set>] [--num 20] [--out DIR]
+python tools/browse_dataset.py CONFIG [--with OVERLAY ...] [--split train|<test set>] [--num 20]
+                               [--out DIR]
 """
 
 import argparse
@@ -11,19 +12,21 @@ from mmseg.utils import register_all_modules
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.overlays import add_overlay_option
 from dsr_nss.inspection.browse import TRAIN, browse, class_shares
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description='Show what the pipeline really feeds.')
     parser.add_argument('config', help='config file')
+    add_overlay_option(parser)
     parser.add_argument('--split', default=TRAIN, help="'train' or the name of a test set")
     parser.add_argument('--num', type=int, default=20, help='how many items')
     parser.add_argument('--out', default='work_dirs/browse', help='folder of the pictures')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
     args = parser.parse_args()
     try:
-        config = read_config(args.config, args.cfg_options)
+        config = read_config(args.config, args.cfg_options, overlays=args.overlays)
         register_all_modules(init_default_scope=True)
         for path in browse(config, args.split, args.num, args.out):
             print(path)

@@ -2,6 +2,7 @@
 
 python tools/check_data.py                                  # what is there of the published sets
 python tools/check_data.py configs/dsr_hrda_darkzurich.py   # exit code 1 if it could not run
+python tools/check_data.py configs/dsr_hrda_darkzurich.py --with configs/ablations/no_bank.py
 """
 
 import argparse
@@ -11,6 +12,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
+from dsr_nss.engine.overlays import add_overlay_option
 from dsr_nss.inspection.doctor import check_data
 
 
@@ -20,12 +22,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', type=Path, nargs='?', help='a training config')
+    add_overlay_option(parser)
     parser.add_argument('--data-root', type=Path, default=Path('data'), help='without a config')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
     )
     args = parser.parse_args()
-    report = check_data(args.config, args.data_root, args.cfg_options)
+    if args.overlays and args.config is None:
+        parser.error('--with needs a config')
+    report = check_data(args.config, args.data_root, args.cfg_options, args.overlays)
     print('\n'.join(report.lines))
     if report.problems:
         print(f'\n{len(report.problems)} problem(s):')

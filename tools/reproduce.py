@@ -2,11 +2,12 @@
 
     python tools/reproduce.py --data nightscape --table 3 4 --seeds 0 1 2 --jobs 2
     python tools/reproduce.py --list
+    python tools/reproduce.py --rows-file my_rows.py --data nightscape
     python tools/reproduce.py --table 1 --dry-run
 
 What is done is not done again; what was cut off goes on. Everything runs through `tools/train.py`
 and `tools/test.py`, and the tables go to work_dirs/reproduce/table<N>.{md,csv,tex,json,png}
-(work_dirs/reproduce/<data>/ for other data than the real sets).
+(work_dirs/reproduce/<data>/ for other data than the real sets; <file>.* for --rows-file).
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from dsr_nss.engine.launch import EXPLAINED, explain
 from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
 from dsr_nss.studies.tables.runs import Settings
-from dsr_nss.studies.tables.tables import DATA, TABLES
+from dsr_nss.studies.tables.tables import DATA, TABLES, own_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,6 +29,12 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         choices=TABLES,
         help="the paper's tables I to VI, or `choices`: what it leaves open (default: 1 to 6)",
+    )
+    parser.add_argument(
+        '--rows-file',
+        type=Path,
+        metavar='FILE',
+        help="a table of one's own: a Python file with `rows` (docs/architecture.md)",
     )
     parser.add_argument('--data', choices=DATA, default='real', help='default: real')
     parser.add_argument(
@@ -49,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='put the tables into FILE, between <!-- table3 nightscape begin --> and ... end -->',
     )
-    parser.add_argument('--list', action='store_true', help='print `table row config` and end')
+    parser.add_argument('--list', action='store_true', help='print `table row command` and end')
     parser.add_argument(
         '--dry-run', action='store_true', help='print the command line of each training and end'
     )
@@ -64,7 +71,8 @@ def main() -> int:
     args = parse_args()
     settings = Settings(args.data, Path(args.out), args.max_iters, args.amp)
     try:
-        tables = choose_tables(args.table, args.data)
+        own = [] if args.rows_file is None else [own_table(args.rows_file, args.data)]
+        tables = own if own and not args.table else choose_tables(args.table, args.data) + own
         if args.list:
             lines = listing(tables, args.rows)
         elif args.dry_run:

@@ -18,6 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
 from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.overlays import add_overlay_option
 from dsr_nss.engine.processes import join_processes
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
@@ -33,6 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a checkpoint on one or several sets.')
     parser.add_argument('config', help='config file of the run, or any mmseg config')
     parser.add_argument('checkpoint', help='checkpoint of the run')
+    add_overlay_option(parser)
     parser.add_argument(
         '--dataset',
         metavar='NAME[,NAME...]',
@@ -104,7 +106,7 @@ def main() -> int:
             write_json(args.json, scores)
 
     try:
-        config = read_model_config(args.config, args.cfg_options)
+        config = read_model_config(args.config, args.cfg_options, args.overlays)
         if args.submit:
             return submit(config, args)
         for folder in (args.out, args.report, args.json and Path(args.json).parent):

@@ -1,7 +1,7 @@
 """Trains what a config describes.
 
-    python tools/train.py CONFIG [--work-dir D] [--resume [PATH]] [--amp [bf16|fp16]] [--seed N]
-                                 [--cfg-options key=value ...]
+    python tools/train.py CONFIG [--with OVERLAY ...] [--max-iters N] [--work-dir D] [--seed N]
+                          [--resume [PATH]] [--amp [bf16|fp16]] [--cfg-options key=value ...]
 
 Checkpoints, the log, TensorBoard scalars and pictures of the training steps go to the work dir.
 Ctrl-C saves a checkpoint and prints the command that continues the run.
@@ -10,6 +10,7 @@ Ctrl-C saves a checkpoint and prints the command that continues the run.
 import argparse
 import os
 import sys
+from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
@@ -18,6 +19,7 @@ from mmengine.dist import is_main_process
 import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import EXPLAINED, configure_run, explain, train
+from dsr_nss.engine.overlays import add_overlay_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +27,16 @@ def parse_args() -> argparse.Namespace:
         description='Train what a config describes.', allow_abbrev=False
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where results go (default: work_dirs/<config name>)')
+    add_overlay_option(parser)
+    parser.add_argument(
+        '--max-iters',
+        type=int,
+        metavar='N',
+        help='length of the run; warm-up, starts of losses, teacher and intervals follow',
+    )
+    parser.add_argument(
+        '--work-dir', help='where results go (default: work_dirs/<config name>[-<overlay>...])'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -56,7 +67,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     try:
-        config = read_config(args.config, args.cfg_options)
+        config = read_config(
+            args.config, args.cfg_options, overlays=args.overlays, max_iters=args.max_iters
+        )
         configure_run(
             config,
             work_dir=args.work_dir,
@@ -74,7 +87,9 @@ def main() -> int:
         return 130
     if is_main_process() and checkpoint is not None:
         tool = 'test_align' if config.model.type == 'WarpConsistency' else 'test'
-        print(f'\nTrained. Test it with:\n    python tools/{tool}.py {args.config} {checkpoint}')
+        # the runner wrote it whole, with overlays and options
+        whole = checkpoint.parent / Path(config.filename).name
+        print(f'\nTrained. Test it with:\n    python tools/{tool}.py {whole} {checkpoint}')
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from mmengine.registry import Registry
 from mmseg import registry
 
 REGISTRIES = [
@@ -33,8 +34,16 @@ def components(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:
 
 def registered(name: str) -> list[Callable]:
     """What is registered under a name, in all registries; usually one class."""
-    found = [entry for entry in (each.get(name) for each in REGISTRIES) if entry is not None]
+    found = [entry for entry in (_find(each, name) for each in REGISTRIES) if entry is not None]
     return list({id(entry): entry for entry in found}.values())
+
+
+def _find(registry: Registry | None, name: str) -> Callable | None:
+    """As `registry.get`, which looks for a Python module of every name that it does not know."""
+    if registry is None or '.' in name:
+        return registry and registry.get(name)
+    registry.import_from_location()
+    return registry.module_dict.get(name) or _find(registry.parent, name)
 
 
 @cache

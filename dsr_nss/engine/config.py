@@ -1,7 +1,7 @@
 """Reading a config strictly: a name that nothing reads is an error, not a silent default."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from dsr_nss.engine.class_block import apply_classes
 from dsr_nss.engine.components import accepted_fields, components, registered
 from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.engine.encoder_widths import fill_widths
+from dsr_nss.engine.length import scale_length
+from dsr_nss.engine.overlays import lay_over
 from dsr_nss.engine.preflight import complete_validation, impossible
 from dsr_nss.errors import ConfigError
 
@@ -37,40 +39,67 @@ _TAKEN_OUT = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwi
               'convert_to_iter_based', 'init_cfg', 'sampler', 'optimizer'}  # fmt: skip
 
 
-def read_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
-    """Reads a config file, applies `--cfg-options` and checks the names in it.
+def read_config(
+    path: str | Path,
+    options: dict[str, Any] | None = None,
+    *,
+    overlays: Sequence[str | Path] = (),
+    max_iters: int | None = None,
+) -> Config:
+    """Reads a config file, applies what the command line changes and checks the names in it.
 
     Args:
         path: The config file.
-        options: Dotted key -> value. A key must exist in the config; `+key` adds one.
+        options: `--cfg-options`: dotted key -> value. A key must exist in the config; `+key` adds
+            one. They have the last word.
+        overlays: `--with`: see `lay_over`.
+        max_iters: `--max-iters`: see `scale_length`.
 
     Raises:
-        FileNotFoundError: The file or one of its bases is not there.
-        ConfigError: The file is broken, or a key has no meaning.
+        FileNotFoundError: The file, one of its bases or an overlay is not there.
+        ConfigError: A file is broken, or a key has no meaning.
     """
-    config = open_config(path)
+    return change_config(open_config(path), options, overlays=overlays, max_iters=max_iters)
+
+
+def change_config(
+    config: Config,
+    options: dict[str, Any] | None = None,
+    *,
+    overlays: Sequence[str | Path] = (),
+    max_iters: int | None = None,
+) -> Config:
+    """A config with what the command line changes, its names checked; see `read_config`.
+
+    Args:
+        config: What `open_config` returned; it may change.
+    """
+    config = lay_over(config, overlays)
+    if max_iters is not None:
+        scale_length(config, max_iters)
     apply_options(config, options or {})
     _use_backends(config, options or {})
     _complete_and_check(config)
     return config
 
 
-def open_config(path: str | Path) -> Config:
-    """Reads a config file as it stands.
+def open_config(path: str | Path, overlays: Sequence[str | Path] = ()) -> Config:
+    """Reads a config file as it stands, with overlays merged into it.
 
     Raises:
-        FileNotFoundError: The file or one of its bases is not there.
-        ConfigError: The file is broken.
+        FileNotFoundError: The file, one of its bases or an overlay is not there.
+        ConfigError: A file is broken, or an overlay does not fit.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'config not found: {path}')
     try:
-        return Config.fromfile(str(path))
+        config = Config.fromfile(str(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: {error}') from error
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+    return lay_over(config, overlays)
 
 
 def complete(config: Config) -> None:

@@ -1,7 +1,9 @@
 """The learning rate of the base methods: linear warm-up, then polynomial decay.
 
-mmengine's `LinearLR` and `PolyLR` end their ramps one iteration early (they divide by
-`end - begin - 1`), so the last iteration of a run would train with a rate of zero.
+mmengine's pair gives the same factors as `LinearLR(end=warmup + 1)` and `PolyLR(begin=warmup,
+end=max_iters + 1)`: two more numbers that must follow the length of the run, and with the end that
+mmengine fills in the last iteration trains with a rate of zero. Here the end is the run's, whatever
+changed it, and a resumed run keeps the shape that its config states and says what differs.
 """
 
 from mmengine.logging import print_log

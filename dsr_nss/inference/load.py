@@ -25,7 +25,11 @@ PREFIXES = {'student': 'student.', 'teacher': 'teacher.model.'}
 LONGEST_CLASS_NAME = 100
 
 
-def read_model_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+def read_model_config(
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    overlays: Sequence[str | Path] = (),
+) -> Config:
     """Reads a config of which only the model and the test sets are used.
 
     Unlike `dsr_nss.engine.config.read_config` it takes any mmseg config, also one that cannot
@@ -34,12 +38,13 @@ def read_model_config(path: str | Path, options: Mapping[str, Any] | None = None
     Args:
         path: The config file.
         options: `--cfg-options`: dotted key -> value.
+        overlays: `--with`: see `dsr_nss.engine.overlays.lay_over`.
 
     Raises:
-        FileNotFoundError: The file or one of its bases is not there.
+        FileNotFoundError: The file, one of its bases or an overlay is not there.
         ConfigError: It cannot be read, or has no model.
     """
-    config = open_config(path)
+    config = open_config(path, overlays)
     apply_options(config, dict(options or {}))
     complete(config)
     if not isinstance(config.get('model'), dict) or 'type' not in config.model:

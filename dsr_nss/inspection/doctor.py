@@ -2,7 +2,7 @@
 
 import importlib.util
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -120,16 +120,21 @@ def check_published(report: Report, data_root: Path) -> None:
             report.say(f'  {finding}')
 
 
-def check_config(report: Report, path: Path, options: dict[str, Any] | None = None) -> None:
+def check_config(
+    report: Report,
+    path: Path,
+    options: dict[str, Any] | None = None,
+    overlays: Sequence[Path] = (),
+) -> None:
     """Everything that a config reads from disk before its first step."""
     try:
-        config = read_config(path, options)
+        config = read_config(path, options, overlays=overlays)
         check_widths(config)
     except (OSError, ValueError, ImportError) as error:
         for line in str(error).splitlines():
             report.fail(f'the config cannot be used: {line}')
         return
-    report.say(f'Config: {path}')
+    report.say(f'Config: {path}' + ''.join(f' with {overlay}' for overlay in overlays))
     for note in unfilled_groups(config):
         report.fail(note, fatal=False)
     _check_weights(report, config)
@@ -333,6 +338,7 @@ def check_data(
     config: Path | None = None,
     data_root: Path = Path('data'),
     options: dict[str, Any] | None = None,
+    overlays: Sequence[Path] = (),
 ) -> Report:
     """Looks at the environment and the data.
 
@@ -341,6 +347,7 @@ def check_data(
             of the published sets.
         data_root: The folder of the published sets, used without a config.
         options: `--cfg-options`: dotted key -> value.
+        overlays: `--with`: what differs from the config.
 
     Returns:
         The findings. `report.problems` is empty if the config can run.
@@ -350,5 +357,5 @@ def check_data(
     if config is None:
         check_published(report, data_root)
     else:
-        check_config(report, config, options)
+        check_config(report, config, options, overlays)
     return report

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmseg.registry import MODELS, PARAM_SCHEDULERS
 from torch import Tensor
 
 from dsr_nss.conversion import convert_dsrnss
-from dsr_nss.engine.class_block import apply_classes
+from dsr_nss.engine.config import read_config
 from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
 from dsr_nss.matching.weights import convert_uawarpc
 from dsr_nss.models.dsr import mixup as mixup_module
@@ -27,7 +26,6 @@ from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from dsr_nss.models.segmentors import dsr_nss as step_module
 from dsr_nss.models.segmentors import hrda as hrda_module
 from tests.reference.published_step import (
-    SIZE,
     WHOLE,
     batch,
     crafted_matcher,
@@ -125,13 +123,8 @@ class Replay:
 def build(record: Record, root: Path) -> Any:
     """The model of the record in float64 with its start weights, from the published recipe."""
     meta = record.meta
-    recipe = 'authors_published' if record.authors else 'refign_published'
-    recipe = Config.fromfile(root / f'configs/_base_/methods/{recipe}.py')
-    recipe.classes = Config.fromfile(root / 'configs/_base_/classes.py').classes
-    if record.authors:
-        recipe.model.bank.size = (SIZE, SIZE)
-    apply_classes(recipe)
-    config = recipe.model
+    overlay = root / f'configs/ablations/{"authors" if record.authors else "refign"}.py'
+    config = read_config(root / 'configs/dsr_hrda_darkzurich.py', overlays=[overlay]).model
     config.student = _student(meta['width'])
     config.confidence_threshold = meta['threshold']
     config.refinement.aligner.pop('init_cfg')
@@ -218,7 +211,8 @@ def train(record: Record, root: Path, patch: pytest.MonkeyPatch) -> dict[str, An
 def _optimisation(record: Record, root: Path, model: Any) -> tuple[Any, Any]:
     """Optimiser wrapper and schedule of the published recipe at the length of the record."""
     meta = record.meta
-    config = Config.fromfile(root / 'configs/_base_/schedules/published.py')
+    overlay = root / 'configs/ablations/linear_decay.py'
+    config = open_config(root / 'configs/dsr_hrda_darkzurich.py', [overlay])
     config.optim_wrapper.pop('constructor')
     wrapper = GroupedOptimWrapperConstructor(
         config.optim_wrapper, config.optim_wrapper.pop('paramwise_cfg')

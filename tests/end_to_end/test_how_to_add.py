@@ -11,6 +11,9 @@ from PIL import Image
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.studies.benchmark.step import build_step, random_items
+from dsr_nss.studies.tables.reproduce import listing
+from dsr_nss.studies.tables.runs import Settings, plan
+from dsr_nss.studies.tables.tables import own_table
 
 PAGE = Path(__file__).parents[2] / 'docs/architecture.md'
 TEXT = PAGE.read_text().partition('## How to add')[2].partition('\n## ')[0]
@@ -22,14 +25,19 @@ EXAMPLES = {
 
 
 @pytest.fixture
-def config(request, tmp_path, monkeypatch, repo_root):
-    """Reads the example's config, which stands in a folder that looks like the checkout."""
-    files = EXAMPLES[request.param]
-    assert set(files) > {'my_config.py'} and len(files) == 2
+def files(request, tmp_path, monkeypatch, repo_root):
+    """The example's files, in a folder that looks like the checkout."""
     (tmp_path / 'configs').symlink_to(repo_root / 'configs')
-    for name, text in files.items():
+    for name, text in EXAMPLES[request.param].items():
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
+    return set(EXAMPLES[request.param])
+
+
+@pytest.fixture
+def config(files, tmp_path, monkeypatch):
+    """The example's config."""
+    assert files > {'my_config.py'} and len(files) == 2
     monkeypatch.syspath_prepend(tmp_path)
     known = [(registry, set(registry.module_dict)) for registry in (MODELS, DATASETS)]
     yield read_config(tmp_path / 'my_config.py')
@@ -46,7 +54,7 @@ def test_the_page_has_the_examples_that_it_promises():
 
 
 @pytest.mark.parametrize(
-    'config', ['A loss', 'A mixing rule', 'A backbone', 'An aligner'], indirect=True
+    'files', ['A loss', 'A mixing rule', 'A backbone', 'An aligner'], indirect=True
 )
 def test_a_module_trains(config):
     if config.model.student.backbone.type == 'EfficientNetLite0':
@@ -67,7 +75,7 @@ def test_a_module_trains(config):
     assert own[used]()
 
 
-@pytest.mark.parametrize('config', ['A data set'], indirect=True)
+@pytest.mark.parametrize('files', ['A data set'], indirect=True)
 def test_a_data_set_pairs_its_images(config, tmp_path):
     for name in ('b_night', 'b_day', 'a_night', 'a_day'):
         path = tmp_path / f'data/mine/train/{name}.png'
@@ -77,3 +85,19 @@ def test_a_data_set_pairs_its_images(config, tmp_path):
     infos = [target.get_data_info(i) for i in range(len(target))]
     assert [Path(i['img_path']).name for i in infos] == ['a_night.png', 'b_night.png']
     assert [Path(i['reference_path']).name for i in infos] == ['a_day.png', 'b_day.png']
+
+
+@pytest.mark.parametrize('files', ['A table row'], indirect=True)
+def test_a_table_of_ones_own(files):
+    table = own_table(Path('my_rows.py'), 'nightscape')
+    assert list(listing([table]))[1] == (
+        'my_rows large_bank python tools/train.py configs/demo/dsr_hrda_nightscape.py '
+        '--work-dir work_dirs/large_bank_nightscape --with my_overlay.py '
+        '--cfg-options model.beta=0.2'
+    )
+    ours, large = plan([table], [0], Settings('nightscape'))
+    assert large.name == 'large_bank_nightscape-seed0'
+    assert ours.test_sets == large.test_sets == ('dark_zurich_val', 'cityscapes_val')
+    bank = MODELS.build(large.config().model.bank)
+    assert bank.capacity == 2 * MODELS.build(ours.config().model.bank).capacity
+    assert large.config().model.beta == 0.2

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ENGINE_TESTS))
 import toy_adaptation  # noqa: E402
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file  # noqa: E402
+from dsr_nss.engine.config import read_config  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -46,12 +47,27 @@ def test_a_run_from_start_to_end(train, tmp_path):
     line = next(line for line in printed.splitlines() if 'Iter 4/6' in line)
     for part in ('eta 0:', 'lr ', 'loss_source ', 'loss_mixed ', 'samples/s', 's/iter', 'memory '):
         assert part in line, part
-    assert 'python tools/test.py toy_' in printed and str(out / 'iter_6.pth') in printed
+    (whole,) = out.glob('*.py')
+    assert f'python tools/test.py {whole} {out / "iter_6.pth"}' in printed
     assert list(out.rglob('events.out.tfevents.*'))
     meta = load_checkpoint_file(out / 'iter_6.pth')['meta']
     assert meta['environment']['torch'] == torch.__version__.split('+')[0]
     assert meta['seed'] == 3 and "type='ToyAdaptation'" in meta['cfg']
     assert torch.load(out / 'iter_3.pth', weights_only=False)['meta']['iter'] == 3
+
+
+def test_a_run_with_an_overlay_and_another_length_leaves_its_whole_config(train, tmp_path):
+    (tmp_path / 'slow.py').write_text('optim_wrapper = dict(optimizer=dict(lr=1e-4))')
+    code, printed = train('--with', 'slow.py', '--max-iters', 3)
+    assert code == 0
+    (out,) = (tmp_path / 'work_dirs').iterdir()
+    assert out.name == f'toy_{tmp_path.name}-slow' and (out / 'iter_3.pth').is_file()
+    whole = read_config(out / f'{out.name}.py')  # it needs no overlay any more
+    assert whole.optim_wrapper.optimizer.lr == 1e-4
+    assert (whole.train_cfg.max_iters, whole.param_scheduler.warmup) == (3, 1)
+    assert (
+        f'tools/test.py {out.relative_to(tmp_path) / whole.filename.rpartition("/")[2]}' in printed
+    )
 
 
 def test_resumed_run_equals_the_unbroken_one_to_the_last_bit(train, tmp_path):

@@ -1,8 +1,6 @@
 """A measured table as a picture: means, spread and single seeds."""
 
 import io
-from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -22,71 +20,57 @@ def table_figure(summary: Summary) -> Figure:
 
     Dots are seeds, the bar is the mean with its standard error, hollow diamonds are the paper's.
     """
-    rows = summary.table.rows
-    columns = summary.table.columns
+    rows, columns = summary.table.rows, summary.table.columns
     # the labels take the same room whatever the number of panels
     figure = Figure(figsize=(3.0 + 3.6 * len(columns), 1.3 + 0.3 * len(rows)), layout='constrained')
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    legend: dict[str, Artist] = {}
     for number, (axes, column) in enumerate(zip(panels, columns, strict=True)):
-        cells = [line[number] for line in summary.cells]
-        _draw(axes, cells, 'paper' if len(columns) > 1 else f'paper, {column.paper_set}')
+        paper = 'paper' if len(columns) > 1 else f'paper, {column.paper_set}'
+        for y, line in enumerate(summary.cells):
+            _draw(axes, y, line[number], paper)
         axes.set_xlabel(f'mIoU, {column.test_set}, %')
+        axes.grid(axis='x', color=_FAINT, alpha=0.5)
+        axes.set_axisbelow(True)
+        axes.tick_params(axis='y', length=0)
+        axes.spines[['top', 'right', 'left']].set_visible(False)
         for i in range(1, len(rows)):
             if rows[i].group != rows[i - 1].group:
                 axes.axhline(i - 0.5, color=_FAINT, linewidth=0.8)
+        handles, labels = axes.get_legend_handles_labels()
+        legend |= dict(zip(labels, handles, strict=True))
     panels[0].set_yticks(range(len(rows)), [row.label for row in rows])
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     figure.suptitle(summary.table.heading, x=0.01, ha='left', fontsize=11)
-    handles, labels = _legend(panels)
-    if handles:
-        figure.legend(handles, labels, loc='outside lower left', ncols=3, frameon=False, fontsize=9)
+    if legend:
+        figure.legend(
+            legend.values(), legend.keys(), loc='outside lower left', ncols=3, frameon=False,
+            fontsize=9,
+        )  # fmt: skip
     return figure
 
 
-def write_picture(summary: Summary, dpi: int = 150) -> Path:
+def write_picture(summary: Summary, dpi: int = 150) -> None:
     """Write `<folder>/<stem>.png`, unless it is already there with the same pixels."""
     path = summary.settings.folder / f'{summary.table.file_stem}.png'
     buffer = io.BytesIO()
     table_figure(summary).savefig(buffer, format='png', dpi=dpi, facecolor='white')
     if not path.is_file() or path.read_bytes() != buffer.getvalue():
         write_bytes(path, buffer.getvalue())
-    return path
 
 
-def _draw(axes: Axes, cells: list[Cell], paper: str) -> None:
-    for y, cell in enumerate(cells):
-        value = cell.statistic()
-        if value is not None:
-            seeds = [scores['mIoU'] for scores in cell.seeds.values()]
-            axes.scatter(
-                seeds,
-                [y + SEEDS_BELOW] * len(seeds),
-                s=16,
-                color=_OURS,
-                alpha=0.4,
-                linewidths=0,
-                label='seeds',
-            )
-            axes.errorbar(
-                value.mean, y, xerr=value.error or None, fmt='|', color=_OURS, markersize=13,
-                markeredgewidth=2.2, elinewidth=1.6, capsize=3, label='mean ± standard error',
-            )  # fmt: skip
-        if cell.paper is not None:
-            axes.scatter(
-                cell.paper, y, marker='D', s=26, facecolors='none', edgecolors=_PAPER,
-                label=paper,
-            )  # fmt: skip
-    axes.grid(axis='x', color=_FAINT, alpha=0.5)
-    axes.set_axisbelow(True)
-    axes.tick_params(axis='y', length=0)
-    for side in ('top', 'right', 'left'):
-        axes.spines[side].set_visible(False)
-
-
-def _legend(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
-    found: dict[str, Artist] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)
+def _draw(axes: Axes, y: int, cell: Cell, paper: str) -> None:
+    value = cell.statistic()
+    if value is not None:
+        seeds = [scores['mIoU'] for scores in cell.seeds.values()]
+        below = [y + SEEDS_BELOW] * len(seeds)
+        axes.scatter(seeds, below, s=16, color=_OURS, alpha=0.4, linewidths=0, label='seeds')
+        axes.errorbar(
+            value.mean, y, xerr=value.error or None, fmt='|', color=_OURS, markersize=13,
+            markeredgewidth=2.2, elinewidth=1.6, capsize=3, label='mean ± standard error',
+        )  # fmt: skip
+    if cell.paper is not None:
+        axes.scatter(
+            cell.paper, y, marker='D', s=26, facecolors='none', edgecolors=_PAPER, label=paper
+        )

@@ -6,9 +6,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dsr_nss.files import make_folder
-from dsr_nss.studies.tables.execute import Execution, Outcome
+from dsr_nss.studies.tables.execute import STOPPED, execute
 from dsr_nss.studies.tables.picture import write_picture
-from dsr_nss.studies.tables.runs import ROOT, Settings, check_checkout, plan, shown
+from dsr_nss.studies.tables.runs import ROOT, Run, Settings, plan, shown, train_command
 from dsr_nss.studies.tables.state import inspect
 from dsr_nss.studies.tables.summary import Summary, summarise
 from dsr_nss.studies.tables.tables import NUMERALS, Table, choose_rows, table, tables_on
@@ -27,10 +27,12 @@ def choose_tables(names: Sequence[str] | None, data: str) -> list[Table]:
 
 
 def listing(tables: Sequence[Table], rows: Sequence[str] | None = None) -> Iterator[str]:
-    """`table row config` of each row that is trained, repeated rows included."""
+    """`table row command` of each row that is trained, repeated rows included."""
     for one in choose_rows(tables, rows):
         for row in one.runnable():
-            yield f'{one.name} {row.name} {row.config}'
+            # options do not change the default work dir, unlike overlays
+            own = ('--work-dir', f'work_dirs/{row.name}_{one.data}') if row.options else ()
+            yield f'{one.name} {row.name} {shown(train_command(row, *own))}'
 
 
 def train_lines(
@@ -38,6 +40,7 @@ def train_lines(
 ) -> Iterator[str]:
     """The command line of each training, done or not."""
     for run in plan(choose_rows(tables, rows), seeds, settings):
+        run.config()  # a row that cannot be read is an error now
         yield shown(run.train_command())
 
 
@@ -57,7 +60,7 @@ def reproduce(
     seeds that this call did not ask for.
 
     Args:
-        tables: The tables that `choose_tables` returned.
+        tables: The tables that `choose_tables` or `own_table` returned.
         settings: What all runs have in common.
         rows: Names or numbers of rows to train; None: all.
         seeds: One run of each row for each.
@@ -69,9 +72,8 @@ def reproduce(
         An exit status: 0, 1 when a run failed, 130 when the user stopped it.
 
     Raises:
-        ConfigError: Nonsense in the arguments, or no checkout.
+        ConfigError: Nonsense in the arguments.
     """
-    check_checkout()
     runs = plan(choose_rows(tables, rows), seeds, settings)
     make_folder(settings.folder)
     states = [inspect(run) for run in runs]
@@ -82,23 +84,22 @@ def reproduce(
         f'{len(todo) - trainings} to test'
     )
 
-    def after(outcome: Outcome) -> None:
-        if outcome.stopped:
+    def after(run: Run, error: str | None) -> None:
+        if error == STOPPED:
             return
-        failure = '' if outcome.error is None else f': {outcome.error}'
-        tqdm.write(f'{"FAILED" if failure else "done"}: {outcome.run.name}{failure}')
+        tqdm.write(f'done: {run.name}' if error is None else f'FAILED: {run.name}: {error}')
         for one in tables:
-            if not failure and outcome.run.config in [row.config for row in one.rows]:
+            if error is None and run.row.name in [row.name for row in one.rows]:
                 _write(one, settings)
 
-    outcomes = Execution(jobs=jobs, tools=tools).execute(todo, after) if todo else []
+    ended = execute(todo, jobs=jobs, tools=tools, finished=after)
     summaries = [_write(one, settings) for one in tables]
     for summary in summaries:
         print(f'\n{markdown(summary)}')
     print(f'tables: {settings.folder}/')
     if docs is not None:
         print(f'{docs}: {", ".join(update_document(docs, summaries))}')
-    return _status(outcomes)
+    return _status(ended)
 
 
 def _write(one: Table, settings: Settings) -> Summary:
@@ -108,13 +109,13 @@ def _write(one: Table, settings: Settings) -> Summary:
     return summary
 
 
-def _status(outcomes: Sequence[Outcome]) -> int:
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
+def _status(ended: dict[Run, str | None]) -> int:
+    failed = {run: error for run, error in ended.items() if error not in (None, STOPPED)}
     if failed:
-        print(f'\n{len(failed)} of {len(outcomes)} runs failed:')
-        for outcome in failed:
-            print(f'  {outcome.run.name}: {str(outcome.error).splitlines()[0]}')
-    if any(outcome.stopped for outcome in outcomes):
+        print(f'\n{len(failed)} of {len(ended)} runs failed:')
+        for run, error in failed.items():
+            print(f'  {run.name}: {str(error).splitlines()[0]}')
+    if STOPPED in ended.values():
         print('\nStopped. The same command goes on where it was.')
         return 130
     return 1 if failed else 0

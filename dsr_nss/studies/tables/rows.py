@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """A row of a table: a config and what differs from it.
 
     Attributes:
         variant: What is trained, e.g. `dsr`; '' for another work's row, which is printed only.
-        network: `hrda`, `daformer`, `deeplabv2` or `refinenet`.
+        network: `hrda`, `daformer`, `deeplabv2` or `refinenet`; '' for a row of one's own.
         label: What the table prints.
         paper: Row of the paper's table, or None.
         group: A difference from the row above is taken within a group.
-        config: Its config file below the checkout, or None for another work's row.
+        config: Config file; None for another work's row.
+        overlays: Files after `--with`.
+        options: `--cfg-options`: dotted keys and values.
     """
 
     variant: str
@@ -25,20 +27,75 @@ class Row:
     paper: str | None = None
     group: str = ''
     config: str | None = None
+    overlays: tuple[str, ...] = ()
+    options: tuple[tuple[str, object], ...] = ()
 
     @property
     def name(self) -> str:
         """How the command line calls it; '' for another work's row."""
-        return f'{self.variant}_{self.network}' if self.variant else ''
+        return '_'.join(part for part in (self.variant, self.network) if part)
+
+
+#: Overlays of the variants that are not called as their one overlay.
+_OVERLAYS: dict[str, tuple[str, ...]] = {
+    'dsr': (), 'acdc': (), 'source_only': (),
+    'source_only_augmented': ('jitter_and_blur',),
+    'refinement': ('random_mask', 'no_bank', 'no_fpa'),
+    'composite_mask': ('no_bank', 'no_fpa'),
+    'bank': ('no_fpa',),
+    'empty_mask': ('empty_mask', 'no_bank'),
+}  # fmt: skip
+
+#: What is trained on the small sets, of HRDA on nightscape everything; on the real ones all is.
+_SMALL_SETS: dict[str, dict[str, tuple[str, ...]]] = {
+    'nightscape': {
+        'daformer': ('source_only', 'classmix', 'dsr'),
+        'deeplabv2': ('source_only', 'dsr'),
+        'refinenet': ('source_only', 'dsr'),
+    },
+    'camvid': {
+        'hrda': ('source_only', 'source_only_augmented', 'classmix', 'composite_mask', 'bank',
+                 'dsr'),
+        'daformer': (),
+        'deeplabv2': ('source_only', 'dsr'),
+        'refinenet': ('source_only', 'dsr'),
+    },
+}  # fmt: skip
+
+
+def row_on(data: str, row: Row) -> Row | None:
+    """The row with its config and what differs from it; None if this data's table lacks it."""
+    if not row.variant:
+        return row if data == 'real' else None
+    method = 'source_only' if row.variant.startswith('source_only') else 'dsr'
+    overlays = _OVERLAYS.get(row.variant, () if row.options else (row.variant,))
+    if data == 'real':
+        target = 'cityscapes' if method == 'source_only' else 'darkzurich'
+        target = 'acdc' if row.variant == 'acdc' else target
+        config = f'configs/{method}_{row.network}_{target}.py'
+        if row.variant in ('refign', 'authors'):  # a short run keeps its own schedule
+            overlays = (*overlays, 'linear_decay')
+        if row.variant == 'authors':
+            row = replace(row, options=(('model.alignment.start', 9700),))  # their epoch 8
+        if row.network == 'hrda' and method == 'source_only':
+            # the adapted ones start from other weights: no difference is taken across the two
+            row = replace(row, label=f'{row.label} (ImageNet start)', group='hrda from ImageNet')
+    else:
+        if row.variant == 'acdc' or row.variant not in _SMALL_SETS[data].get(
+            row.network, (row.variant,)
+        ):
+            return None
+        camvid = data == 'camvid'
+        network = '' if camvid and row.network == 'hrda' else f'_{row.network}'
+        place, suffix = ('camvid', 'camviddusk') if camvid else ('demo', 'nightscape')
+        config = f'configs/{place}/{method}{network}_{suffix}.py'
+    files = tuple(f'configs/ablations/{overlay}.py' for overlay in overlays)
+    return replace(row, config=config, overlays=files)
 
 
 _NETWORKS = {
-    'refinenet': 'RefineNet',
-    'deeplabv2': 'DeepLabv2',
-    'daformer': 'DAFormer',
-    'hrda': 'HRDA',
-}
-
+    'refinenet': 'RefineNet', 'deeplabv2': 'DeepLabv2', 'daformer': 'DAFormer', 'hrda': 'HRDA',
+}  # fmt: skip
 _TEST_LABELS = (
     "The paper's numbers are on Dark Zurich test, whose labels only its server has; ours are on "
     'Dark Zurich val and cannot be compared with them. `tools/test.py --submit dark_zurich` writes '
@@ -55,112 +112,65 @@ def _others(*names: str, group: str) -> list[Row]:
     return [Row('', '', name, paper=name, group=group) for name in names]
 
 
-def _night_rows() -> list[Row]:
+def _night_rows(network: str) -> list[Row]:
     """Tables I and II: without adaptation, the base methods that ours contains, the method."""
-    rows = []
-    for network, title in _NETWORKS.items():
-        if network == 'daformer':
-            continue
-        hrda = network == 'hrda'
-        own = 'own self-training (ClassMix)' if hrda else 'ClassMix self-training (DACS)'
-        cityscapes = f'{title}-Cityscapes'
-        rows += [
-            Row(
-                'source_only',
-                network,
-                f'{title}, source only',
-                None if hrda else cityscapes,
-            ),
-            *([Row('source_only_augmented', network, f'{title}, source only + jitter and blur')]
-              if hrda else []),
-            Row('classmix', network, f'{title}, {own}', cityscapes if hrda else None),
-            Row(
-                'refign',
-                network,
-                f'{title}, Refign as published',
-                'Refign-HRDA' if hrda else None,
-            ),
-            Row('dsr', network, f'DSR-NSS-{title}', f'DSR-NSS-{title}'),
-        ]  # fmt: skip
-    return [replace(row, group=row.network) for row in rows]
+    title, hrda = _NETWORKS[network], network == 'hrda'
+    own = 'own self-training (ClassMix)' if hrda else 'ClassMix self-training (DACS)'
+    cityscapes = f'{title}-Cityscapes'
+    rows = [
+        ('source_only', f'{title}, source only', None if hrda else cityscapes),
+        ('source_only_augmented', f'{title}, source only + jitter and blur', None),
+        ('classmix', f'{title}, {own}', cityscapes if hrda else None),
+        ('refign', f'{title}, Refign as published', 'Refign-HRDA' if hrda else None),
+        ('dsr', f'DSR-NSS-{title}', f'DSR-NSS-{title}'),
+    ]
+    return [
+        Row(variant, network, label, paper, group=network)
+        for variant, label, paper in rows
+        if hrda or variant != 'source_only_augmented'
+    ]
 
 
 def _first_table() -> list[Row]:
-    rows = _night_rows()
-    by_network = {n: [row for row in rows if row.network == n] for n in _NETWORKS}
-    refinenet = ('GCMA', 'MGCDA', 'DANNet-RefineNet', 'Bi-Mix', 'CCDistill')
-    deeplab = ('DANNet-DeepLabv2', 'SePiCo')
+    refinenet, deeplab = _night_rows('refinenet'), _night_rows('deeplabv2')
+    others = ('GCMA', 'MGCDA', 'DANNet-RefineNet', 'Bi-Mix', 'CCDistill')
     return [
-        *by_network['refinenet'][:1], *_others(*refinenet, group='refinenet'),
-        *by_network['refinenet'][1:],
-        *by_network['deeplabv2'][:1], *_others(*deeplab, group='deeplabv2'),
-        *by_network['deeplabv2'][1:],
-        *by_network['hrda'],
+        refinenet[0], *_others(*others, group='refinenet'), *refinenet[1:],
+        deeplab[0], *_others('DANNet-DeepLabv2', 'SePiCo', group='deeplabv2'), *deeplab[1:],
+        *_night_rows('hrda'),
     ]  # fmt: skip
 
 
 def _second_table() -> list[Row]:
-    rows = _night_rows()
-    printed = {'RefineNet-Cityscapes', 'DeepLabv2-Cityscapes', 'Refign-HRDA',
-               'DSR-NSS-RefineNet', 'DSR-NSS-DeepLabv2', 'DSR-NSS-HRDA'}  # fmt: skip
-    rows = [replace(r, paper=r.paper if r.paper in printed else None) for r in rows]
+    left_out = ('Bi-Mix', 'DANNet-DeepLabv2', 'SePiCo')
+    rows = [row for row in _first_table() if row.paper not in left_out]
+    rows = [replace(r, paper=None) if r.paper == 'HRDA-Cityscapes' else r for r in rows]
     on_acdc = [
         Row('acdc', network, f'DSR-NSS-{title}, target ACDC night', group=f'acdc {network}')
         for network, title in _NETWORKS.items()
     ]
-    others = _others('GCMA', 'MGCDA', 'DANNet-RefineNet', 'CCDistill', group='refinenet')
-    return [*rows[:1], *others, *rows[1:], *on_acdc]
+    return [*rows, *on_acdc]
 
 
-def _third_table() -> list[Row]:
-    return [
-        Row('classmix', 'hrda', 'baseline: own self-training (ClassMix)', 'baseline HRDA'),
-        Row('refinement', 'hrda', '+ refinement by the day reference'),
-        Row(
-            'composite_mask',
-            'hrda',
-            '+ composite mask: DSR without bank',
-            '+ DSR without long-tail bank',
-        ),
-        Row('bank', 'hrda', '+ long-tail bank: DSR full', '+ DSR full'),
-        Row('fpa_plain', 'hrda', '+ FPA without re-weighting', '+ FPA without re-weighting'),
-        Row('dsr', 'hrda', '+ FPA full', '+ FPA full'),
-    ]
-
-
-def _fourth_table() -> list[Row]:
-    return [
-        Row('empty_mask', 'hrda', 'nothing mixed, no bank', 'baseline + FPA'),
-        Row('random_mask', 'hrda', 'random classes', '+ random classes'),
-        Row(
-            'random_small_mask',
-            'hrda',
-            'random + small classes',
-            '+ random + small classes',
-        ),
-        Row(
-            'random_dynamic_mask',
-            'hrda',
-            'random + dynamic classes',
-            '+ random + dynamic classes',
-        ),
-        Row('dsr', 'hrda', 'random + small + dynamic classes', 'ours'),
-    ]
+def _hrda(*rows: tuple[str, ...]) -> list[Row]:
+    """Rows of HRDA: variant, label and the paper's row, if it has one."""
+    return [Row(row[0], 'hrda', row[1], paper=row[2] if row[2:] else None) for row in rows]
 
 
 def _fifth_table() -> list[Row]:
     rows = []
     for beta in (0.075, 0.1, 0.125):
         for alpha in (0.75, 1.0, 1.25, 1.5):
-            variant = f'alpha{round(100 * alpha):03d}_beta{round(1000 * beta):04d}'
+            options = {'model.alpha': alpha, 'model.beta': beta}
             own = (alpha, beta) == (1.0, 0.1)
             rows.append(
                 Row(
-                    'dsr' if own else variant,
+                    'dsr' if own else f'alpha{100 * alpha:03.0f}_beta{1000 * beta:04.0f}',
                     'hrda',
                     f'alpha {alpha}, beta {beta}',
                     f'alpha{alpha} beta{beta:.3f}',
                     group=f'beta {beta}',
+                    options=() if own else tuple(options.items()),
                 )
             )
     return rows
@@ -178,18 +188,31 @@ def _sixth_table() -> list[Row]:
     return [replace(row, paper=printed.get(row.name)) for row in rows]
 
 
-def _choices() -> list[Row]:
-    return [
-        Row('dsr', 'hrda', 'default'),
-        Row('fpa_literal', 'hrda', '[12] as printed: s + 1/s'),
-        Row('fpa_night_cut', 'hrda', 'night gradient cut'),
-        Row('teacher_running', 'hrda', 'teacher on running statistics'),
-        Row('teacher_apart', 'hrda', 'teacher: night and day apart'),
-        Row('teacher_target', 'hrda', 'teacher on statistics of its own passes'),
-        Row('jitter_torchvision', 'hrda', "torchvision's jitter"),
-        Row('authors', 'hrda', "the authors' code"),
-    ]
-
+_COMPONENTS = _hrda(
+    ('classmix', 'baseline: own self-training (ClassMix)', 'baseline HRDA'),
+    ('refinement', '+ refinement by the day reference'),
+    ('composite_mask', '+ composite mask: DSR without bank', '+ DSR without long-tail bank'),
+    ('bank', '+ long-tail bank: DSR full', '+ DSR full'),
+    ('fpa_plain', '+ FPA without re-weighting', '+ FPA without re-weighting'),
+    ('dsr', '+ FPA full', '+ FPA full'),
+)
+_MIXED_CLASSES = _hrda(
+    ('empty_mask', 'nothing mixed, no bank', 'baseline + FPA'),
+    ('random_mask', 'random classes', '+ random classes'),
+    ('random_small_mask', 'random + small classes', '+ random + small classes'),
+    ('random_dynamic_mask', 'random + dynamic classes', '+ random + dynamic classes'),
+    ('dsr', 'random + small + dynamic classes', 'ours'),
+)
+_CHOICES = _hrda(
+    ('dsr', 'default'),
+    ('fpa_literal', '[12] as printed: s + 1/s'),
+    ('fpa_night_cut', 'night gradient cut'),
+    ('teacher_running', 'teacher on running statistics'),
+    ('teacher_apart', 'teacher: night and day apart'),
+    ('teacher_target', 'teacher on statistics of its own passes'),
+    ('jitter_torchvision', "torchvision's jitter"),
+    ('authors', "the authors' code"),
+)
 
 #: Table -> title, rows from top to bottom, what a reader of the real table must know.
 CONTENT: dict[str, tuple[str, list[Row], tuple[str, ...]]] = {
@@ -202,8 +225,8 @@ CONTENT: dict[str, tuple[str, list[Row], tuple[str, ...]]] = {
             'Source-only HRDA starts from ImageNet weights, adapted ones from Cityscapes weights.',
         ),
     ),
-    '3': ('components', _third_table(), (_TEST_LABELS, _OTHER_START)),
-    '4': ('which classes are mixed', _fourth_table(), (_TEST_LABELS,)),
+    '3': ('components', _COMPONENTS, (_TEST_LABELS, _OTHER_START)),
+    '4': ('which classes are mixed', _MIXED_CLASSES, (_TEST_LABELS,)),
     '5': ('weights of the losses', _fifth_table(), (_TEST_LABELS,)),
     '6': (
         'the source domain after adaptation',
@@ -216,5 +239,5 @@ CONTENT: dict[str, tuple[str, list[Row], tuple[str, ...]]] = {
             'HRDA adapted to Dark Zurich from Cityscapes ones.',
         ),
     ),
-    'choices': ('what the paper leaves open', _choices(), ()),
+    'choices': ('what the paper leaves open', _CHOICES, ()),
 }

@@ -1,17 +1,17 @@
 """The trainings behind the tables: which there are, where they lie, and their command lines."""
 
+import copy
 import functools
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
-from dsr_nss.engine.config import apply_options, read_config
+from dsr_nss.engine.config import change_config, open_config
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.tables.scaling import scaled_options
+from dsr_nss.studies.tables.rows import Row
 from dsr_nss.studies.tables.tables import Table
 
 #: The checkout, whose `configs/` and `tools/` the command lines name.
@@ -52,13 +52,13 @@ class Run:
     """One training and its tests; tables share it.
 
     Attributes:
-        config: Config file below the checkout.
+        row: What is trained.
         seed: Seed of data, weights and steps.
         settings: What the run has in common with all others of its tables.
         test_sets: The sets that the chosen tables need.
     """
 
-    config: str
+    row: Row
     seed: int
     settings: Settings
     test_sets: tuple[str, ...] = field(default=(), compare=False)
@@ -66,22 +66,17 @@ class Run:
     @property
     def name(self) -> str:
         """`dsr_hrda_nightscape-seed0`."""
-        return f'{Path(self.config).stem}-seed{self.seed}'
+        return f'{self.row.name}_{self.settings.data}-seed{self.seed}'
 
     @property
     def folder(self) -> Path:
         """The work dir."""
         return self.settings.folder / 'runs' / self.name
 
-    def options(self) -> dict[str, Any]:
-        """The `--cfg-options` of the training."""
-        if self.settings.max_iters is None:
-            return {}
-        return scaled_options(_read(self.config, None), self.settings.max_iters)
-
-    def full_config(self) -> Config:
+    def config(self) -> Config:
         """The config as it trains, but for the seed and mixed precision; not to be modified."""
-        return _read(self.config, self.settings.max_iters)
+        row = self.row
+        return _read(str(row.config), row.overlays, row.options, self.settings.max_iters)
 
     def score_file(self, test_set: str) -> Path:
         """Where the scores on a set go."""
@@ -89,29 +84,47 @@ class Run:
 
     def train_command(self, resume: bool = False) -> list[str]:
         """Arguments after `python`, paths as a user types them in the checkout."""
-        command = ['tools/train.py', self.config, '--work-dir', str(self.folder),
-                   '--seed', str(self.seed)]  # fmt: skip
-        if self.settings.amp:
-            command += ['--amp', self.settings.amp]
-        if resume:
-            command += ['--resume', 'auto']
-        options = self.options()
-        if options:
-            command += ['--cfg-options', *(f'{key}={value!r}' for key, value in options.items())]
-        return command
+        length, amp = self.settings.max_iters, self.settings.amp
+        return train_command(
+            self.row,
+            *('--work-dir', str(self.folder), '--seed', str(self.seed)),
+            *(('--max-iters', str(length)) if length is not None else ()),
+            *(('--amp', amp) if amp else ()),
+            *(('--resume',) if resume else ()),
+        )
 
     def test_command(self, checkpoint: Path, test_set: str) -> list[str]:
         """Arguments after `python`."""
-        return ['tools/test.py', self.config, str(checkpoint), '--dataset', test_set,
-                '--json', str(self.score_file(test_set))]  # fmt: skip
+        return ['tools/test.py', str(self.row.config), str(checkpoint), '--dataset', test_set,
+                '--json', str(self.score_file(test_set)), *_differences(self.row)]  # fmt: skip
+
+
+def train_command(row: Row, *arguments: str) -> list[str]:
+    """What trains a row, with any further arguments."""
+    return ['tools/train.py', str(row.config), *arguments, *_differences(row)]
+
+
+def _differences(row: Row) -> list[str]:
+    options = [f'{key}={value!r}' for key, value in row.options]
+    return [
+        *(('--with', *row.overlays) if row.overlays else ()),
+        *(('--cfg-options', *options) if options else ()),
+    ]
 
 
 @functools.cache
-def _read(config: str, max_iters: int | None) -> Config:
-    read = read_config(ROOT / config)
-    if max_iters is not None:
-        apply_options(read, scaled_options(read, max_iters))
-    return read
+def _read(config: str, overlays: tuple[str, ...], options: tuple, length: int | None) -> Config:
+    base = copy.deepcopy(_open(located(config)))  # rows share few bases, and reading is slow
+    files = [located(overlay) for overlay in overlays]
+    return change_config(base, dict(options), overlays=files, max_iters=length)
+
+
+_open = functools.cache(open_config)
+
+
+def located(path: str, tools: Path = ROOT) -> str:
+    """A path of a command line, from any folder: tools and configs are the checkout's."""
+    return str(tools / path) if path.startswith(('tools/', 'configs/')) else path
 
 
 def plan(tables: Sequence[Table], seeds: Sequence[int], settings: Settings) -> list[Run]:
@@ -128,34 +141,17 @@ def plan(tables: Sequence[Table], seeds: Sequence[int], settings: Settings) -> l
     if any(seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
         given = ' '.join(map(str, seeds))
         raise ConfigError(f'--seeds must be different numbers >= 0, got {given}')
-    test_sets: dict[str, dict[str, None]] = {}
+    rows: dict[str, Row] = {}
+    sets: dict[str, dict[str, None]] = {}
     for table in tables:
         for row in table.runnable():
-            assert row.config is not None
-            test_sets.setdefault(row.config, {}).update(
-                dict.fromkeys(column.test_set for column in table.columns)
-            )
+            rows.setdefault(row.name, row)
+            sets.setdefault(row.name, {}).update({c.test_set: None for c in table.columns})
     return [
-        Run(config, seed, settings, tuple(sets))
-        for seed in seeds
-        for config, sets in test_sets.items()
+        Run(row, seed, settings, tuple(sets[name])) for seed in seeds for name, row in rows.items()
     ]
 
 
 def shown(command: Sequence[str]) -> str:
     """A command line to copy."""
     return 'python ' + shlex.join(command)
-
-
-def check_checkout() -> None:
-    """The tools and configs are part of the checkout, not of the installed package.
-
-    Raises:
-        ConfigError: This package lies elsewhere.
-    """
-    missing = [name for name in ('tools', 'configs') if not (ROOT / name).is_dir()]
-    if missing:
-        raise ConfigError(
-            f'{ROOT} has no {" and no ".join(missing)}: run this from a checkout with '
-            '`pip install -e .`'
-        )

@@ -16,7 +16,6 @@ from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.engine.environment import describe_machine
 from dsr_nss.engine.launch import configure_run, latest_checkpoint
 from dsr_nss.files import write_json
-from dsr_nss.inspection.doctor import weight_files
 from dsr_nss.studies.tables.runs import Run
 
 #: What decides how a network trains. Logging, workers and checkpoint intervals do not.
@@ -55,59 +54,47 @@ class State:
 
 def inspect(run: Run) -> State:
     """Read the work dir of a run; writes nothing."""
-    config = run.full_config()
-    total = config.train_cfg.max_iters
+    total = run.config().train_cfg.max_iters
     missing = tuple(name for name in run.test_sets if read_scores(run, name) is None)
-    if not run.folder.is_dir():
-        return State(total, missing=missing)
-    facts = read_facts(run)
-    done, checkpoint, problem = _progress(run, facts)
-    if done and problem is None:
-        problem = _difference(run, config, facts)
-    return State(total, done, checkpoint, missing, problem)
-
-
-def _progress(run: Run, facts: dict[str, Any]) -> tuple[int, Path | None, str | None]:
+    done, checkpoint, problem = read_facts(run).get('iterations', 0), None, None
     try:
         checkpoint = latest_checkpoint(run.folder)
     except FileNotFoundError as error:
-        checkpoint = None
-        if 'iterations' not in facts:
-            return 0, None, str(error)
-    if checkpoint is None:
-        return facts.get('iterations', 0), None, None
-    number = re.fullmatch(r'iter_(\d+)', checkpoint.stem)
-    if number is None:
-        return 0, None, f'{checkpoint} is no checkpoint of a run: its name is not iter_N.pth'
-    return int(number[1]), checkpoint, None
+        problem = None if done else str(error)  # a finished run needs no checkpoint any more
+    if checkpoint is not None:
+        number = re.fullmatch(r'iter_(\d+)', checkpoint.stem)
+        if number is None:
+            problem = f'{checkpoint} is no checkpoint of a run: its name is not iter_N.pth'
+        done = int(number[1]) if number else 0
+    return State(total, done, checkpoint, missing, problem or (_difference(run) if done else None))
 
 
-def _difference(run: Run, config: Config, facts: dict[str, Any]) -> str | None:
+def _difference(run: Run) -> str | None:
     """Why the run in the folder is another one than `run`, or None."""
     remedy = f'move {run.folder} away to train it anew'
-    written = run.folder / Path(run.config).name  # the trainer leaves its whole config there
-    if not written.is_file():
-        return f'{written} is missing, so its settings are unknown: {remedy}'
-    fields = _different_fields(
-        _trained_settings(written, written.stat().st_mtime_ns), _wanted_settings(run)
-    )
+    written = sorted(run.folder.glob('*.py'), key=lambda path: path.stat().st_mtime)
+    if not written:  # the trainer leaves its whole config there
+        return f'{run.folder} holds no config, so its settings are unknown: {remedy}'
+    trained = _trained(written[-1], written[-1].stat().st_mtime_ns)
+    fields = list(_different_fields(trained, _wanted(run)))
     if fields:
         shown = ', '.join(fields[:4]) + (', ...' if len(fields) > 4 else '')
         return f'it was trained with other settings ({shown}): {remedy}'
-    if 'data' in facts and facts['data'] != data_facts(config):
+    facts = read_facts(run)
+    if 'data' in facts and facts['data'] != data_facts(run.config()):
         return f'the data have been made anew since it was trained: {remedy}'
     return None
 
 
 @functools.cache
-def _trained_settings(path: Path, modified: int) -> dict[str, Any]:
+def _trained(path: Path, modified: int) -> dict[str, Any]:
     # parsed, not run: the folder of a run may come from another machine
     return _deciding(Config(parse_config(path.read_text(encoding='utf-8'), str(path))))
 
 
 @functools.cache
-def _wanted_settings(run: Run) -> dict[str, Any]:
-    config = copy.deepcopy(run.full_config())
+def _wanted(run: Run) -> dict[str, Any]:
+    config = copy.deepcopy(run.config())
     configure_run(config, work_dir=str(run.folder), seed=run.seed, amp=run.settings.amp)
     return _deciding(config)
 
@@ -115,21 +102,18 @@ def _wanted_settings(run: Run) -> dict[str, Any]:
 def _deciding(config: Config) -> dict[str, Any]:
     plain = {key: config.get(key) for key in _DECIDING}
     plain['max_iters'] = config.train_cfg.max_iters
-    loader = plain['train_dataloader']
+    loader = config.train_dataloader
     plain['train_dataloader'] = {k: v for k, v in loader.items() if k not in _LOADING}
     return json.loads(json.dumps(plain))  # tuples and lists are the same
 
 
-def _different_fields(one: Any, other: Any, where: str = '') -> list[str]:
+def _different_fields(one: Any, other: Any, where: str = '') -> Iterator[str]:
     if isinstance(one, dict) and isinstance(other, dict):
-        return [
-            field
-            for key in sorted(one.keys() | other.keys())
-            for field in _different_fields(
-                one.get(key), other.get(key), f'{where}.{key}' if where else key
-            )
-        ]
-    return [] if one == other else [where]
+        for key in sorted(one.keys() | other.keys()):
+            path = f'{where}.{key}' if where else key
+            yield from _different_fields(one.get(key), other.get(key), path)
+    elif one != other:
+        yield where
 
 
 # ---- what lies beside the checkpoints ------------------------------------------------------------
@@ -147,69 +131,34 @@ def read_scores(run: Run, test_set: str) -> dict[str, Any] | None:
 
 
 def read_facts(run: Run) -> dict[str, Any]:
-    """What `note_start` and `note_end` wrote."""
+    """What `note` wrote."""
     path = run.folder / 'run.json'
     return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
 
 
-def note_start(run: Run) -> None:
-    """Write down which data a new run sees."""
-    write_json(run.folder / 'run.json', _start_facts(run))
-
-
-def note_end(run: Run, checkpoint: Path) -> None:
-    """Write down what a finished run was trained with, from its checkpoint; once."""
+def note(run: Run, checkpoint: Path | None = None) -> None:
+    """Write down once which data a run sees, and what it was trained with when it is finished."""
     facts = read_facts(run)
-    if 'iterations' in facts:
-        return
-    meta = load_checkpoint_file(checkpoint)['meta']
-    end = {
-        'iterations': meta['iter'],
-        'environment': meta.get('environment', {}),
-        'machine': describe_machine(),
-    }
-    write_json(run.folder / 'run.json', {**_start_facts(run), **facts, **end})
-
-
-def _start_facts(run: Run) -> dict[str, Any]:
-    return {'config': run.config, 'seed': run.seed, 'data': data_facts(run.full_config())}
+    new = {'seed': run.seed, 'data': data_facts(run.config()), **facts}
+    if checkpoint is not None and 'iterations' not in facts:
+        meta = load_checkpoint_file(checkpoint)['meta']
+        new |= {'iterations': meta['iter'], 'machine': describe_machine()}
+        new |= {'environment': meta.get('environment', {})}
+    if new != facts:
+        write_json(run.folder / 'run.json', new)
 
 
 def data_facts(config: Config) -> dict[str, Any]:
     """How the data below the config's roots were made, where they say so (nightscape does)."""
-    facts = {}
-    for root in data_roots(config.train_dataloader):
-        made = Path(root).parent / 'nightscape.json'
-        if made.is_file():
-            facts[str(made)] = json.loads(made.read_text(encoding='utf-8'))
-    return facts
+    made = {Path(root).parent / 'nightscape.json' for root in _data_roots(config.train_dataloader)}
+    return {
+        str(path): json.loads(path.read_text(encoding='utf-8'))
+        for path in sorted(made)
+        if path.is_file()
+    }
 
 
-def missing_for_training(run: Run) -> list[str]:
-    """Data folders and weight files that the training needs and that are not there."""
-    config = run.full_config()
-    weights = dict.fromkeys(file for _, file in weight_files(config))
-    return [
-        *_missing_roots(config.train_dataloader, config.get('val_dataloader')),
-        *(file for file in weights if '://' not in file and not Path(file).is_file()),
-    ]
-
-
-def missing_for_test(run: Run, test_set: str) -> list[str]:
-    """The same for a test; a set that the config does not have is for `tools/test.py` to report."""
-    return _missing_roots(run.full_config().get('test_sets', {}).get(test_set))
-
-
-def _missing_roots(*parts: Any) -> list[str]:
-    roots = dict.fromkeys(root for part in parts for root in data_roots(part))
-    return [f'{root}/' for root in roots if not Path(root).is_dir()]
-
-
-def data_roots(node: Any) -> Iterator[str]:
-    """Every `data_root` below a part of a config."""
+def _data_roots(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         for key, value in node.items():
-            if key == 'data_root':
-                yield str(value)
-            else:
-                yield from data_roots(value)
+            yield from [str(value)] if key == 'data_root' else _data_roots(value)

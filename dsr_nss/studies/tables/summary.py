@@ -2,14 +2,16 @@
 
 import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dsr_nss.studies.tables.paper import paper_tables
+from dsr_nss.studies.tables.rows import Row
 from dsr_nss.studies.tables.runs import Run, Settings
 from dsr_nss.studies.tables.state import inspect, read_facts, read_scores
-from dsr_nss.studies.tables.tables import Column, Row, Table
+from dsr_nss.studies.tables.tables import Column, Table
 
 #: Scores of one run on one set, without the set's name: `mIoU`, `IoU/road`, ...
 Scores = Mapping[str, Any]
@@ -82,14 +84,10 @@ class Summary:
 
 def statistic(values: Sequence[float]) -> Statistic | None:
     """Mean and standard error; None of nothing."""
-    count = len(values)
-    if not count:
+    if not values:
         return None
-    mean = math.fsum(values) / count
-    if count == 1:
-        return Statistic(mean, None, 1)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    return Statistic(mean, math.sqrt(variance / count), count)
+    error = statistics.stdev(values) / math.sqrt(len(values)) if values[1:] else None
+    return Statistic(statistics.fmean(values), error, len(values))
 
 
 def paired_difference(
@@ -102,28 +100,24 @@ def paired_difference(
 
 def summarise(table: Table, settings: Settings) -> Summary:
     """Everything that was measured for a table, of all seeds whose runs lie in the folder."""
-    runs = {row.name: _usable_runs(row, table, settings) for row in table.runnable()}
-    scores = [_scores(runs.get(row.name, []), table.columns) for row in table.rows]
-    cells = [
-        [
-            Cell(
-                seeds=scores[i][c],
-                difference=_difference(table, scores, i, c),
-                paper=_paper(table, row, column),
-                paper_classes=_paper_classes(table, row),
-            )
-            for c, column in enumerate(table.columns)
-        ]
-        for i, row in enumerate(table.rows)
-    ]
-    used = {run.name: run for some in runs.values() for run in some}
-    facts = [read_facts(run) for run in used.values()]
+    runs = [_usable_runs(row, table, settings) if row.config else [] for row in table.rows]
+    cells = []
+    for i, row in enumerate(table.rows):
+        other = compared_row(table, i)
+        line = []
+        for column in table.columns:
+            seeds = _scores(runs[i], column)
+            above = {} if other is None else _scores(runs[other], column)
+            line.append(Cell(seeds, paired_difference(seeds, above), *_paper(table, row, column)))
+        cells.append(line)
+    used = {run.name: run for some in runs for run in some}.values()
+    facts = [read_facts(run) for run in used]
     environments = [f.get('environment', {}) for f in facts]
     return Summary(
         table=table,
         settings=settings,
         cells=cells,
-        seeds=sorted({run.seed for run in used.values()}),
+        seeds=sorted({run.seed for run in used}),
         commits=sorted({e['git_commit'] for e in environments if 'git_commit' in e}),
         machines=sorted({f['machine'] for f in facts if 'machine' in f}),
         iterations=sorted({f['iterations'] for f in facts if 'iterations' in f}),
@@ -132,57 +126,40 @@ def summarise(table: Table, settings: Settings) -> Summary:
 
 def _usable_runs(row: Row, table: Table, settings: Settings) -> list[Run]:
     """The runs of a row in the folder that are trained with these settings and tested somewhere."""
-    assert row.config is not None
     sets = tuple(column.test_set for column in table.columns)
-    stem = Run(row.config, 0, settings).folder.name.removesuffix('0')
-    seeds = [
-        int(found[1])
+    stem = Run(row, 0, settings).folder.name.removesuffix('0')
+    found = [
+        re.fullmatch(rf'{re.escape(stem)}(\d+)', path.name)
         for path in (settings.folder / 'runs').glob(f'{stem}*')
-        if (found := re.fullmatch(rf'{re.escape(stem)}(\d+)', path.name))
     ]
-    runs = [Run(row.config, seed, settings, sets) for seed in sorted(seeds)]
+    runs = [Run(row, seed, settings, sets) for seed in sorted(int(f[1]) for f in found if f)]
     tested = [run for run in runs if any(read_scores(run, name) for name in sets)]
     states = [inspect(run) for run in tested]
     return [r for r, s in zip(tested, states, strict=True) if s.trained and s.problem is None]
 
 
-def _scores(runs: Sequence[Run], columns: Sequence[Column]) -> list[dict[int, Scores]]:
-    found = [{run.seed: read_scores(run, column.test_set) for run in runs} for column in columns]
-    return [{seed: s for seed, s in some.items() if s is not None} for some in found]
+def _scores(runs: Sequence[Run], column: Column) -> dict[int, Scores]:
+    found = {run.seed: read_scores(run, column.test_set) for run in runs}
+    return {seed: scores for seed, scores in found.items() if scores is not None}
 
 
-def _difference(
-    table: Table, scores: Sequence[Sequence[Mapping[int, Scores]]], row: int, column: int
-) -> Statistic | None:
-    other = _compared_row(table, row)
-    return None if other is None else paired_difference(scores[row][column], scores[other][column])
-
-
-def _compared_row(table: Table, number: int) -> int | None:
-    """Index of the row that a row's difference is taken from."""
+def compared_row(table: Table, number: int) -> int | None:
+    """Index of the row that a row's difference is taken from; None without one."""
     row = table.rows[number]
+    trained = [i for i, other in enumerate(table.rows) if other.config is not None]
     if row.config is None:
         return None
     if table.reference is not None:
-        names = [r.name for r in table.rows]
-        reference = names.index(table.reference) if table.reference in names else number
-        return None if reference == number else reference
-    for earlier in range(number - 1, -1, -1):
-        other = table.rows[earlier]
-        if other.config is not None:
-            return earlier if other.group == row.group else None
-    return None
+        return next((i for i in trained if table.rows[i].name == table.reference != row.name), None)
+    above = [i for i in trained if i < number]
+    return above[-1] if above and table.rows[above[-1]].group == row.group else None
 
 
-def _paper(table: Table, row: Row, column: Column) -> float | None:
+def _paper(table: Table, row: Row, column: Column) -> tuple[float | None, dict]:
+    """The paper's mIoU, and the IoU of each class where the table has them."""
     if table.data != 'real' or row.paper is None:
-        return None
-    return paper_tables()[table.name][row.paper][column.paper]
-
-
-def _paper_classes(table: Table, row: Row) -> dict[str, float | None]:
-    if table.data != 'real' or row.paper is None or not table.by_class:
-        return {}
-    names = {'light': 'traffic light', 'sign': 'traffic sign'}
+        return None, {}
     printed = paper_tables()[table.name][row.paper]
-    return {names.get(key, key): value for key, value in printed.items() if key != 'mIoU'}
+    names = {'light': 'traffic light', 'sign': 'traffic sign'}
+    classes = {names.get(k, k): v for k, v in printed.items() if k != 'mIoU'}
+    return printed[column.paper], classes if table.by_class else {}

@@ -1,17 +1,21 @@
-"""The paper's tables on each kind of data, and the config of each row (docs/method.md)."""
+"""The paper's tables on each kind of data, and tables of one's own (docs/method.md)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+from dsr_nss.engine.config import open_config
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.tables.rows import CONTENT, Row
+from dsr_nss.studies.tables.rows import CONTENT, Row, row_on
 
-#: What a table can be measured on.
-DATA = ('real', 'nightscape', 'camvid')
+#: What a table can be measured on, and how a heading calls it.
+DATA = {'real': 'the real sets', 'nightscape': 'nightscape', 'camvid': 'CamVid'}
 #: The paper's six, and one of our own for what the paper leaves open.
-TABLES = ('1', '2', '3', '4', '5', '6', 'choices')
+TABLES = tuple(CONTENT)
 #: The paper numbers its tables so.
 NUMERALS = {'1': 'I', '2': 'II', '3': 'III', '4': 'IV', '5': 'V', '6': 'VI'}
+_ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Table:
     """A table on one kind of data.
 
     Attributes:
-        name: One of `TABLES`.
+        name: One of `TABLES`, or the name of a file of rows.
         data: One of `DATA`.
         title: Title that says what the table compares.
         columns: Measured columns, the first is the one that counts.
@@ -42,6 +46,7 @@ class Table:
         notes: Remarks that a reader must know; printed under the table.
         by_class: Whether the IoU of each class is printed too.
         reference: Name of the row that differences are taken from; None: the row above.
+        file: The file of a table of one's own, as the user named it; '' for the paper's.
     """
 
     name: str
@@ -49,61 +54,29 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     by_class: bool = False
     reference: str | None = None
+    file: str = ''
 
     @property
     def file_stem(self) -> str:
-        """`table3`, or `choices`."""
+        """`table3`, or the name."""
         return f'table{self.name}' if self.name in NUMERALS else self.name
 
     @property
     def heading(self) -> str:
         """`Table III on nightscape: ...`."""
-        number = f'Table {NUMERALS[self.name]}' if self.name in NUMERALS else 'Choices'
-        return f'{number} on {_DATA_TITLES[self.data]}: {self.title}'
+        name = f'Table {NUMERALS[self.name]}' if self.name in NUMERALS else self.name.capitalize()
+        return f'{name} on {DATA[self.data]}: {self.title}'
 
     def runnable(self) -> tuple[Row, ...]:
         """The rows that are trained here."""
         return tuple(row for row in self.rows if row.config is not None)
 
 
-_DATA_TITLES = {'real': 'the real sets', 'nightscape': 'nightscape', 'camvid': 'CamVid'}
-
-#: What is trained on the small sets; on the real ones there is everything.
-_SMALL_SETS: dict[str, dict[str, set[str] | None]] = {
-    'nightscape': {
-        'hrda': None,  # everything
-        'daformer': {'source_only', 'classmix', 'dsr'},
-        'deeplabv2': {'source_only', 'dsr'},
-        'refinenet': {'source_only', 'dsr'},
-    },
-    'camvid': {
-        'hrda': {
-            'source_only',
-            'source_only_augmented',
-            'classmix',
-            'composite_mask',
-            'bank',
-            'dsr',
-        },
-        'deeplabv2': {'source_only', 'dsr'},
-        'refinenet': {'source_only', 'dsr'},
-    },
-}
-
-_MAIN_SET = {
-    'real': 'dark_zurich_val', 'nightscape': 'dark_zurich_val', 'camvid': 'camvid_dusk_val',
-}  # fmt: skip
-
-
 def table(name: str, data: str) -> Table:
-    """One table.
-
-    Args:
-        name: One of `TABLES`.
-        data: One of `DATA`.
+    """One of `TABLES` on one of `DATA`.
 
     Raises:
         ConfigError: There is no such table, or it has no rows on this data.
@@ -116,13 +89,12 @@ def table(name: str, data: str) -> Table:
         known = ', '.join(tables_on(data))
         raise ConfigError(f'table {name} has no rows on {data}; there are tables {known}')
     title, rows, notes = CONTENT[name]
-    kept = [_on(data, row) for row in rows]
     return Table(
         name=name,
         data=data,
         title=title,
         columns=_columns(name, data),
-        rows=tuple(row for row in kept if row is not None),
+        rows=tuple(found for row in rows if (found := row_on(data, row)) is not None),
         notes=notes if data == 'real' else (),
         by_class=name == '1',
         reference='dsr_hrda' if name == 'choices' else None,
@@ -134,11 +106,60 @@ def tables_on(data: str) -> tuple[str, ...]:
     return ('1', '3', '6') if data == 'camvid' else TABLES
 
 
+def own_table(path: Path, data: str) -> Table:
+    """A table of one's own from a Python file with `rows`, and `title` and `test_sets` if wanted.
+
+    Each of its `rows` is the name of a row of the paper's tables, or a dict with `name` and
+    `config` and, if wanted, `label`, `overlays`, `options` and `group`; see `Row`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConfigError: It has no rows, or one that means nothing.
+    """
+    content = open_config(path)
+    known = {  # of a row in several tables the label of the first
+        row.name: row for name in tables_on(data)[::-1] for row in table(name, data).runnable()
+    }
+    rows = [_own_row(entry, known, path) for entry in content.get('rows') or ()]
+    names = [row.name for row in rows]
+    if not rows or len(set(names)) < len(names):
+        raise ConfigError(f'{path}: `rows` must be a list of rows with different names')
+    sets = content.get('test_sets')
+    return Table(
+        name=path.stem,
+        data=data,
+        title=content.get('title', 'own rows'),
+        columns=tuple(map(Column, sets)) if sets else _columns('', data),
+        rows=tuple(rows),
+        file=str(path),
+    )
+
+
+def _own_row(entry: Any, known: dict[str, Row], path: Path) -> Row:
+    if isinstance(entry, str) and entry in known:
+        return replace(known[entry], paper=None, group='')
+    if not isinstance(entry, dict) or not {'name', 'config'} <= entry.keys() <= _ROW_FIELDS:
+        raise ConfigError(
+            f'{path}: {entry!r} is no row; a row is a name that --list has, or '
+            f'dict(name=..., config=...) with any of {", ".join(sorted(_ROW_FIELDS))}'
+        )
+    name = entry['name']
+    if name in known or '/' in name:
+        raise ConfigError(f'{path}: the row {name!r} needs another name, the tables have it')
+    options = dict(entry.get('options', {}))
+    if any(isinstance(value, (dict, list)) for value in options.values()):
+        raise ConfigError(f'{path}: an option of {name!r} is no number or word: use an overlay')
+    return Row(
+        name, '', entry.get('label') or name, group=entry.get('group', ''), config=entry['config'],
+        overlays=tuple(entry.get('overlays', ())), options=tuple(options.items()),
+    )  # fmt: skip
+
+
 def choose_rows(tables: Sequence[Table], names: Sequence[str] | None) -> list[Table]:
     """The tables with only the chosen rows; None keeps all.
 
     Args:
-        tables: Tables, each returned by `table`.
+        tables: Tables, each returned by `table` or `own_table`.
         names: Names of rows, or their numbers in the table as `--list` counts them, from 1.
 
     Raises:
@@ -146,28 +167,18 @@ def choose_rows(tables: Sequence[Table], names: Sequence[str] | None) -> list[Ta
     """
     if names is None:
         return list(tables)
-    chosen = [
-        replace(
-            table,
-            rows=tuple(
-                row
-                for number, row in enumerate(table.runnable(), start=1)
-                if row.name in names or str(number) in names
-            ),
-        )
-        for table in tables
-    ]
-    found = {
-        key
-        for table in tables
-        for number, row in enumerate(table.runnable(), start=1)
-        for key in (row.name, str(number))
-    }
+    found: set[str] = set()
+    chosen = []
+    for one in tables:
+        keys = {row: {row.name, str(i)} for i, row in enumerate(one.runnable(), start=1)}
+        found = found.union(*keys.values())
+        rows = tuple(row for row in keys if keys[row] & set(names))
+        chosen += [replace(one, rows=rows)] if rows else []
     unknown = [name for name in names if name not in found]
     if unknown:
         known = ', '.join(dict.fromkeys(row.name for t in tables for row in t.runnable()))
         raise ConfigError(f'there is no row {", ".join(unknown)}; the rows are {known}')
-    return [table for table in chosen if table.rows]
+    return chosen
 
 
 def _columns(name: str, data: str) -> tuple[Column, ...]:
@@ -180,39 +191,5 @@ def _columns(name: str, data: str) -> tuple[Column, ...]:
     if name == '6':
         day = 'camvid_day_val' if data == 'camvid' else 'cityscapes_val'
         return (Column(day, paper_set='Cityscapes val'),)
-    return (Column(_MAIN_SET[data], paper_set='Dark Zurich test'),)
-
-
-def _on(data: str, row: Row) -> Row | None:
-    """The row with its config; None if it is not part of this data's table."""
-    if not row.variant:
-        return row if data == 'real' else None
-    if data == 'real':
-        row = replace(row, config=_real_config(row))
-        if row.network == 'hrda' and row.variant.startswith('source_only'):
-            # the adapted ones start from other weights: no difference is taken across the two
-            row = replace(row, label=f'{row.label} (ImageNet start)', group='hrda from ImageNet')
-        return row
-    networks = _SMALL_SETS[data]
-    variants = networks.get(row.network, set())
-    if row.variant == 'acdc' or (variants is not None and row.variant not in variants):
-        return None
-    return replace(row, config=_small_config(data, row))
-
-
-def _real_config(row: Row) -> str:
-    folder = 'configs' if row.variant in ('source_only', 'dsr', 'acdc') else 'configs/ablations'
-    target = 'cityscapes' if row.variant.startswith('source_only') else 'darkzurich'
-    if row.variant == 'acdc':
-        return f'{folder}/dsr_{row.network}_acdc.py'
-    return f'{folder}/{row.name}_{target}.py'
-
-
-def _small_config(data: str, row: Row) -> str:
-    basic = ('source_only', 'source_only_augmented', 'classmix', 'dsr')
-    if data == 'camvid':
-        folder = 'configs/camvid' if row.variant in basic else 'configs/ablations/camvid'
-        stem = row.variant if row.network == 'hrda' else row.name  # HRDA's configs do not name it
-        return f'{folder}/{stem}_camviddusk.py'
-    demo = row.variant in basic and row.network != 'daformer'
-    return f'configs/{"demo" if demo else "ablations/nightscape"}/{row.name}_nightscape.py'
+    night = 'camvid_dusk_val' if data == 'camvid' else 'dark_zurich_val'
+    return (Column(night, paper_set='Dark Zurich test'),)

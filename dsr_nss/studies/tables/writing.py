@@ -1,10 +1,14 @@
-"""A measured table as Markdown, CSV, LaTeX and JSON, and inside another document."""
+"""A measured table as Markdown, CSV, LaTeX and JSON, and inside another document.
+
+The formats are a few lines each: a data frame library would be one more requirement and would still
+leave means with their errors, bold differences and the paper's column to be written here.
+"""
 
 import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,62 +16,84 @@ from typing import Any
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_text
-from dsr_nss.studies.tables.runs import shown
+from dsr_nss.studies.tables.runs import shown, train_command
 from dsr_nss.studies.tables.summary import Cell, Statistic, Summary
-from dsr_nss.studies.tables.tables import Column
 
 #: Scores beside the mIoU that stand in tables with one measured column, and their headings.
 _FURTHER = {
-    'mIoU_official': 'official',
-    'mIoU_large_static': 'large static',
-    'mIoU_dynamic': 'dynamic',
+    'mIoU_official': 'official', 'mIoU_large_static': 'large static', 'mIoU_dynamic': 'dynamic',
     'mIoU_small': 'small',
-}
-_NONE = '-'
+}  # fmt: skip
+#: Characters that mean something to LaTeX.
+_LATEX = {
+    '\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}',
+    **{character: f'\\{character}' for character in '&%$#_{}'},
+}  # fmt: skip
 
 
 def markdown(summary: Summary) -> str:
     """Heading, table, notes, and how it was made."""
     table = summary.table
-    parts = [f'### {table.heading}', _markdown_table(*_cells(summary, _bold_markdown))]
-    if table.by_class and summary.seeds:
-        parts += ['IoU of each class, mean over seeds:', _markdown_table(*_class_cells(summary))]
-    if any(cell.paper_classes for row in summary.cells for cell in row):
-        parts += [
-            f'IoU of each class as the paper prints it ({table.columns[0].paper_set}):',
-            _markdown_table(*_paper_class_cells(summary)),
-        ]
+    parts = [f'### {table.heading}', _markdown_table(_grid(summary))]
+    lines = list(zip(table.rows, [cells[0] for cells in summary.cells], strict=True))
+    measured = [
+        [row.label, *(_number(cell.statistic(f'IoU/{name}'), error=False) for name in CLASSES)]
+        for row, cell in lines
+        if cell.seeds and table.by_class
+    ]
+    printed = [
+        [row.paper or '', *(f'{cell.paper_classes[name]:.1f}' for name in CLASSES)]
+        for row, cell in lines
+        if cell.paper_classes
+    ]
+    paper = f'IoU of each class as the paper prints it ({table.columns[0].paper_set}):'
+    for title, grid in (('IoU of each class, mean over seeds:', measured), (paper, printed)):
+        parts += [title, _markdown_table([['', *CLASSES], *grid])] if grid else []
     parts += [_paragraph(summary)]
     parts += ['\n'.join(f'- {note}' for note in table.notes)] if table.notes else []
-    parts += [f'    {command(summary)}']
-    return '\n\n'.join(parts) + '\n'
+    return '\n\n'.join([*parts, f'    {command(summary)}']) + '\n'
 
 
 def latex(summary: Summary) -> str:
     """A `table` environment for the package booktabs."""
-    headers, rows = _cells(summary, _bold_latex)
-    starts = _group_starts(summary)
+    headers, *grid = _grid(summary)
+    rows = summary.table.rows
     lines = [
         '% needs \\usepackage{booktabs}',
         *(f'% {line}' for line in (_paragraph(summary), *summary.table.notes)),
         '\\begin{table}',
         '\\centering',
-        f'\\caption{{{_escape(summary.table.heading)}}}',
+        f'\\caption{{{_latex_cell(summary.table.heading)}}}',
         f'\\begin{{tabular}}{{l{"r" * (len(headers) - 1)}}}',
         '\\toprule',
-        _latex_line(headers),
+        ' & '.join(map(_latex_cell, headers)) + ' \\\\',
         '\\midrule',
     ]
-    for number, row in enumerate(rows):
-        lines += ['\\midrule'] if number in starts else []
-        lines += [_latex_line(row)]
-    lines += ['\\bottomrule', '\\end{tabular}', '\\end{table}']
-    return '\n'.join(lines) + '\n'
+    for i, cells in enumerate(grid):
+        lines += ['\\midrule'] if i and rows[i].group != rows[i - 1].group else []
+        lines += [' & '.join(map(_latex_cell, cells)) + ' \\\\']
+    return '\n'.join([*lines, '\\bottomrule', '\\end{tabular}', '\\end{table}']) + '\n'
 
 
 def csv_text(summary: Summary) -> str:
     """One line for each row; numbers are unrounded, and empty where there is none."""
-    lines = [_csv_line(summary, i) for i in range(len(summary.table.rows))]
+    lines = []
+    for row, cells in zip(summary.table.rows, summary.cells, strict=True):
+        line: dict[str, Any] = {'row': row.name, 'label': row.label, 'group': row.group}
+        lines.append(line)
+        for column, cell in zip(summary.table.columns, cells, strict=True):
+            value, difference, where = cell.statistic(), cell.difference, column.test_set
+            line[f'{where} mIoU'] = value and value.mean
+            line[f'{where} standard error'] = value and value.error
+            line[f'{where} seeds'] = len(cell.seeds)
+            line[f'{where} difference'] = difference and difference.mean
+            line[f'{where} difference standard error'] = difference and difference.error
+            if any(other.paper for other in summary.table.rows):
+                line[f'paper {column.paper_set}'] = cell.paper
+            for key in (*_FURTHER, *(f'IoU/{name}' for name in CLASSES)):
+                line[f'{where} {key}'] = (further := cell.statistic(key)) and further.mean
+            for seed in summary.seeds:
+                line[f'{where} mIoU seed {seed}'] = cell.seeds.get(seed, {}).get('mIoU')
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator='\n')
     writer.writeheader()
@@ -77,133 +103,102 @@ def csv_text(summary: Summary) -> str:
 
 def content(summary: Summary) -> dict[str, Any]:
     """Everything that was measured, for a JSON file."""
-    table = summary.table
-    return {
-        'table': table.name,
-        'title': table.heading,
-        'data': table.data,
-        'max_iters': summary.settings.max_iters,
-        'amp': summary.settings.amp,
-        'seeds': list(summary.seeds),
-        'iterations': list(summary.iterations),
-        'commits': list(summary.commits),
-        'machines': list(summary.machines),
-        'command': command(summary),
-        'notes': list(table.notes),
-        'rows': [
-            {
-                'row': row.name or None,
-                'label': row.label,
-                'group': row.group,
-                'config': row.config,
-                'paper_row': row.paper,
-                'sets': {
-                    column.test_set: _cell_content(cell, column)
-                    for column, cell in zip(table.columns, cells, strict=True)
-                },
+    table, settings = summary.table, summary.settings
+    rows = []
+    for row, cells in zip(table.rows, summary.cells, strict=True):
+        sets = {}
+        for column, cell in zip(table.columns, cells, strict=True):
+            value, difference = cell.statistic(), cell.difference
+            sets[column.test_set] = {
+                'mIoU': value and asdict(value),
+                'difference': difference and asdict(difference),
+                'seeds': {str(seed): dict(scores) for seed, scores in cell.seeds.items()},
             }
-            for row, cells in zip(table.rows, summary.cells, strict=True)
-        ],
-    }
+            if cell.paper is not None:
+                paper = {'set': column.paper_set, 'mIoU': cell.paper}
+                sets[column.test_set] |= {'paper': paper}
+        rows.append({
+            'row': row.name or None, 'label': row.label, 'group': row.group, 'paper_row': row.paper,
+            'command': shown(train_command(row)) if row.config else None, 'sets': sets,
+        })  # fmt: skip
+    named = {key: list(getattr(summary, key)) for key in ('seeds', 'iterations', 'commits')}
+    return {
+        'table': table.name, 'title': table.heading, 'data': table.data,
+        'max_iters': settings.max_iters, 'amp': settings.amp, **named,
+        'machines': list(summary.machines), 'command': command(summary),
+        'notes': list(table.notes), 'rows': rows,
+    }  # fmt: skip
 
 
 def command(summary: Summary) -> str:
     """What makes this table, or the part of it that is measured."""
-    settings = summary.settings
-    parts = ['tools/reproduce.py', '--table', summary.table.name, '--data', settings.data]
+    settings, table = summary.settings, summary.table
+    which = ['--rows-file', table.file] if table.file else ['--table', table.name]
+    parts = ['tools/reproduce.py', *which, '--data', settings.data]
     parts += ['--seeds', *map(str, summary.seeds)] if summary.seeds else []
     parts += ['--max-iters', str(settings.max_iters)] if settings.max_iters else []
-    parts += ['--amp', settings.amp] if settings.amp else []
-    return shown(parts)
+    return shown([*parts, *(['--amp', settings.amp] if settings.amp else [])])
 
 
-# ---- the same cells for Markdown and LaTeX -------------------------------------------------------
-
-Bold = Callable[[str], str]
+# ---- what stands in the cells --------------------------------------------------------------------
 
 
-def _cells(summary: Summary, bold: Bold) -> tuple[list[str], list[list[str]]]:
+def _grid(summary: Summary) -> list[list[str]]:
+    """The header and the rows, in Markdown."""
     columns = summary.table.columns
     several = len(columns) > 1
-    headers = ['']
-    printed = [_has_paper([line[i] for line in summary.cells]) for i in range(len(columns))]
-    for column, has_paper in zip(columns, printed, strict=True):
-        headers += [column.test_set if several else f'mIoU, {column.test_set}', 'difference']
-        headers += [f'paper, {column.paper_set}'] if has_paper else []
-    headers += [] if several else list(_FURTHER.values())
-    rows = []
+    has_paper = [
+        any(line[i].paper is not None for line in summary.cells) for i in range(len(columns))
+    ]
+    grid = [['']]
+    for column, printed in zip(columns, has_paper, strict=True):
+        grid[0] += [column.test_set if several else f'mIoU, {column.test_set}', 'difference']
+        grid[0] += [f'paper, {column.paper_set}'] if printed else []
+    grid[0] += [] if several else list(_FURTHER.values())
     for row, cells in zip(summary.table.rows, summary.cells, strict=True):
         texts = [row.label]
-        for cell, has_paper in zip(cells, printed, strict=True):
-            texts += [_number(cell.statistic()), _difference(cell.difference, bold)]
-            if has_paper:
-                texts.append(_NONE if cell.paper is None else f'{cell.paper:.1f}')
+        for cell, printed in zip(cells, has_paper, strict=True):
+            texts += [_number(cell.statistic()), _difference(cell)]
+            texts += ['-' if cell.paper is None else f'{cell.paper:.1f}'] if printed else []
         if not several:
-            texts += [_mean(cells[0].statistic(key)) for key in _FURTHER]
-        rows.append(texts)
-    return headers, rows
+            texts += [_number(cells[0].statistic(key), error=False) for key in _FURTHER]
+        grid.append(texts)
+    return grid
 
 
-def _class_cells(summary: Summary) -> tuple[list[str], list[list[str]]]:
-    rows = [
-        [row.label, *(_mean(cells[0].statistic(f'IoU/{name}')) for name in CLASSES)]
-        for row, cells in zip(summary.table.rows, summary.cells, strict=True)
-        if cells[0].seeds
-    ]
-    return ['', *CLASSES], rows
-
-
-def _paper_class_cells(summary: Summary) -> tuple[list[str], list[list[str]]]:
-    rows = [
-        [row.paper or '', *(f'{cells[0].paper_classes[name]:.1f}' for name in CLASSES)]
-        for row, cells in zip(summary.table.rows, summary.cells, strict=True)
-        if cells[0].paper_classes
-    ]
-    return ['', *CLASSES], rows
-
-
-def _has_paper(cells: Sequence[Cell]) -> bool:
-    return any(cell.paper is not None for cell in cells)
-
-
-def _number(value: Statistic | None) -> str:
+def _number(value: Statistic | None, error: bool = True, sign: str = '') -> str:
     if value is None:
-        return _NONE
-    return f'{value.mean:.1f}' + ('' if value.error is None else f' ± {value.error:.1f}')
+        return '-'
+    spread = f' ± {value.error:.1f}' if error and value.error is not None else ''
+    return f'{value.mean:{sign}.1f}{spread}'
 
 
-def _mean(value: Statistic | None) -> str:
-    return _NONE if value is None else f'{value.mean:.1f}'
-
-
-def _difference(value: Statistic | None, bold: Bold) -> str:
-    if value is None:
-        return _NONE
-    text = f'{value.mean:+.1f}' + ('' if value.error is None else f' ± {value.error:.1f}')
-    return bold(text) if value.clear else text
+def _difference(cell: Cell) -> str:
+    text = _number(cell.difference, sign='+')
+    return f'**{text}**' if cell.difference and cell.difference.clear else text
 
 
 def _paragraph(summary: Summary) -> str:
     """What the numbers are."""
     if not summary.seeds:
         return 'Nothing measured yet.'
-    reference = summary.table.reference
-    from_what = 'the first row' if reference else 'the row above'
+    from_what = 'the first row' if summary.table.reference else 'the row above'
     seeds = f'seed{"s" * (len(summary.seeds) > 1)} {", ".join(map(str, summary.seeds))}'
     counts = {len(cell.seeds) for row in summary.cells for cell in row if cell.seeds}
     partly = '; some rows have fewer' if counts != {len(summary.seeds)} else ''
     lengths = ' and '.join(f'{number:,}' for number in summary.iterations)
-    sentences = [f'Percent, {seeds}{partly}, {lengths} iterations; student, last checkpoint.']
+    spread = f'Differences are from {from_what}; one seed has no spread.'
     if len(summary.seeds) > 1:
-        sentences.append(
+        spread = (
             f'Mean ± standard error; differences from {from_what} are paired by seed, bold beyond '
             'two standard errors.'
         )
-    else:
-        sentences.append(f'Differences are from {from_what}; one seed has no spread.')
     where = ', '.join(summary.machines) or 'machine unknown'
-    commits = ', '.join(_short(commit) for commit in summary.commits) or 'unknown'
-    return ' '.join(sentences) + f' Trained on {where}; commit {commits}.'
+    commits = ', '.join(map(_short, summary.commits)) or 'unknown'
+    return (
+        f'Percent, {seeds}{partly}, {lengths} iterations; student, last checkpoint. {spread} '
+        f'Trained on {where}; commit {commits}.'
+    )
 
 
 def _short(commit: str) -> str:
@@ -211,109 +206,36 @@ def _short(commit: str) -> str:
     return number[:7] + (f' with {changes}' if changes else '')
 
 
-def _group_starts(summary: Summary) -> set[int]:
-    rows = summary.table.rows
-    return {i for i in range(1, len(rows)) if rows[i].group != rows[i - 1].group}
-
-
-# ---- formats -------------------------------------------------------------------------------------
-
-
-def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ['---', *['---:'] * (len(headers) - 1)]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in (headers, rule, *rows))
-
-
-def _bold_markdown(text: str) -> str:
-    return f'**{text}**'
-
-
-def _bold_latex(text: str) -> str:
-    return f'\\mathbf{{{text}}}'
-
-
-_LATEX = {
-    '\\': '\\textbackslash{}', '&': '\\&', '%': '\\%', '$': '\\$', '#': '\\#', '_': '\\_',
-    '{': '\\{', '}': '\\}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}',
-}  # fmt: skip
-
-
-def _escape(text: str) -> str:
-    return ''.join(_LATEX.get(character, character) for character in text)
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    return ' & '.join(_latex_cell(cell) for cell in cells) + ' \\\\'
+def _markdown_table(grid: Sequence[Sequence[str]]) -> str:
+    rule = ['---', *['---:'] * (len(grid[0]) - 1)]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in (grid[0], rule, *grid[1:]))
 
 
 def _latex_cell(cell: str) -> str:
-    number = cell.replace('±', r'\pm')
-    if cell.startswith(r'\mathbf{') or re.fullmatch(r'[-+]?[\d.]+( ± [\d.]+)?', cell):
-        return f'${number}$'
-    return _escape(cell)
-
-
-def _csv_line(summary: Summary, number: int) -> dict[str, Any]:
-    row = summary.table.rows[number]
-    line: dict[str, Any] = {
-        'row': row.name, 'label': row.label, 'group': row.group, 'config': row.config or '',
-    }  # fmt: skip
-    for column, cell in zip(summary.table.columns, summary.cells[number], strict=True):
-        where = column.test_set
-        value, difference = cell.statistic(), cell.difference
-        line[f'{where} mIoU'] = value.mean if value else ''
-        line[f'{where} standard error'] = _value(value.error if value else None)
-        line[f'{where} seeds'] = value.count if value else 0
-        line[f'{where} difference'] = difference.mean if difference else ''
-        line[f'{where} difference standard error'] = _value(
-            difference.error if difference else None
-        )
-        if summary.table.data == 'real':
-            line[f'paper {column.paper_set}'] = _value(cell.paper)
-        for key in (*_FURTHER, *(f'IoU/{name}' for name in CLASSES)):
-            further = cell.statistic(key)
-            line[f'{where} {key}'] = further.mean if further else ''
-        for seed in summary.seeds:
-            line[f'{where} mIoU seed {seed}'] = _value(cell.seeds.get(seed, {}).get('mIoU'))
-    return line
-
-
-def _value(number: float | None) -> float | str:
-    return '' if number is None else number
-
-
-def _cell_content(cell: Cell, column: Column) -> dict[str, Any]:
-    value = cell.statistic()
-    measured = {
-        'mIoU': asdict(value) if value else None,
-        'difference': asdict(cell.difference) if cell.difference else None,
-        'seeds': {str(seed): dict(scores) for seed, scores in cell.seeds.items()},
-    }
-    if cell.paper is None:
-        return measured
-    return measured | {'paper': {'set': column.paper_set, 'mIoU': cell.paper}}
+    number = re.fullmatch(r'(\**)([-+]?[\d.]+( ± [\d.]+)?)\**', cell)
+    if number is not None:
+        text = number[2].replace('±', '\\pm')
+        return f'$\\mathbf{{{text}}}$' if number[1] else f'${text}$'
+    return ''.join(_LATEX.get(character, character) for character in cell)
 
 
 # ---- files ---------------------------------------------------------------------------------------
 
 
-def write_changed(path: Path, text: str) -> bool:
-    """Write a text file whole, unless it already has this content; says whether it did."""
-    if path.is_file() and path.read_text(encoding='utf-8') == text:
-        return False
-    write_text(path, text)
-    return True
+def write_changed(path: Path, text: str) -> None:
+    """Write a text file whole, unless it already has this content."""
+    if not path.is_file() or path.read_text(encoding='utf-8') != text:
+        write_text(path, text)
 
 
-def write_table(summary: Summary) -> Path:
-    """Write `<folder>/<stem>.{md,csv,tex,json}`; returns the Markdown file."""
+def write_table(summary: Summary) -> None:
+    """Write `<folder>/<stem>.{md,csv,tex,json}`."""
     base = summary.settings.folder / summary.table.file_stem
+    everything = json.dumps(content(summary), indent=2, allow_nan=False, ensure_ascii=False)
     write_changed(base.with_suffix('.csv'), csv_text(summary))
     write_changed(base.with_suffix('.tex'), latex(summary))
-    text = json.dumps(content(summary), indent=2, allow_nan=False, ensure_ascii=False)
-    write_changed(base.with_suffix('.json'), text + '\n')
+    write_changed(base.with_suffix('.json'), everything + '\n')
     write_changed(base.with_suffix('.md'), markdown(summary))
-    return base.with_suffix('.md')
 
 
 def marker(summary: Summary) -> str:
@@ -341,12 +263,10 @@ def update_document(path: Path, summaries: Sequence[Summary]) -> list[str]:
     filled = []
     for summary in summaries:
         name = marker(summary)
-        begin, end = f'<!-- {name} begin -->', f'<!-- {name} end -->'
-        place = re.compile(f'({re.escape(begin)}\n).*?({re.escape(end)})', re.DOTALL)
-        # backslashes of the table are no references to groups
-        inner = markdown(summary).replace('\\', r'\\')
-        text, count = place.subn(rf'\1\n{inner}\n\2', text)
-        if count:
+        begin, end = f'<!-- {name} begin -->\n', f'<!-- {name} end -->'
+        before, found, rest = text.partition(begin)
+        if found and end in rest:
+            text = f'{before}{begin}\n{markdown(summary)}\n{end}{rest.partition(end)[2]}'
             filled.append(name)
     if not filled:
         places = ', '.join(f'<!-- {marker(s)} begin --> ... end -->' for s in summaries)

@@ -28,7 +28,10 @@ def test_an_aligner_is_timed(repo_root):
     config = read_config(repo_root / 'configs/demo/dsr_hrda_nightscape.py')
     costs = benchmark_align(config, CPU, size=(32, 48), warmup=0, repeats=2)
     assert list(costs) == ['Identity'] and len(costs['Identity'].timing.samples) == 2
-    without = read_config(repo_root / 'configs/demo/classmix_hrda_nightscape.py')
+    without = read_config(
+        repo_root / 'configs/demo/dsr_hrda_nightscape.py',
+        overlays=[repo_root / 'configs/ablations/classmix.py'],
+    )
     with pytest.raises(ConfigError, match='no model.refinement.aligner'):
         benchmark_align(without, CPU, size=(32, 48), warmup=0, repeats=2)
 

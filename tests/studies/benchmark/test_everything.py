@@ -192,7 +192,7 @@ def test_missing_data_are_drawn(repo_root, monkeypatch, tmp_path, name):
 
 def test_only_known_layouts_are_drawn(repo_root, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    config = read_config(repo_root / 'configs/camvid/classmix_camviddusk.py')
+    config = read_config(repo_root / 'configs/camvid/dsr_camviddusk.py')
     assert missing_data(config) and not can_be_drawn(config)
     (tmp_path / 'data/camvid_dusk').mkdir(parents=True)
     assert not missing_data(config)
@@ -211,6 +211,9 @@ def test_a_config_of_another_kind_is_refused(repo_root):
 
 
 def test_a_config_without_an_aligner(repo_root):
-    config = read_config(repo_root / 'configs/demo/classmix_hrda_nightscape.py')
+    config = read_config(
+        repo_root / 'configs/demo/dsr_hrda_nightscape.py',
+        overlays=[repo_root / 'configs/ablations/classmix.py'],
+    )
     (align,) = (part for part in plan(config) if part.name == 'align')
     assert 'no model.refinement.aligner' in align.skip

@@ -14,21 +14,23 @@ TRAIN = """
 import argparse, json, os, pathlib, shutil, signal, sys, time
 parser = argparse.ArgumentParser()
 parser.add_argument('config')
-for name in ('--work-dir', '--seed', '--resume', '--amp'):
+for name in ('--work-dir', '--seed', '--amp', '--max-iters'):
     parser.add_argument(name)
-parser.add_argument('--cfg-options', nargs='*', default=[])
+parser.add_argument('--resume', action='store_true')
+for name in ('--with', '--cfg-options'):
+    parser.add_argument(name, nargs='+')
 args = parser.parse_args()
 here = pathlib.Path(__file__).parent
 behaviour = json.loads((here / 'behaviour.json').read_text())
 work_dir = pathlib.Path(args.work_dir)
-stem = pathlib.Path(args.config).stem
+row = work_dir.name.rpartition('-')[0]
 with (here / 'calls.txt').open('a') as file:
     print('train', work_dir.name, 'resume' if args.resume else 'new', file=file)
-if stem in behaviour.get('fail', ()):
+if row in behaviour.get('fail', ()):
     print('a line of the log')
     sys.exit('error: no memory left')
 made = here / 'made' / work_dir.name
-shutil.copy(made / f'{stem}.py', work_dir)
+shutil.copy(made / 'whole.py', work_dir)
 
 
 def save(iteration):
@@ -41,7 +43,7 @@ def stop(number, frame):
     sys.exit(128 + number)
 
 
-if stem in behaviour.get('wait', ()):
+if row in behaviour.get('wait', ()):
     signal.signal(signal.SIGINT, stop)
     (here / 'waiting').touch()
     time.sleep(60)
@@ -57,6 +59,8 @@ parser.add_argument('config')
 parser.add_argument('checkpoint')
 parser.add_argument('--dataset')
 parser.add_argument('--json')
+for name in ('--with', '--cfg-options'):
+    parser.add_argument(name, nargs='+')
 args = parser.parse_args()
 here = pathlib.Path(__file__).parent
 behaviour = json.loads((here / 'behaviour.json').read_text())
@@ -91,17 +95,17 @@ class Stubs:
         self.behave()
 
     def behave(self, **behaviour) -> None:
-        """`scores`: config stem -> mIoU of seed 0; `fail`: configs or sets; `wait`: configs."""
+        """`scores`: row -> mIoU of seed 0; `fail`: rows or sets; `wait`: rows."""
         (self.tools / 'behaviour.json').write_text(json.dumps(behaviour))
 
     def prepare(self, runs: list[Run]) -> None:
         """Make what the trainer leaves: its whole config and a checkpoint."""
         for run in runs:
-            config = copy.deepcopy(run.full_config())
+            config = copy.deepcopy(run.config())
             configure_run(config, work_dir=str(run.folder), seed=run.seed, amp=run.settings.amp)
             made = self.tools / 'made' / run.name
             made.mkdir(parents=True, exist_ok=True)
-            config.dump(made / Path(run.config).name)
+            config.dump(made / 'whole.py')
             total = config.train_cfg.max_iters
             (made / 'total').write_text(str(total))
             environment = {'git_commit': 'c0ffee1234', 'device': 'cpu'}

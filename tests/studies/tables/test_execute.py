@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from dsr_nss.studies.tables.execute import Execution, training_share
+from dsr_nss.studies.tables.execute import STOPPED, _locked, execute
 from dsr_nss.studies.tables.runs import Run, Settings
 from dsr_nss.studies.tables.state import inspect, read_facts, read_scores
+from dsr_nss.studies.tables.tables import table
 
 SETTINGS = Settings('nightscape', Path('out'), max_iters=4)
-BANK = 'configs/ablations/nightscape/bank_hrda_nightscape.py'
-DSR = 'configs/demo/dsr_hrda_nightscape.py'
+BANK, DSR = (
+    next(row for row in table('3', 'nightscape').rows if row.variant == variant)
+    for variant in ('bank', 'dsr')
+)
 SCORES = {'bank_hrda_nightscape': 20.0, 'dsr_hrda_nightscape': 30.0}
 
 
@@ -27,14 +30,14 @@ def runs(stubs):
     return runs
 
 
-def execute(stubs, runs, jobs=1):
-    outcomes = Execution(jobs=jobs, tools=stubs.root).execute(runs)
-    return {outcome.run.config: outcome for outcome in outcomes}
+def do(stubs, runs, jobs=1):
+    """What went wrong, row by row."""
+    ended = execute(runs, jobs=jobs, tools=stubs.root)
+    return {run.row: error for run, error in ended.items()}
 
 
 def test_everything_is_done_once(stubs, runs):
-    outcomes = execute(stubs, runs, jobs=2)
-    assert [(o.error, o.stopped) for o in outcomes.values()] == [(None, False)] * 2
+    assert list(do(stubs, runs, jobs=2).values()) == [None, None]
     assert sorted(stubs.calls()) == sorted(
         line
         for run in runs
@@ -50,19 +53,18 @@ def test_everything_is_done_once(stubs, runs):
         4, 0, 'c0ffee1234',
     )  # fmt: skip
     assert all(inspect(run).finished for run in runs)
-    assert training_share(runs[0]) == 0.9
-    execute(stubs, runs)
+    do(stubs, runs)
     assert stubs.calls() == []
 
 
 def test_only_what_is_missing_is_done(stubs, runs):
-    execute(stubs, runs)
+    do(stubs, runs)
     stubs.calls()
     runs[0].score_file('dark_zurich_val').unlink()
     (runs[1].folder / 'iter_4.pth').rename(runs[1].folder / 'iter_2.pth')
     (runs[1].folder / 'last_checkpoint').write_text('iter_2.pth')
     (runs[1].folder / 'run.json').unlink()
-    execute(stubs, runs)
+    do(stubs, runs)
     assert stubs.calls() == [
         f'test {runs[0].name} dark_zurich_val',
         f'train {runs[1].name} resume',
@@ -70,63 +72,48 @@ def test_only_what_is_missing_is_done(stubs, runs):
 
 
 def test_scores_are_enough_when_the_checkpoint_was_removed(stubs, runs):
-    execute(stubs, runs)
+    do(stubs, runs)
     stubs.calls()
     (runs[0].folder / 'iter_4.pth').unlink()
     assert inspect(runs[0]).finished
     runs[0].score_file('dark_zurich_val').unlink()
-    outcomes = execute(stubs, runs)
-    assert 'has no checkpoint any more' in outcomes[BANK].error
+    assert 'has no checkpoint any more' in do(stubs, runs)[BANK]
     assert stubs.calls() == []
 
 
 def test_a_failing_run_says_why_and_the_others_go_on(stubs, runs):
     stubs.behave(scores=SCORES, fail=['bank_hrda_nightscape', 'acdc_night_val'])
-    outcomes = execute(stubs, runs)
-    error = outcomes[BANK].error
-    assert error.startswith(f'status 1 of: python tools/train.py {BANK} --work-dir')
-    assert error.endswith('a line of the log\nerror: no memory left')
-    assert outcomes[DSR].error.endswith('error: a broken label')
+    errors = do(stubs, runs)
+    assert errors[BANK].startswith(f'status 1 of: python tools/train.py {BANK.config} --work-dir')
+    assert errors[BANK].endswith('a line of the log\nerror: no memory left')
+    assert errors[DSR].endswith('error: a broken label')
     assert read_scores(runs[1], 'dark_zurich_val')['mIoU'] == 30.0  # the other set was tested
 
 
-def test_missing_data_are_named_before_anything_starts(stubs, runs):
-    Path('data/nightscape/acdc').rmdir()
-    outcomes = execute(stubs, runs)
-    assert outcomes[DSR].error.startswith('not found: data/nightscape/acdc/; `python tools/check')
-    assert read_scores(runs[1], 'dark_zurich_val')['mIoU'] == 30.0
-    Path('data/nightscape/cityscapes').rmdir()
-    stubs.calls()
-    other = [Run(DSR, 1, SETTINGS)]
-    assert execute(stubs, other)[DSR].error.startswith('not found: data/nightscape/cityscapes/;')
-    assert stubs.calls() == []
-
-
 def test_other_settings_in_the_same_folder_are_refused(stubs, runs):
-    execute(stubs, runs)
-    written = runs[0].folder / Path(BANK).name
+    do(stubs, runs)
+    (written,) = runs[0].folder.glob('*.py')
     text = written.read_text()
     assert 'lr=0.004' in text
     written.write_text(text.replace('lr=0.004', 'lr=0.002'))
     state = inspect(runs[0])
     assert 'other settings (optim_wrapper.optimizer.lr): move out' in state.problem
     assert not state.finished
-    assert state.problem in execute(stubs, runs)[BANK].error
+    assert state.problem in do(stubs, runs)[BANK]
+    written.unlink()
+    assert 'holds no config' in inspect(runs[0]).problem
 
 
 def test_data_that_were_made_anew_are_noticed(stubs, runs):
-    execute(stubs, runs)
+    do(stubs, runs)
     Path('data/nightscape/nightscape.json').write_text('{"seed": 1}')
     assert 'the data have been made anew' in inspect(runs[0]).problem
 
 
 def test_two_processes_do_not_train_in_one_folder(stubs, runs):
-    from dsr_nss.studies.tables.execute import _locked
-
     with _locked(runs[0]):
-        outcomes = execute(stubs, runs)
-    assert outcomes[BANK].error == f'another process works in {runs[0].folder}'
-    assert outcomes[DSR].error is None
+        errors = do(stubs, runs)
+    assert errors == {BANK: f'another process works in {runs[0].folder}', DSR: None}
 
 
 def test_ctrl_c_lets_trainings_save_and_the_next_call_goes_on(stubs, runs):
@@ -145,17 +132,16 @@ def test_ctrl_c_lets_trainings_save_and_the_next_call_goes_on(stubs, runs):
     before = signal.getsignal(signal.SIGINT)
     thread.start()
     try:
-        outcomes = execute(stubs, runs)
+        errors = do(stubs, runs)
     finally:
         ended.set()
         thread.join()
-    assert all(outcome.stopped for outcome in outcomes.values())
+    assert list(errors.values()) == [STOPPED, STOPPED]
     assert signal.getsignal(signal.SIGINT) is before
     assert inspect(runs[0]).done == 2 and inspect(runs[1]).done == 0
     assert stubs.calls() == [f'train {runs[0].name} new']
     stubs.behave(scores=SCORES)
-    outcomes = execute(stubs, runs)
-    assert [(o.error, o.stopped) for o in outcomes.values()] == [(None, False)] * 2
+    assert list(do(stubs, runs).values()) == [None, None]
     assert stubs.calls()[0] == f'train {runs[0].name} resume'
 
 
@@ -169,13 +155,7 @@ def test_threads_and_gpus_are_shared_out(stubs, runs, monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '2,5')
     monkeypatch.setattr('dsr_nss.studies.tables.execute.usable_cores', lambda: 8)
-    outcomes = execute(stubs, runs, jobs=2)
-    assert all('ends with' in outcome.error for outcome in outcomes.values())
+    assert all('ends with' in error for error in do(stubs, runs, jobs=2).values())
     seen = [json.loads((run.folder / 'env.json').read_text()) for run in runs]
     assert {s['OMP_NUM_THREADS'] for s in seen} == {'4'}
     assert {s['CUDA_VISIBLE_DEVICES'] for s in seen} <= {'2', '5'}
-
-
-def test_no_jobs():
-    with pytest.raises(ValueError, match='jobs must be >= 1, got 0'):
-        Execution(jobs=0)

@@ -2,33 +2,75 @@
 
 import importlib.util
 import json
+import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
 from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
-from dsr_nss.studies.tables.runs import Settings, plan
-from dsr_nss.studies.tables.tables import choose_rows
+from dsr_nss.studies.tables.runs import ROOT, Settings, plan
+from dsr_nss.studies.tables.tables import DATA, TABLES, choose_rows
 
 ROWS = ['classmix_hrda', 'refinement_hrda', 'dsr_hrda']
 
 
+def load(name):
+    """The module of a tool."""
+    spec = importlib.util.spec_from_file_location(f'{name}_tool', ROOT / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tool_arguments(monkeypatch):
+    """What `tools/train.py` reads from a command line."""
+    tool = load('train')
+
+    def parse(command):
+        python, path, *arguments = shlex.split(command)
+        assert (python, path) == ('python', 'tools/train.py')
+        monkeypatch.setattr(sys, 'argv', [path, *arguments])
+        return tool.parse_args()
+
+    return parse
+
+
 def test_the_list_has_every_row_of_the_papers_tables():
-    lines = [line.split() for line in listing(choose_tables(None, 'real'))]
-    assert all(len(line) == 3 and line[2].startswith('configs/') for line in lines)
+    lines = [line.split(maxsplit=2) for line in listing(choose_tables(None, 'real'))]
     assert {line[0] for line in lines} == set('123456')
-    shared = [line for line in lines if line[2] == 'configs/dsr_hrda_darkzurich.py']
+    shared = [line for line in lines if line[1] == 'dsr_hrda']
     assert [line[0] for line in shared] == list('123456')
-    assert list(listing(choose_tables(['choices'], 'nightscape'), ['fpa_literal_hrda'])) == [
-        'choices fpa_literal_hrda configs/ablations/nightscape/fpa_literal_hrda_nightscape.py'
+    assert {line[2] for line in shared} == {'python tools/train.py configs/dsr_hrda_darkzurich.py'}
+    rows = ['fpa_literal_hrda', 'alpha075_beta0100_hrda']
+    assert list(listing(choose_tables(['5', 'choices'], 'nightscape'), rows)) == [
+        '5 alpha075_beta0100_hrda python tools/train.py configs/demo/dsr_hrda_nightscape.py '
+        '--work-dir work_dirs/alpha075_beta0100_hrda_nightscape '
+        '--cfg-options model.alpha=0.75 model.beta=0.1',
+        'choices fpa_literal_hrda python tools/train.py configs/demo/dsr_hrda_nightscape.py '
+        '--with configs/ablations/fpa_literal.py',
     ]
+
+
+@pytest.mark.parametrize('data', DATA)
+def test_every_command_of_the_list_can_be_typed_and_trains_apart(data, tool_arguments):
+    """The tool takes each, its files are there, and no two rows share a default work dir."""
+    places = {}
+    for line in listing(choose_tables(TABLES if data != 'camvid' else None, data)):
+        _, row, command = line.split(maxsplit=2)
+        args = tool_arguments(command)
+        assert all((ROOT / file).is_file() for file in [args.config, *args.overlays])
+        stems = [Path(file).stem for file in [args.config, *args.overlays]]
+        places[row] = args.work_dir or '-'.join(stems)
+    assert len(set(places.values())) == len(places)
 
 
 def test_one_training_line_a_run(tmp_path):
     settings = Settings('real', tmp_path)
     lines = list(train_lines(choose_tables(None, 'real'), None, (0, 1), settings))
-    configs = {line.split()[2] for line in listing(choose_tables(None, 'real'))}
-    assert len(lines) == len(set(lines)) == 2 * len(configs)
+    rows = {line.split()[1] for line in listing(choose_tables(None, 'real'))}
+    assert len(lines) == len(set(lines)) == 2 * len(rows)
     assert all(line.startswith('python tools/train.py configs/') for line in lines)
     assert not list(tmp_path.iterdir())
 
@@ -102,23 +144,21 @@ def test_the_document_is_filled(prepared, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
+def tool():
     """The module `tools/reproduce.py`."""
-    spec = importlib.util.spec_from_file_location('reproduce', repo_root / 'tools/reproduce.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load('reproduce')
 
 
 @pytest.mark.parametrize(
     ('arguments', 'status', 'expected'),
     [
-        (['--list', '--table', '4'], 0, '4 dsr_hrda configs/dsr_hrda_darkzurich.py'),
+        (['--list', '--table', '4'], 0, '4 dsr_hrda python tools/train.py configs/dsr_hrda_dark'),
         (
             ['--dry-run', '--table', '3', '--rows', '1', '--seeds', '5'],
             0,
-            'python tools/train.py configs/ablations/classmix_hrda_darkzurich.py --work-dir '
-            'work_dirs/reproduce/runs/classmix_hrda_darkzurich-seed5 --seed 5\n',
+            'python tools/train.py configs/dsr_hrda_darkzurich.py --work-dir '
+            'work_dirs/reproduce/runs/classmix_hrda_real-seed5 --seed 5 '
+            '--with configs/ablations/classmix.py\n',
         ),
         (['--data', 'camvid', '--table', '5'], 2, 'error: table 5 has no rows on camvid'),
         (['--table', '3', '--rows', 'dsr'], 2, 'error: there is no row dsr; the rows are class'),

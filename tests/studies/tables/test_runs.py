@@ -1,22 +1,30 @@
 """Which trainings there are, and their command lines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mmengine.config import DictAction
 
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.tables.runs import Run, Settings, plan, shown
+from dsr_nss.studies.tables.rows import Row
+from dsr_nss.studies.tables.runs import Run, Settings, plan, shown, train_command
 from dsr_nss.studies.tables.tables import choose_rows, table
 
 DEMO = 'configs/demo/dsr_hrda_nightscape.py'
+DSR = Row('dsr', 'hrda', 'ours', config=DEMO)
+GRID = Row(
+    'other', 'hrda', 'other', config=DEMO, overlays=('configs/ablations/no_bank.py',),
+    options=(('model.alpha', 0.75),),
+)  # fmt: skip
 
 
 def test_a_row_that_tables_share_is_one_run_with_the_sets_of_all():
     tables = [table(name, 'nightscape') for name in ('2', '3', '4', '6')]
     runs = plan(choose_rows(tables, ['dsr_hrda', 'bank_hrda']), (0, 2), Settings('nightscape'))
-    assert [(Path(run.config).stem, run.seed) for run in runs] == [
-        ('dsr_hrda_nightscape', 0), ('bank_hrda_nightscape', 0),
-        ('dsr_hrda_nightscape', 2), ('bank_hrda_nightscape', 2),
+    assert [run.name for run in runs] == [
+        'dsr_hrda_nightscape-seed0', 'bank_hrda_nightscape-seed0',
+        'dsr_hrda_nightscape-seed2', 'bank_hrda_nightscape-seed2',
     ]  # fmt: skip
     assert set(runs[0].test_sets) == {
         'nighttime_driving', 'dark_zurich_val', 'acdc_night_val', 'cityscapes_val',
@@ -26,42 +34,43 @@ def test_a_row_that_tables_share_is_one_run_with_the_sets_of_all():
 
 def test_what_must_not_be_mixed_lies_apart():
     folders = {
-        str(Run(DEMO, 0, Settings(data, max_iters=n, amp=amp)).folder)
+        str(Run(DSR, 0, Settings(data, max_iters=n, amp=amp)).folder)
         for data in ('real', 'nightscape')
         for n in (None, 100)
         for amp in (None, 'bf16')
     }
     assert len(folders) == 8
-    assert 'work_dirs/reproduce/runs/dsr_hrda_nightscape-seed0' in folders
+    assert 'work_dirs/reproduce/runs/dsr_hrda_real-seed0' in folders
     assert 'work_dirs/reproduce/nightscape/100iters-bf16/runs/dsr_hrda_nightscape-seed0' in folders
 
 
 def test_command_lines():
     settings = Settings('nightscape', Path('out dir'), max_iters=60, amp='bf16')
-    run = Run(DEMO, 3, settings)
-    line = shown(run.train_command(resume=True))
-    assert line.startswith(
+    run = Run(GRID, 3, settings)
+    assert shown(run.train_command(resume=True)) == (
         f"python tools/train.py {DEMO} --work-dir 'out dir/nightscape/60iters-bf16/runs/"
-        "dsr_hrda_nightscape-seed3' --seed 3 --amp bf16 --resume auto --cfg-options "
-        'train_cfg.max_iters=60 '
+        "other_hrda_nightscape-seed3' --seed 3 --max-iters 60 --amp bf16 --resume "
+        '--with configs/ablations/no_bank.py --cfg-options model.alpha=0.75'
     )
-    assert run.full_config().train_cfg.max_iters == 60
-    plain = Run(DEMO, 3, Settings('nightscape'))
-    assert '--cfg-options' not in plain.train_command() and '--resume' not in plain.train_command()
-    assert shown(plain.test_command(Path('a.pth'), 'acdc_night_val')) == (
+    config = run.config()
+    assert (config.train_cfg.max_iters, config.model.alpha, config.model.bank) == (60, 0.75, None)
+    plain = Run(DSR, 3, Settings('nightscape'))
+    assert plain.train_command() == [
+        'tools/train.py', DEMO, '--work-dir', str(plain.folder), '--seed', '3',
+    ]  # fmt: skip
+    assert shown(run.test_command(Path('a.pth'), 'acdc_night_val')) == (
         f'python tools/test.py {DEMO} a.pth --dataset acdc_night_val --json '
-        'work_dirs/reproduce/nightscape/runs/dsr_hrda_nightscape-seed3/scores/acdc_night_val.json'
+        f"'{run.folder}/scores/acdc_night_val.json' "
+        '--with configs/ablations/no_bank.py --cfg-options model.alpha=0.75'
     )
 
 
-def test_the_options_are_read_as_they_are_written():
-    from mmengine.config import DictAction
-
-    run = Run(DEMO, 0, Settings('nightscape', max_iters=70))
-    command = run.train_command()
+def test_the_tools_read_what_the_command_lines_say():
+    row = replace(GRID, options=(('+model.teacher.teacher_bn', 'running'), ('model.beta', 0.2)))
+    command = train_command(row)
     options = command[command.index('--cfg-options') + 1 :]
     parsed = {k: DictAction._parse_iterable(v) for k, v in (o.split('=') for o in options)}
-    assert parsed == run.options()
+    assert parsed == dict(row.options)
 
 
 @pytest.mark.parametrize('seeds', [(-1,), (1, 1)])

@@ -4,8 +4,12 @@ import math
 
 import pytest
 
-from dsr_nss.studies.tables.summary import Statistic, paired_difference, statistic
-from dsr_nss.studies.tables.summary import _compared_row as compared_row
+from dsr_nss.studies.tables.summary import (
+    Statistic,
+    compared_row,
+    paired_difference,
+    statistic,
+)
 from dsr_nss.studies.tables.tables import table
 
 

@@ -1,26 +1,21 @@
 """Every row is the config that its name says, and rows of a table differ in what it compares."""
 
 import pytest
-from mmengine.config import Config
 
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables.paper import paper_tables
-from dsr_nss.studies.tables.tables import DATA, NUMERALS, choose_rows, table, tables_on
+from dsr_nss.studies.tables.rows import Row
+from dsr_nss.studies.tables.runs import Run, Settings
+from dsr_nss.studies.tables.summary import compared_row
+from dsr_nss.studies.tables.tables import DATA, NUMERALS, choose_rows, own_table, table, tables_on
 
 ALL = [(name, data) for data in DATA for name in tables_on(data)]
 
 
 @pytest.fixture(scope='module')
-def read(repo_root):
-    """Reads each config once."""
-    known = {}
-
-    def read(path):
-        if path not in known:
-            known[path] = Config.fromfile(repo_root / path)
-        return known[path]
-
-    return read
+def read():
+    """Reads the config of each row once."""
+    return lambda row: Run(row, 0, Settings('any')).config()
 
 
 @pytest.mark.parametrize(('name', 'data'), ALL)
@@ -28,20 +23,16 @@ def test_the_config_of_each_row_tests_on_the_columns(read, name, data):
     one = table(name, data)
     assert one.runnable()
     for row in one.runnable():
-        test_sets = read(row.config).test_sets
+        test_sets = read(row).test_sets
         assert all(column.test_set in test_sets for column in one.columns), row.config
 
 
 @pytest.mark.parametrize(('name', 'data'), ALL)
-def test_rows_have_different_names_and_configs(name, data):
+def test_rows_have_different_names_and_differences(name, data):
     rows = table(name, data).runnable()
-    assert len({row.name for row in rows}) == len({row.config for row in rows}) == len(rows)
-
-
-def test_configs_have_different_stems(repo_root):
-    """The default work dir is named after the stem."""
-    files = [p for p in (repo_root / 'configs').rglob('*.py') if '_base_' not in p.parts]
-    assert len({path.stem for path in files}) == len(files)
+    names = {row.name for row in rows}
+    trained = {(row.config, row.overlays, row.options) for row in rows}
+    assert len(names) == len(trained) == len(rows)
 
 
 @pytest.mark.parametrize('name', NUMERALS)
@@ -75,7 +66,7 @@ def test_table_three_adds_one_part_after_the_other(read, data):
             bool(model.bank),
             model.alignment and model.alignment.get('reweight', 'ratio'),
         )
-        for model in (read(row.config).model for row in table('3', data).rows)
+        for model in (read(row).model for row in table('3', data).rows)
     ]
     assert parts == [
         (False, False, False, None),
@@ -91,7 +82,7 @@ def test_table_three_adds_one_part_after_the_other(read, data):
 def test_table_four_mixes_other_classes(read, data):
     small = {'pole', 'traffic light', 'traffic sign'}
     dynamic = {'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle'}
-    models = [read(row.config).model for row in table('4', data).rows]
+    models = [read(row).model for row in table('4', data).rows]
     assert [set(m.mixup.always_classes) for m in models] == [
         set(), set(), small, dynamic, small | dynamic,
     ]  # fmt: skip
@@ -103,14 +94,14 @@ def test_table_four_mixes_other_classes(read, data):
 @pytest.mark.parametrize('data', ['real', 'nightscape'])
 def test_table_five_is_the_grid_that_its_labels_say(read, data):
     rows = table('5', data).rows
-    weights = [(read(r.config).model.alpha, read(r.config).model.beta) for r in rows]
+    weights = [(read(r).model.alpha, read(r).model.beta) for r in rows]
     assert [f'alpha {alpha}, beta {beta}' for alpha, beta in weights] == [r.label for r in rows]
     assert sorted(weights) == [(a, b) for a in (0.75, 1.0, 1.25, 1.5) for b in (0.075, 0.1, 0.125)]
 
 
 @pytest.mark.parametrize('data', ['real', 'nightscape'])
 def test_the_choices_are_the_fields_that_their_labels_say(read, data):
-    models = {row.variant: read(row.config).model for row in table('choices', data).rows}
+    models = {row.variant: read(row).model for row in table('choices', data).rows}
     default = models['dsr']
     assert not {'reweight', 'night_gradient'} & set(default.alignment)
     assert 'teacher_bn' not in default.teacher and 'definition' not in default.augmentation
@@ -128,7 +119,7 @@ def test_the_choices_are_the_fields_that_their_labels_say(read, data):
 def test_rows_of_an_ablation_differ_in_the_method_only(read, name, data):
     # the authors' code and another jitter are other methods
     rows = [r for r in table(name, data).rows if r.variant not in ('authors', 'jitter_torchvision')]
-    configs = [read(row.config) for row in rows]
+    configs = [read(row) for row in rows]
     for key in ('train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'):
         assert all(c[key] == configs[0][key] for c in configs), key
     for key in ('student', 'augmentation', 'feature_distance', 'confidence_threshold'):
@@ -140,7 +131,7 @@ def test_self_training_never_sees_the_day_reference(read):
         for data in DATA:
             for row in table(name, data).runnable():
                 if row.variant == 'classmix':
-                    model = read(row.config).model
+                    model = read(row).model
                     assert model.refinement is None and not model.get('adapt_to_reference')
 
 
@@ -168,3 +159,57 @@ def test_rows_are_chosen_by_name_or_number():
 def test_what_does_not_exist_is_said(name, data, message):
     with pytest.raises(ConfigError, match=message):
         table(name, data)
+
+
+@pytest.fixture
+def rows_file(tmp_path):
+    def write(text):
+        path = tmp_path / 'mine.py'
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_table_of_ones_own(rows_file):
+    path = rows_file("""
+title = 'without the bank'
+rows = [
+    'dsr_hrda',
+    dict(
+        name='mine', label='My rule', config='mine/config.py',
+        overlays=['configs/ablations/no_bank.py'], options={'model.alpha': 0.5},
+    ),
+]
+""")
+    one = own_table(path, 'nightscape')
+    assert one.heading == 'Mine on nightscape: without the bank' and one.file_stem == 'mine'
+    assert [column.test_set for column in one.columns] == ['dark_zurich_val']
+    known, own = one.runnable()
+    assert known == Row(
+        'dsr', 'hrda', 'DSR-NSS-HRDA', config='configs/demo/dsr_hrda_nightscape.py'
+    )  # without the paper's number, compared with any row
+    assert own == Row(
+        'mine', '', 'My rule', config='mine/config.py',
+        overlays=('configs/ablations/no_bank.py',), options=(('model.alpha', 0.5),),
+    )  # fmt: skip
+    assert compared_row(one, 1) == 0
+    named = own_table(rows_file("rows = ['dsr_hrda']\ntest_sets = ['a', 'b']"), 'real')
+    assert [column.test_set for column in named.columns] == ['a', 'b']
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('', '`rows` must be a list of rows with different names'),
+        ("rows = ['dsr_hrda', 'dsr_hrda']", 'different names'),
+        ("rows = ['drs_hrda']", "'drs_hrda' is no row; a row is a name that --list has"),
+        ("rows = [dict(name='a')]", r'is no row; .*dict\(name=..., config=...\)'),
+        ("rows = [dict(name='a', config='a.py', overlay='b.py')]", 'any of config, group, label'),
+        ("rows = [dict(name='dsr_hrda', config='a.py')]", 'needs another name'),
+        ("rows = [dict(name='a', config='a.py', options={'x': [1]})]", 'use an overlay'),
+    ],
+)
+def test_a_row_that_means_nothing_is_an_error(rows_file, text, message):
+    with pytest.raises(ConfigError, match=rf'mine\.py: .*{message}'):
+        own_table(rows_file(text), 'nightscape')

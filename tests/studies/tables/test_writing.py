@@ -113,8 +113,8 @@ def test_json_holds_everything(summary):
 
 
 def test_files_are_written_once(summary):
-    path = writing.write_table(summary)
-    files = sorted(path.parent.iterdir())
+    writing.write_table(summary)
+    files = sorted(summary.settings.folder.iterdir())
     assert [file.name for file in files] == ['table3.csv', 'table3.json', 'table3.md', 'table3.tex']
     before = [file.stat().st_mtime_ns for file in files]
     writing.write_table(summary)

@@ -1,8 +1,0 @@
-"""HRDA on Dark Zurich, losses weighted with alpha 1.5 and beta 0.125 (table V).
-
-python tools/train.py configs/ablations/alpha150_beta0125_hrda_darkzurich.py
-"""
-
-_base_ = '../dsr_hrda_darkzurich.py'
-
-model = dict(alpha=1.5, beta=0.125)

@@ -1,8 +1,0 @@
-"""DAFormer's own self-training (ClassMix) on Dark Zurich, no day reference.
-
-python tools/train.py configs/ablations/classmix_daformer_darkzurich.py
-"""
-
-_base_ = '../dsr_daformer_darkzurich.py'
-
-model = dict(mixup=dict(always_classes=()), refinement=None, bank=None, alignment=None)

@@ -1,8 +1,0 @@
-"""Nightscape, a random half of the source classes is mixed.
-
-python tools/train.py configs/ablations/nightscape/random_mask_hrda_nightscape.py
-"""
-
-_base_ = '../../demo/dsr_hrda_nightscape.py'
-
-model = dict(mixup=dict(always_classes=()))

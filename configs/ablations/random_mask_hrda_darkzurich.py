@@ -1,8 +1,0 @@
-"""HRDA on Dark Zurich, a random half of the classes is mixed (table IV).
-
-python tools/train.py configs/ablations/random_mask_hrda_darkzurich.py
-"""
-
-_base_ = '../dsr_hrda_darkzurich.py'
-
-model = dict(mixup=dict(always_classes=()))
