@@ -21,5 +21,15 @@ class CheckpointError(RuntimeError):
     """A file that cannot be read as a checkpoint, or that does not fit the model."""
 
 
+class StorageError(OSError):
+    """A file that could not be written: a full disk, a quota, a missing right.
+
+    Made as `StorageError(errno, sentence)`; the sentence is its text.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
+
+
 class DemoError(RuntimeError):
     """A step of the demo failed; the message names its command."""
