@@ -14,6 +14,14 @@ from mmseg.registry import DATASETS
 from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.engine.config import accepted_fields, hooks_of_type
 from dsr_nss.engine.devices import AMP_TYPES
+from dsr_nss.engine.processes import launched_rank
+from dsr_nss.engine.resume_points import (
+    check_new_run,
+    check_pointer,
+    latest_checkpoint,
+    resume_point,
+)
+from dsr_nss.engine.run_lock import RunLock
 from dsr_nss.engine.runner import AdaptationRunner
 from dsr_nss.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
 from dsr_nss.files import make_folder
@@ -35,7 +43,7 @@ def configure_run(
         config: What `read_config` returned.
         work_dir: Folder of everything that is written; None: the config's, else
             `work_dirs/<config name>`.
-        resume: `'auto'` for the newest checkpoint of the work dir, or a checkpoint file.
+        resume: `'auto'` for the newest whole checkpoint of the work dir, or a checkpoint file.
         amp: `'bf16'` or `'fp16'`: mixed precision.
         seed: Seed of the data, of the weights and of every step; None: the
             config's `randomness.seed`, for the data too unless the dataset states its own.
@@ -45,6 +53,7 @@ def configure_run(
     Raises:
         ConfigError: The work dir cannot be written.
         FileNotFoundError: There is no such checkpoint.
+        CheckpointError: The work dir holds checkpoints, but none to continue from.
     """
     config.launcher = launcher
     if work_dir is not None:
@@ -61,22 +70,6 @@ def configure_run(
     _use_start(config, resume)
     for hook in hooks_of_type(config, 'GracefulStop'):
         hook['command'] = resume_command(arguments or (str(config.filename),), launcher)
-
-
-def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The file that `last_checkpoint` names, also after the work dir was moved; None without one.
-
-    Raises:
-        FileNotFoundError: The named file is gone.
-    """
-    pointer = Path(work_dir) / 'last_checkpoint'
-    if not pointer.is_file():
-        return None
-    named = Path(pointer.read_text().strip())
-    for path in (Path(work_dir) / named.name, named):
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f'checkpoint not found: {named} (named by {pointer})')
 
 
 def resume_command(arguments: Sequence[str], launcher: str = 'none') -> str:
@@ -124,12 +117,12 @@ def _use_start(config: Config, resume: str | None) -> None:
     if resume is None:
         config.resume = False
         return
-    path = latest_checkpoint(config.work_dir) if resume == 'auto' else Path(resume)
+    path = resume_point(config.work_dir) if resume == 'auto' else Path(resume)
     if path is None:
         print_log(f'{config.work_dir} holds no checkpoint yet: the run starts from the beginning')
         config.resume = False
         return
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'checkpoint not found: {path}')
     config.resume = True
     config.load_from = str(path)
@@ -142,16 +135,22 @@ def train(config: Config) -> Path | None:
         The last checkpoint, or None when the run saved none.
 
     Raises:
-        ConfigError: A component of the config cannot be built.
+        ConfigError: A component of the config cannot be built, or another run has the work dir.
+        CheckpointError: A new run would overwrite the checkpoints of an earlier one.
     """
-    try:
-        runner = AdaptationRunner.from_cfg(config)
-        runner.train()
-    except (TypeError, KeyError) as error:
-        message = _build_error(str(error))
-        if message is None:
-            raise
-        raise ConfigError(message) from error
+    with RunLock(config.work_dir, launched_rank()) as lock:
+        check_pointer(config.work_dir)
+        if not config.resume and launched_rank() == 0:
+            check_new_run(config.work_dir)
+        try:
+            runner = AdaptationRunner.from_cfg(config)
+            lock.join()
+            runner.train()
+        except (TypeError, KeyError) as error:
+            message = _build_error(str(error))
+            if message is None:
+                raise
+            raise ConfigError(message) from error
     return latest_checkpoint(runner.work_dir)
 
 

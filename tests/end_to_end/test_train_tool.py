@@ -19,6 +19,7 @@ sys.path.insert(0, str(ENGINE_TESTS))
 import toy_adaptation  # noqa: E402
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file  # noqa: E402
+from dsr_nss.engine.run_lock import RunLock  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -42,7 +43,7 @@ def test_a_run_from_start_to_end(train, tmp_path):
     assert code == 0
     out = tmp_path / 'out'
     assert (out / 'last_checkpoint').read_text() == str(out / 'iter_6.pth')
-    assert not list(out.glob('.*.partial'))
+    assert [path.name for path in out.glob('.*')] == ['.lock']
     line = next(line for line in printed.splitlines() if 'Iter 4/6' in line)
     for part in ('eta 0:', 'lr ', 'loss_source ', 'loss_mixed ', 'samples/s', 's/iter', 'memory '):
         assert part in line, part
@@ -80,7 +81,7 @@ def test_mixed_precision_on_the_cpu(train, tmp_path):
     state = load_checkpoint_file(tmp_path / 'out/iter_6.pth')['state_dict']
     assert state['student.decode_head.weight'].dtype is torch.float32
     if not torch.cuda.is_available():
-        code, printed = train('--work-dir', 'out', '--amp', 'fp16')
+        code, printed = train('--work-dir', 'other', '--amp', 'fp16')
         assert code == 2 and 'float16 needs a CUDA GPU' in printed
 
 
@@ -124,6 +125,24 @@ def test_bad_input_is_one_clear_line(train, tmp_path, arguments, message):
     assert len(errors) == 1
     assert re.search(message, errors[0]), errors[0]
     assert 'Traceback' not in printed
+
+
+def test_a_new_run_does_not_overwrite_an_earlier_one(train, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/iter_3.pth').write_text('the work of days')
+    code, printed = train('--work-dir', 'out')
+    assert code == 2 and 'error: out holds the checkpoints of an earlier run, up to' in printed
+    code, printed = train('--work-dir', 'out', '--resume')
+    assert code == 2 and '1 checkpoint(s), but none to continue from: ' in printed
+    assert (tmp_path / 'out/iter_3.pth').read_text() == 'the work of days'
+
+
+def test_a_second_run_in_the_work_dir_is_refused(train, tmp_path):
+    (tmp_path / 'out').mkdir()
+    with RunLock(tmp_path / 'out'):
+        code, printed = train('--work-dir', 'out')
+    assert code == 2 and f'error: out is in use: process {os.getpid()} on' in printed
+    assert not list((tmp_path / 'out').glob('*.pth'))
 
 
 @pytest.mark.parametrize('workers', [0, 1])

@@ -111,8 +111,9 @@ def test_files_of_image_pairs_are_named(runner):
 
 
 def test_last_good_checkpoint_is_named(runner, tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('work_dirs/x/iter_40.pth')
-    with pytest.raises(NonFiniteLossError, match='iter_40.pth'):
+    for name in ('iter_8.pth', 'iter_40.pth'):
+        (tmp_path / name).touch()
+    with pytest.raises(NonFiniteLossError, match='last good checkpoint is .*iter_40.pth'):
         FiniteLossGuard().after_train_iter(runner, 0, BATCH, losses(loss_a=float('nan')))
 
 

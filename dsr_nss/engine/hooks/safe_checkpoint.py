@@ -1,10 +1,10 @@
 """Checkpoints every N iterations and at the end, written before older ones are removed."""
 
-from pathlib import Path
-
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
+
+from dsr_nss.engine.resume_points import checkpoints_of
 
 
 @HOOKS.register_module()
@@ -43,11 +43,6 @@ class SafeCheckpointHook(Hook):
     def _remove_outdated(self, work_dir: str, current: int) -> None:
         # what lies in the folder decides, so that a resumed run also counts its former checkpoints;
         # later ones are of another run in the same folder and not this hook's to delete
-        found = {
-            int(path.stem.removeprefix('iter_')): path
-            for path in Path(work_dir).glob('iter_*.pth')
-            if path.stem.removeprefix('iter_').isdigit()
-        }
-        earlier = sorted(number for number in found if number <= current)
-        for number in earlier[: -self.max_keep_ckpts]:
-            found[number].unlink()
+        earlier = [p for p in checkpoints_of(work_dir) if int(p.stem[5:]) <= current]
+        for path in earlier[self.max_keep_ckpts :]:
+            path.unlink()

@@ -3,7 +3,6 @@
 import copy
 import functools
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from mmengine.config import Config
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.engine.environment import describe_machine
-from dsr_nss.engine.launch import configure_run, latest_checkpoint
+from dsr_nss.engine.launch import configure_run
+from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.files import write_json
 from dsr_nss.inspection.doctor import weight_files
 from dsr_nss.studies.tables.runs import Run
@@ -61,25 +61,12 @@ def inspect(run: Run) -> State:
     if not run.folder.is_dir():
         return State(total, missing=missing)
     facts = read_facts(run)
-    done, checkpoint, problem = _progress(run, facts)
-    if done and problem is None:
-        problem = _difference(run, config, facts)
+    checkpoint = latest_checkpoint(run.folder)
+    done = facts.get('iterations', 0)
+    if checkpoint is not None:
+        done = int(checkpoint.stem.removeprefix('iter_'))
+    problem = _difference(run, config, facts) if done else None
     return State(total, done, checkpoint, missing, problem)
-
-
-def _progress(run: Run, facts: dict[str, Any]) -> tuple[int, Path | None, str | None]:
-    try:
-        checkpoint = latest_checkpoint(run.folder)
-    except FileNotFoundError as error:
-        checkpoint = None
-        if 'iterations' not in facts:
-            return 0, None, str(error)
-    if checkpoint is None:
-        return facts.get('iterations', 0), None, None
-    number = re.fullmatch(r'iter_(\d+)', checkpoint.stem)
-    if number is None:
-        return 0, None, f'{checkpoint} is no checkpoint of a run: its name is not iter_N.pth'
-    return int(number[1]), checkpoint, None
 
 
 def _difference(run: Run, config: Config, facts: dict[str, Any]) -> str | None:
