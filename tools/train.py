@@ -1,7 +1,7 @@
 """Trains what a config describes.
 
-    python tools/train.py CONFIG [--work-dir D] [--resume [PATH]] [--amp [bf16|fp16]] [--seed N]
-                                 [--cfg-options key=value ...]
+    python tools/train.py CONFIG [--work-dir D] [--resume [PATH] [--allow-changes]]
+                                 [--amp [bf16|fp16]] [--seed N] [--cfg-options key=value ...]
 
 Checkpoints, the log, TensorBoard scalars and pictures of the training steps go to the work dir.
 Ctrl-C saves a checkpoint and prints the command that continues the run.
@@ -32,6 +32,11 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         metavar='PATH',
         help='continue from PATH, or from the newest checkpoint of the work dir',
+    )
+    parser.add_argument(
+        '--allow-changes',
+        action='store_true',
+        help='let a resumed run have another config than the run that it continues',
     )
     parser.add_argument(
         '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision'
@@ -66,7 +71,7 @@ def main() -> int:
             launcher=args.launcher,
             arguments=sys.argv[1:],
         )
-        checkpoint = train(config)
+        checkpoint = train(config, args.allow_changes)
     except EXPLAINED as error:
         return explain(error, args.debug)
     except KeyboardInterrupt:

@@ -128,8 +128,12 @@ def _use_start(config: Config, resume: str | None) -> None:
     config.load_from = str(path)
 
 
-def train(config: Config) -> Path | None:
+def train(config: Config, allow_changes: bool = False) -> Path | None:
     """Runs the training that the config describes.
+
+    Args:
+        config: What `configure_run` made ready.
+        allow_changes: A resumed run may have another config than the run that it continues.
 
     Returns:
         The last checkpoint, or None when the run saved none.
@@ -144,6 +148,7 @@ def train(config: Config) -> Path | None:
             check_new_run(config.work_dir)
         try:
             runner = AdaptationRunner.from_cfg(config)
+            runner.allow_changes = allow_changes
             lock.join()
             runner.train()
         except (TypeError, KeyError) as error:

@@ -4,7 +4,6 @@ mmengine's `LinearLR` and `PolyLR` end their ramps one iteration early (they div
 `end - begin - 1`), so the last iteration of a run would train with a rate of zero.
 """
 
-from mmengine.logging import print_log
 from mmengine.optim import _ParamScheduler
 from mmseg.registry import PARAM_SCHEDULERS
 
@@ -70,11 +69,12 @@ class WarmupPolyLR(_ParamScheduler):
         return [base * factor for base in self.base_values]
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Continue at the saved iteration; the shape of the schedule is the config's."""
-        shape = ('end', 'warmup', 'warmup_ratio', 'power')
-        changed = {k: (state_dict[k], getattr(self, k)) for k in shape if k in state_dict}
-        changed = {k: v for k, v in changed.items() if v[0] != v[1]}
-        if changed:
-            text = ', '.join(f'{k} {old} -> {new}' for k, (old, new) in changed.items())
-            print_log(f'the learning rate schedule differs from the checkpoint: {text}', 'current')
-        super().load_state_dict({k: v for k, v in state_dict.items() if k not in shape})
+        """Continue at the saved iteration; rates and shape of the schedule are the config's."""
+        super().load_state_dict({k: state_dict[k] for k in ('last_step', '_global_step')})
+
+    def apply(self) -> None:
+        """Gives the optimiser the rates of this iteration, as `step` does of the next one."""
+        rates = self._get_value()
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group['lr'] = rate
+        self._last_value = rates

@@ -95,7 +95,9 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(train, tmp_path):
     assert 'source_8.png' in printed and 'night_9.png' in printed
     assert 'Traceback' not in printed
     assert sorted(path.name for path in (tmp_path / 'out').glob('*.pth')) == ['iter_3.pth']
-    assert train('--work-dir', 'out', '--resume')[0] == 0
+    code, printed = train('--work-dir', 'out', '--resume')
+    assert code == 2 and '\n    model.break_at: 5 -> not stated\n' in printed
+    assert train('--work-dir', 'out', '--resume', '--allow-changes')[0] == 0
 
 
 def test_nan_in_the_iteration_of_a_checkpoint_is_not_saved(train, tmp_path):
@@ -156,12 +158,35 @@ def test_bad_file_is_one_clear_line_from_a_worker_too(train, workers):
 
 def test_resume_refuses_what_would_not_continue_the_run(train):
     assert train('--work-dir', 'out', *options(train_cfg__max_iters=3))[0] == 0
-    code, printed = train('--work-dir', 'out', '--resume', *options(**{'+model__bank_size': 16}))
+    resume = ['--work-dir', 'out', '--resume']
+    code, printed = train(*resume, '--seed', 8, *options(**{'+model__width': 5}))
+    assert code == 2 and 'add --allow-changes to go on with the new ones' in printed
+    for line in (
+        'model.width: not stated -> 5',
+        'train_cfg.max_iters: 3 -> 6',
+        'randomness.seed: 0 -> 8',
+        'train_dataloader.dataset.seed: 0 -> 8',
+    ):
+        assert f'\n    {line}\n' in printed
+    resume.append('--allow-changes')
+    code, printed = train(*resume, *options(**{'+model__bank_size': 16}))
     assert code == 2 and 'memory bank has another size (bank.images: (3, 8, 8) saved' in printed
-    code, printed = train('--work-dir', 'out', '--resume', '--seed', 8)
-    assert code == 2 and 'Resume with --seed 0' in printed
-    code, printed = train('--work-dir', 'out', '--resume', *options(**{'+model__width': 5}))
+    code, printed = train(*resume, *options(**{'+model__width': 5}))
     assert code == 2 and 'checkpoint of another model' in printed
+
+
+def test_allowed_changes_are_honoured_and_saved(train, tmp_path):
+    assert train('--work-dir', 'out', *options(train_cfg__max_iters=3))[0] == 0
+    changed = options(optim_wrapper__optimizer__lr=0.5, optim_wrapper__optimizer__weight_decay=0.3)
+    code, printed = train('--work-dir', 'out', '--resume', '--allow-changes', '--seed', 8, *changed)
+    assert code == 0 and 'optim_wrapper.optimizer.lr: 0.01 -> 0.5' in printed
+    # the rates of the last iteration: warm-up 2, decay over 4, of which 3 are done
+    rate = 0.5 * (1 - 3 / 4) ** 0.9
+    assert f'lr {rate:.3e}' in next(line for line in printed.splitlines() if 'Iter 6/6' in line)
+    content = load_checkpoint_file(tmp_path / 'out/iter_6.pth')
+    head = content['optimizer']['param_groups'][0]
+    assert head['initial_lr'] == 0.5 and head['weight_decay'] == 0.3
+    assert content['meta']['seed'] == 8 and 'lr=0.5' in content['meta']['cfg']
 
 
 def test_new_run_from_a_checkpoint_takes_the_student_and_an_empty_bank(train, tmp_path):
