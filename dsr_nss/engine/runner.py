@@ -29,9 +29,10 @@ from dsr_nss.engine.process_states import (
 )
 from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
+from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
 from dsr_nss.engine.workers import protect_workers
-from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.errors import CheckpointError, ConfigError, StorageError
 from dsr_nss.files import write_atomically
 
 
@@ -245,7 +246,12 @@ class AdaptationRunner(Runner):
         if self._saved_iteration == iteration:
             return path
         meta = dict(epoch=self.epoch, iter=iteration)
-        self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
+        try:
+            self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
+        except StorageError as error:
+            last = latest_checkpoint(self.work_dir)
+            text = f'{error}; --resume continues from {last}' if last else str(error)
+            raise StorageError(error.errno, text) from error
         self._saved_iteration = iteration
         if is_main_process():
             write_atomically(path.with_name('last_checkpoint'), str(path))

@@ -43,7 +43,7 @@ def test_a_run_from_start_to_end(train, tmp_path):
     assert code == 0
     out = tmp_path / 'out'
     assert (out / 'last_checkpoint').read_text() == str(out / 'iter_6.pth')
-    assert [path.name for path in out.glob('.*')] == ['.lock']
+    assert [path.name for path in out.glob('.*')] == ['.train.lock']
     line = next(line for line in printed.splitlines() if 'Iter 4/6' in line)
     for part in ('eta 0:', 'lr ', 'loss_source ', 'loss_mixed ', 'samples/s', 's/iter', 'memory '):
         assert part in line, part

@@ -9,11 +9,14 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from dsr_nss.values import Count, checked
+
 #: A launcher passes on the signal that the terminal already sent to every process of the group.
 SAME_SIGNAL_SECONDS = 3.0
 
 
 @HOOKS.register_module()
+@checked
 class GracefulStop(Hook):
     """On SIGINT or SIGTERM: finish the iteration, save, say how to resume, exit with 128 + signal.
 
@@ -28,9 +31,7 @@ class GracefulStop(Hook):
 
     priority = 'LOWEST'
 
-    def __init__(self, command: str | None = None, agree_every: int = 5) -> None:
-        if agree_every < 1:
-            raise ValueError(f'agree_every must be >= 1, got {agree_every}')
+    def __init__(self, command: str | None = None, agree_every: Count = 5) -> None:
         self.command = command
         self.agree_every = agree_every
         self._received = 0
