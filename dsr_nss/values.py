@@ -97,9 +97,9 @@ def problems(value: Any, hint: Any, path: str) -> Iterator[str]:
             for rule in arguments[1:]:
                 yield from _breaks(value, rule, path)
     elif origin in (Union, types.UnionType):
-        found = [list(problems(value, member, path)) for member in arguments]
-        if all(found):
-            yield found[0][0]
+        each = [list(problems(value, member, path)) for member in arguments]
+        if all(each):
+            yield each[0][0]
     elif origin is tuple:
         yield from _tuple(value, arguments, path)
     elif origin in (Sequence, list):

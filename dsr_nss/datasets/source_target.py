@@ -18,7 +18,7 @@ from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
 from dsr_nss.datasets.rare_class_sampling import RareClassSampling
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.errors import DataError
-from dsr_nss.values import Bounds, FieldsOf, PositiveShare, Share, checked
+from dsr_nss.values import Bounds, Count, FieldsOf, PositiveShare, Share, checked
 
 
 @DATASETS.register_module()
@@ -61,11 +61,11 @@ class SourceTargetDataset(Dataset):
         self,
         *,
         source: Mapping[str, Any],
-        crop_size: Size,
+        crop_size: tuple[Count, Count],
         target: Mapping[str, Any] | None = None,
         seed: Annotated[int, Bounds(0)] = 0,
-        source_scale: Size | None = None,
-        target_scale: Size | None = None,
+        source_scale: tuple[Count, Count] | None = None,
+        target_scale: tuple[Count, Count] | None = None,
         rare_class_sampling: Annotated[Mapping, FieldsOf(RareClassSampling)] | None = None,
         max_class_share: PositiveShare = 0.75,
         flip: Share = 0.5,

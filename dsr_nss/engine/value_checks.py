@@ -12,8 +12,10 @@ from dsr_nss.values import Bounds, Count, NotNegative, OneOf, Positive, Share, f
 
 Whole = Annotated[int, Bounds(0)]
 _MOMENT = Annotated[float, Bounds(0, below=1)]
-_OPTIMIZER = dict(lr=Positive, weight_decay=NotNegative, eps=Positive, betas=tuple[_MOMENT, _MOMENT],
-                  momentum=_MOMENT)  # fmt: skip
+_OPTIMIZER: dict[str, Any] = dict(
+    lr=Positive, weight_decay=NotNegative, eps=Positive, betas=tuple[_MOMENT, _MOMENT],
+    momentum=_MOMENT,
+)  # fmt: skip
 #: Fields of foreign classes, by the class.
 CLASSES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(('Adam', 'AdamW', 'SGD'), _OPTIMIZER),
@@ -86,7 +88,8 @@ def check_component(path: str, component: Mapping[str, Any], target: type) -> No
     ours = target.__module__.startswith('dsr_nss.')
     hints = field_types(target) if ours else CLASSES.get(target.__name__, {})
     if ours or target.__module__.startswith(('mmseg.', 'mmengine.')):
-        hints = {**NETWORK, **hints}
+        # of arguments that nobody annotated the name alone tells
+        hints = NETWORK | {name: hint for name, hint in hints.items() if hint is not Any}
     for problem in _fields(component, hints, f'{path}.'):
         raise ConfigError(problem)
 
