@@ -171,7 +171,9 @@ def soak_kills(folder: Path, world: int, kills: int, rng: random.Random) -> bool
             print(f'  run {runs}: {line}', flush=True)
             done += line.startswith('kill')
         found = dict(tensors(load_checkpoint_file(out / f'iter_{LENGTH}.pth')))
-        different = [k for k, v in expected.items() if not torch.equal(v, found.get(k, v[:0]))]
+        different = [
+            k for k, v in expected.items() if k not in found or not torch.equal(v, found[k])
+        ]
         if different or found.keys() != expected.keys():
             print(f'DIFFERENT after run {runs}: {different[:5]}')
             return False

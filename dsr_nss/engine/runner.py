@@ -31,7 +31,7 @@ from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
-from dsr_nss.engine.workers import explain_loader, protect_workers
+from dsr_nss.engine.workers import CONNECTION_LOST, StandstillGuard, explain_loader, protect_workers
 from dsr_nss.errors import CheckpointError, ConfigError, StorageError
 from dsr_nss.files import write_atomically
 
@@ -76,9 +76,10 @@ class AdaptationRunner(Runner):
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""
         try:
-            return super().train()
-        except RuntimeError as error:
-            explained = explain_loader(error)
+            with StandstillGuard() as guard:
+                return super().train()
+        except (RuntimeError, *CONNECTION_LOST) as error:
+            explained = explain_loader(error, guard.ended)
             if explained is None:
                 raise
             raise explained from error

@@ -29,6 +29,8 @@ def config(**parts):
     )
     for name in ('bank', 'augmentation', 'feature_distance'):
         changed[name] = whole[name] if parts.get(name) else None
+    if changed['feature_distance'] is not None:  # zero in the first step, then small
+        changed['feature_distance'] = {**changed['feature_distance'], 'weight': 10.0}
     return {**whole, **changed}
 
 

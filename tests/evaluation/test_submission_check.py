@@ -275,10 +275,11 @@ def test_command_line_counts_what_it_does_not_print(tool, capsys, archive, image
     edit(archive, extra | {LABEL: png(ZEROS + 99)})
     assert tool(archive, '--kind', 'dark_zurich', '--images', images) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f'{archive} for Dark Zurich: 13 problem(s)'
-    assert len(lines) == 1 + 5 + 1 + 1
+    assert lines[0] == f'{archive} for Dark Zurich: 14 problem(s)'
+    assert len(lines) == 1 + 5 + 1 + 1 + 1
     assert lines[6] == '  extra: ... and 7 more'
     assert lines[7].startswith(f'  ids: {LABEL}: holds [99]')
+    assert lines[8].startswith(f'  contents: labelTrainIds_invalid/{FIRST}.png: ')
 
 
 def test_command_line_without_an_archive(tool, capsys, tmp_path):
