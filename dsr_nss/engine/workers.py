@@ -110,8 +110,8 @@ def _is_stopped(pid: int) -> bool:
 def explain_loader(error: Exception, stood_still: Collection[int] = ()) -> DataError | None:
     """The cause of a loader's failure in a sentence, None for any other error; ends its workers.
 
-    torch raises plain `RuntimeError`s, which their text alone tells apart; whoever was in the middle
-    of a worker's message sees the connection break.
+    torch raises plain `RuntimeError`s, which their text alone tells apart; whoever is in the middle
+    of a message of a worker sees the connection break.
 
     Args:
         error: What the loader raised.
@@ -138,6 +138,6 @@ def explain_loader(error: Exception, stood_still: Collection[int] = ()) -> DataE
         )
     return DataError(
         f'a worker of the loader (pid {ended[1] if ended else "unknown"}) was killed from outside: '
-        'the machine ran out of memory, most likely, or somebody ended it. Continue with --resume and '
-        'fewer train_dataloader.num_workers'
+        'the machine ran out of memory, most likely, or somebody ended it. Continue with --resume '
+        'and fewer train_dataloader.num_workers'
     )

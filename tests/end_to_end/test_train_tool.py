@@ -1,5 +1,6 @@
 """`tools/train.py` from the outside: what it writes, how it stops, resumes and fails."""
 
+import errno
 import os
 import re
 import shlex
@@ -187,6 +188,25 @@ def test_allowed_changes_are_honoured_and_saved(train, tmp_path):
     head = content['optimizer']['param_groups'][0]
     assert head['initial_lr'] == 0.5 and head['weight_decay'] == 0.3
     assert content['meta']['seed'] == 8 and 'lr=0.5' in content['meta']['cfg']
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(train, tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def full(handle):
+        if '.iter_6.pth.' in os.readlink(f'/proc/self/fd/{handle}'):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', full)
+        code, printed = train('--work-dir', 'out')
+    out = tmp_path / 'out'
+    assert code == 2 and 'Traceback' not in printed
+    assert f'error: cannot write {out}/iter_6.pth: No space left on device (' in printed
+    assert f'--resume continues from {out}/iter_3.pth' in printed
+    assert [path.name for path in out.glob('*iter_*')] == ['iter_3.pth']
+    assert train('--work-dir', 'out', '--resume')[0] == 0
 
 
 def test_new_run_from_a_checkpoint_takes_the_student_and_an_empty_bank(train, tmp_path):
