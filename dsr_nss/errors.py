@@ -21,5 +21,20 @@ class CheckpointError(RuntimeError):
     """A file that cannot be read as a checkpoint, or that does not fit the model."""
 
 
+class StorageError(OSError):
+    """A file that could not be written: a full disk, a quota, a missing right.
+
+    Made as `StorageError(errno, sentence)`; the sentence is its text.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
+
+
 class DemoError(RuntimeError):
     """A step of the demo failed; the message names its command."""
+
+
+#: What a command line ends with in one sentence: errors of the user's files, settings and machine.
+#: Of all others it shows the traceback, because they are ours.
+EXPLAINED = (OSError, DataError, ConfigError, CheckpointError, NonFiniteLossError, DemoError)

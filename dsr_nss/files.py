@@ -1,24 +1,110 @@
 """Files that are written whole or not at all."""
 
+import errno
 import json
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import ConfigError, StorageError
+
+#: What systems report when a disk, a quota or a limit of the user is used up.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: Seconds after which a temporary file belongs to no running program: it lives for one write.
 _ABANDONED = 3600
 
 
-def write_atomically(path: Path, content: bytes | str) -> Path:
-    """Writes `content` to a temporary file beside `path` and moves it there.
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, beside `path`, that takes its name when the block ends without an error.
 
-    An interrupted program leaves the old file or none, never half of one.
+    An interrupted program leaves the old file or none, never half of one; after a power failure
+    too, since the content and then the name are on the disk before this returns. The name of the
+    temporary file is unique: two programs never write into one.
+
+    Args:
+        path: The file to make; its folder exists.
+
+    Raises:
+        StorageError: It cannot be written, for instance on a full disk; says what to do.
+    """
+    partial: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+        partial = Path(name)
+        with os.fdopen(handle, 'wb') as file:
+            watched = _Watched(file)
+            try:
+                yield cast(BinaryIO, watched)
+            except RuntimeError as error:
+                if watched.error is None:
+                    raise
+                # torch reports a write that failed as a position that it did not expect
+                raise watched.error from error
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)  # mkstemp makes it private; other users may share the data
+        os.replace(partial, path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        if partial is not None:
+            with suppress(OSError):
+                partial.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            raise storage_error(path, error) from error
+        raise
+
+
+class _Watched:
+    """A file that remembers why a write failed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk; some file systems cannot, and need not."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The sentence for a file that could not be written: where, why, and what to free."""
+    text = f'cannot write {path}: {error.strerror}'
+    if error.errno in DISK_FULL:
+        with suppress(OSError):
+            text += f' ({shutil.disk_usage(path.parent).free / 1e6:,.0f} MB are free there)'
+        text += (
+            f'. Free space on the disk of {path.parent} (older checkpoints, predictions, caches), '
+            'or raise the quota or file size limit, and run the same command again. Files that '
+            'were there before are unchanged'
+        )
+    return StorageError(error.errno, text)
+
+
+def write_atomically(path: Path, content: bytes | str) -> Path:
+    """Writes `content` through `atomic_file`.
 
     Args:
         path: The file to make; its folder exists.
@@ -28,21 +114,10 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
         `path`.
 
     Raises:
-        OSError: It cannot be written, for instance on a full disk; names `path`.
+        StorageError: It cannot be written, for instance on a full disk; names `path`.
     """
-    data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private; other users may share the data
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
     return path
 
 

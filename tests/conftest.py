@@ -11,9 +11,9 @@ if WORKERS > 1:
     threads = max(1, len(os.sched_getaffinity(0)) // WORKERS)
     os.environ.setdefault('OMP_NUM_THREADS', str(threads))
 
-import numpy as np
-import pytest
-import torch
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 pytest_plugins = ['tests.tiny_segmentor']

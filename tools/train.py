@@ -1,13 +1,15 @@
 """Trains what a config describes.
 
     python tools/train.py CONFIG [--with OVERLAY ...] [--max-iters N] [--work-dir D] [--seed N]
-                          [--resume [PATH]] [--amp [bf16|fp16]] [--cfg-options key=value ...]
+                          [--resume [PATH] [--allow-changes]] [--amp [bf16|fp16]]
+                          [--cfg-options key=value ...]
 
 Checkpoints, the log, TensorBoard scalars and pictures of the training steps go to the work dir.
 Ctrl-C saves a checkpoint and prints the command that continues the run.
 """
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,8 +20,9 @@ from mmengine.dist import is_main_process
 
 import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.engine.config import read_config
-from dsr_nss.engine.launch import EXPLAINED, configure_run, explain, train
+from dsr_nss.engine.launch import configure_run, explain, train
 from dsr_nss.engine.overlays import add_overlay_option
+from dsr_nss.errors import EXPLAINED
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +48,11 @@ def parse_args() -> argparse.Namespace:
         help='continue from PATH, or from the newest checkpoint of the work dir',
     )
     parser.add_argument(
+        '--allow-changes',
+        action='store_true',
+        help='let a resumed run have another config than the run that it continues',
+    )
+    parser.add_argument(
         '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision'
     )
     parser.add_argument('--seed', type=int, help='seed of data, weights and steps')
@@ -66,6 +74,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    logging.raiseExceptions = False  # a full disk that takes no line of the log is told once, below
     try:
         config = read_config(
             args.config, args.cfg_options, overlays=args.overlays, max_iters=args.max_iters
@@ -79,7 +88,7 @@ def main() -> int:
             launcher=args.launcher,
             arguments=sys.argv[1:],
         )
-        checkpoint = train(config)
+        checkpoint = train(config, args.allow_changes)
     except EXPLAINED as error:
         return explain(error, args.debug)
     except KeyboardInterrupt:

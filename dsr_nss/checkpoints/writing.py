@@ -1,12 +1,13 @@
 """Writing weights whole or not at all, with where they come from."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from dsr_nss.files import atomic_file, remove_abandoned
 
 
 def sha256_of(path: str | Path) -> str:
@@ -19,21 +20,18 @@ def sha256_of(path: str | Path) -> str:
 
 
 def save_checkpoint_file(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """`torch.save` to a neighbouring file first, which then takes the name.
+    """`torch.save`, whole or not at all.
 
     Args:
         path: The file; its folder is made.
         content: Tensors and plain containers.
+
+    Raises:
+        StorageError: It cannot be written, for instance on a full disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        with partial.open('wb') as file:
-            torch.save(dict(content), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    remove_abandoned([path])
+    with atomic_file(path) as file:
+        torch.save(dict(content), file)
     return path

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from dsr_nss.checkpoints.comparison import listing
+from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.conversion.allowed_networks import allowed_segmentor
 from dsr_nss.conversion.config import PREPROCESSOR, for_loading
-from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.conversion.layouts import Layout
 from dsr_nss.conversion.networks import describe_encoder, describe_segmentor, shapes_of
 from dsr_nss.engine.config import use_scope

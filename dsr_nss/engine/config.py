@@ -15,6 +15,7 @@ from dsr_nss.engine.encoder_widths import fill_widths
 from dsr_nss.engine.length import scale_length
 from dsr_nss.engine.overlays import lay_over
 from dsr_nss.engine.preflight import complete_validation, impossible
+from dsr_nss.engine.value_checks import component_problems, section_problems
 from dsr_nss.errors import ConfigError
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
@@ -195,6 +196,7 @@ def check_config(config: Config) -> None:
     if missing:
         problems.append(f'the config cannot train: it has no {", ".join(missing)}')
     problems += impossible(config)
+    problems += section_problems(config._cfg_dict)
     for path, component in components(config._cfg_dict):
         problems += _check_component(path, component)
     if problems:
@@ -204,6 +206,8 @@ def check_config(config: Config) -> None:
 def _check_component(path: str, component: dict) -> Iterator[str]:
     name = component['type']
     classes = registered(name)
+    if len(classes) == 1:
+        yield from component_problems(path, component, classes[0])
     checked = [c for c in classes if c.__module__.split('.')[0] in _CHECKED_PACKAGES]
     if not checked or len(checked) < len(classes):
         return  # not ours to judge: building it will say what is wrong

@@ -12,12 +12,20 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from dsr_nss.checkpoints.comparison import printable
-from dsr_nss.engine.config import accepted_fields, hooks_of_type
+from dsr_nss.engine.config import accepted_fields, components, hooks_of_type
 from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.engine.encoder_widths import check_widths
+from dsr_nss.engine.processes import launched_rank
+from dsr_nss.engine.resume_points import (
+    check_new_run,
+    check_pointer,
+    latest_checkpoint,
+    resume_point,
+)
+from dsr_nss.engine.run_lock import RunLock
 from dsr_nss.engine.runner import AdaptationRunner
-from dsr_nss.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
-from dsr_nss.files import make_folder
+from dsr_nss.errors import ConfigError, StorageError
+from dsr_nss.files import DISK_FULL, make_folder, storage_error
 
 
 def configure_run(
@@ -36,7 +44,7 @@ def configure_run(
         config: What `read_config` returned.
         work_dir: Folder of everything that is written; None: the config's, else
             `work_dirs/<config name>`.
-        resume: `'auto'` for the newest checkpoint of the work dir, or a checkpoint file.
+        resume: `'auto'` for the newest whole checkpoint of the work dir, or a checkpoint file.
         amp: `'bf16'` or `'fp16'`: mixed precision.
         seed: Seed of the data, of the weights and of every step; None: the
             config's `randomness.seed`, for the data too unless the dataset states its own.
@@ -46,6 +54,7 @@ def configure_run(
     Raises:
         ConfigError: The work dir cannot be written.
         FileNotFoundError: There is no such checkpoint.
+        CheckpointError: The work dir holds checkpoints, but none to continue from.
     """
     config.launcher = launcher
     if work_dir is not None:
@@ -62,22 +71,6 @@ def configure_run(
     _use_start(config, resume)
     for hook in hooks_of_type(config, 'GracefulStop'):
         hook['command'] = resume_command(arguments or (str(config.filename),), launcher)
-
-
-def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The file that `last_checkpoint` names, also after the work dir was moved; None without one.
-
-    Raises:
-        FileNotFoundError: The named file is gone.
-    """
-    pointer = Path(work_dir) / 'last_checkpoint'
-    if not pointer.is_file():
-        return None
-    named = Path(pointer.read_text().strip())
-    for path in (Path(work_dir) / named.name, named):
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f'checkpoint not found: {named} (named by {pointer})')
 
 
 def resume_command(arguments: Sequence[str], launcher: str = 'none') -> str:
@@ -125,36 +118,61 @@ def _use_start(config: Config, resume: str | None) -> None:
     if resume is None:
         config.resume = False
         return
-    path = latest_checkpoint(config.work_dir) if resume == 'auto' else Path(resume)
+    path = resume_point(config.work_dir) if resume == 'auto' else Path(resume)
     if path is None:
         print_log(f'{config.work_dir} holds no checkpoint yet: the run starts from the beginning')
         config.resume = False
         return
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'checkpoint not found: {path}')
     config.resume = True
     config.load_from = str(path)
 
 
-def train(config: Config) -> Path | None:
+def train(config: Config, allow_changes: bool = False) -> Path | None:
     """Runs the training that the config describes.
+
+    Args:
+        config: What `configure_run` made ready.
+        allow_changes: A resumed run may have another config than the run that it continues.
 
     Returns:
         The last checkpoint, or None when the run saved none.
 
     Raises:
-        ConfigError: A component of the config cannot be built.
+        ConfigError: A component of the config cannot be built, or another run has the work dir.
+        CheckpointError: A new run would overwrite the checkpoints of an earlier one.
     """
     check_widths(config)
-    try:
-        runner = AdaptationRunner.from_cfg(config)
-        runner.train()
-    except (TypeError, KeyError) as error:
-        message = _build_error(str(error))
-        if message is None:
-            raise
-        raise ConfigError(message) from error
+    with RunLock(config.work_dir, launched_rank()) as lock:
+        check_pointer(config.work_dir)
+        if not config.resume and launched_rank() == 0:
+            check_new_run(config.work_dir)
+        try:
+            runner = AdaptationRunner.from_cfg(config)
+            runner.allow_changes = allow_changes
+            lock.join()
+            runner.train()
+        except (TypeError, KeyError) as error:
+            message = _build_error(str(error))
+            if message is None:
+                raise
+            raise ConfigError(message) from error
+        except ConfigError as error:
+            raise ConfigError(_located(str(error), config)) from error
+        except OSError as error:  # a log, for instance, which does not say its own name
+            if error.errno not in DISK_FULL or isinstance(error, StorageError):
+                raise
+            raise storage_error(Path(config.work_dir) / 'its logs', error) from error
     return latest_checkpoint(runner.work_dir)
+
+
+def _located(message: str, config: Config) -> str:
+    """The message of a constructor, `Class: ...` or `Class.field ...`, with its place before it."""
+    name = re.match(r'(\w+)[.:]', message)
+    parts = components(config._cfg_dict, '')
+    places = [path for path, part in parts if name is not None and part['type'] == name[1]]
+    return f'{" or ".join(places)}: {message}' if places else message
 
 
 def _build_error(text: str) -> str | None:
@@ -171,10 +189,6 @@ def _build_error(text: str) -> str | None:
     return None
 
 
-#: Errors whose message says what to do; of all others a command line shows the traceback.
-EXPLAINED = (FileNotFoundError, DataError, ConfigError, CheckpointError, NonFiniteLossError)
-
-
 def explain(error: Exception, debug: bool = False) -> int:
     """Prints the error that ends a command line; returns the exit status, or raises to debug."""
     if debug:
@@ -186,6 +200,8 @@ def explain(error: Exception, debug: bool = False) -> int:
 def short_message(error: Exception) -> str:
     """The message of an error without the traceback that a loader's worker puts before it."""
     text = str(error).strip()
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f'{error.filename}: {error.strerror}'
     name = type(error).__name__
     if 'DataLoader worker' in text and f'{name}: ' in text:
         text = text[text.rindex(f'{name}: ') + len(name) + 2 :]

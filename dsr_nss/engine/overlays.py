@@ -30,8 +30,9 @@ def lay_over(config: Config, overlays: Sequence[str | Path]) -> Config:
     """The config with overlays merged into it, one after the other.
 
     An overlay is a Python config without `_base_ = ...`. In it `_base_` is the config that it is
-    laid over, so `_base_.max_iters` is a variable of that config. It is merged as a config is merged
-    into its base: dicts field by field, `_delete_=True` replaces one, everything else is replaced.
+    laid over, so `_base_.max_iters` is a variable of that config. It is merged as a config is
+    merged into its base: dicts field by field, `_delete_=True` replaces one, everything else is
+    replaced.
 
     Args:
         config: Any config; it stays as it is.

@@ -1,10 +1,17 @@
 """Several processes that share one run, as torchrun or Slurm starts them."""
 
+import os
+
 import torch
 from mmengine.dist import init_dist
 from mmengine.utils.dl_utils import set_multi_processing
 
 from dsr_nss.errors import ConfigError
+
+
+def launched_rank() -> int:
+    """Number of this process within its run, before the processes have met; 0 for a single one."""
+    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')))
 
 
 def join_cpu_processes(launcher: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import mmengine
@@ -20,12 +21,21 @@ from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file
 from dsr_nss.engine.class_block import check_outputs, unfilled_groups
+from dsr_nss.engine.config_changes import changes_since, refuse_changes
 from dsr_nss.engine.environment import describe_environment
+from dsr_nss.engine.process_states import ENTRY as PROCESSES
+from dsr_nss.engine.process_states import (
+    gather_process_states,
+    load_process_state,
+    restore_generators,
+)
 from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
+from dsr_nss.engine.resume_points import latest_checkpoint
+from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
 from dsr_nss.engine.start import load_start, read_start
-from dsr_nss.engine.workers import protect_workers
-from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.engine.workers import CONNECTION_LOST, StandstillGuard, explain_loader, protect_workers
+from dsr_nss.errors import CheckpointError, ConfigError, StorageError
 from dsr_nss.files import write_atomically
 
 
@@ -35,12 +45,19 @@ class AdaptationRunner(Runner):
 
     - A resumed checkpoint must fit the model key by key, the memory bank included; `load_from`
       starts a new run from the student of any checkpoint. Neither passes over a mismatch.
+    - A resumed run has the config of the run that it continues, unless changes are allowed; then
+      the config's values count, not those in the checkpoint.
+    - A checkpoint holds what every process has for itself.
     - Checkpoint files are written whole or not at all, and say what they were made with.
     - Several processes train through `AdaptationDDP`, with NCCL on GPUs and Gloo on CPUs.
     """
 
+    #: Whether a resumed run may have another config than the run that it continues.
+    allow_changes = False
     _resuming = False
     _saved_iteration: int | None = None
+    _changes: list[str] = []
+    _generators: Mapping | None = None
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes; mmengine's own start selects a GPU even where there is none."""
@@ -76,7 +93,13 @@ class AdaptationRunner(Runner):
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""
         try:
-            return super().train()
+            with StandstillGuard() as guard:
+                return super().train()
+        except (RuntimeError, *CONNECTION_LOST) as error:
+            explained = explain_loader(error, guard.ended)
+            if explained is None:
+                raise
+            raise explained from error
         finally:
             self.call_hook('restore_signals')
 
@@ -113,9 +136,14 @@ class AdaptationRunner(Runner):
         """
         self._resuming = True
         kwargs['map_location'] = 'cpu'
+        optimizer = self.optim_wrapper.optimizer
+        built, config_text = built_settings(optimizer), self._config_text()
         try:
             super().resume(filename, **kwargs)
-            check_optimizer(filename, self.optim_wrapper.optimizer)
+            check_optimizer(filename, optimizer)
+            restore_settings(optimizer, built, self._schedulers())
+            # the checkpoint brought its own along, also into the next one
+            self.message_hub.update_info('cfg', config_text)
         except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
             raise CheckpointError(
                 f'cannot resume from {filename}: its optimiser, schedule or counters do not fit '
@@ -142,6 +170,9 @@ class AdaptationRunner(Runner):
         if self._resuming:
             self._check_resumable(filename, checkpoint, state, model)
             load_all(model, state, filename)
+            notice, self._generators = load_process_state(filename, checkpoint, model)
+            if notice is not None:
+                self.logger.warning(notice)
         else:
             left = load_start(model, state, filename, start.skip)
             if left:
@@ -155,12 +186,31 @@ class AdaptationRunner(Runner):
     ) -> None:
         accumulated = self.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
         check_training_state(filename, checkpoint, state, model, accumulated)
-        saved, given = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
-        if None not in (saved, given) and saved != given:
-            raise CheckpointError(
-                f'cannot resume from {filename}: it was trained with seed {saved}, this run has '
-                f'seed {given}. Resume with --seed {saved}'
-            )
+        meta = checkpoint['meta']
+        changes = changes_since(filename, meta, self._config_text())
+        saved, given = meta.get('seed'), self._randomness_cfg.get('seed')
+        if saved != given and not any(change.startswith('randomness.seed') for change in changes):
+            changes.append(f'randomness.seed: {saved!r:.20} -> {given!r:.20}')
+        if not self.allow_changes:
+            refuse_changes(filename, changes)
+        check_schedulers(filename, changes, self._schedulers())
+        for change in changes:
+            self.logger.warning(f'changed since {filename}: {change}')
+        meta['seed'] = given  # mmengine would go back to the saved one
+
+    def _config_text(self) -> str:
+        # the hook that writes it has formatted it before, which takes a second
+        return self.message_hub.runtime_info.get('cfg') or self.cfg.pretty_text
+
+    def _schedulers(self) -> list:
+        return list(self.param_schedulers or [])
+
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """As mmengine's; generators go on where they were, after the loader has drawn its seed."""
+        if fn_name == 'before_train_iter' and self._generators is not None:
+            generators, self._generators = self._generators, None
+            restore_generators(generators)
+        super().call_hook(fn_name, **kwargs)
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -180,15 +230,17 @@ class AdaptationRunner(Runner):
         mmengine's version writes in place, after two more copies of everything in memory. The
         arguments are those that its hooks pass; storage backends are not supported.
         """
-        self.call_hook('before_checkpoint')  # on all processes; the rest is the first one's
+        self.call_hook('before_checkpoint')  # on all processes
+        model: nn.Module = getattr(self.model, 'module', self.model)
+        processes = gather_process_states(model)
         if not is_main_process():
             return
-        model: nn.Module = getattr(self.model, 'module', self.model)
         counters = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
         checkpoint = {
             'meta': {**counters, **(meta or {}), **self._describe()},
             'state_dict': weights_to_cpu(model.state_dict()),
             'message_hub': self.message_hub.state_dict(),
+            PROCESSES: processes,
         }
         if save_optimizer and self.optim_wrapper is not None:
             checkpoint['optimizer'] = apply_to(
@@ -203,8 +255,7 @@ class AdaptationRunner(Runner):
     def _describe(self) -> dict:
         """Where a checkpoint comes from: the resolved config, versions, commit, seed."""
         description = dict(
-            # the hook that writes it has formatted it before, which takes a second
-            cfg=self.message_hub.runtime_info.get('cfg') or self.cfg.pretty_text,
+            cfg=self._config_text(),
             seed=self.seed,
             experiment_name=self.experiment_name,
             time=time.strftime('%Y%m%d_%H%M%S'),
@@ -218,13 +269,18 @@ class AdaptationRunner(Runner):
     def save_training_state(self, iteration: int) -> Path:
         """Write `work_dir/iter_N.pth`, to resume after `iteration` iterations, unless just written.
 
-        `work_dir/last_checkpoint`, which `--resume` reads, then names it.
+        `work_dir/last_checkpoint` then names it, as other tools of mmengine expect.
         """
         path = Path(self.work_dir) / f'iter_{iteration}.pth'
         if self._saved_iteration == iteration:
             return path
         meta = dict(epoch=self.epoch, iter=iteration)
-        self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
+        try:
+            self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
+        except StorageError as error:
+            last = latest_checkpoint(self.work_dir)
+            text = f'{error}; --resume continues from {last}' if last else str(error)
+            raise StorageError(error.errno, text) from error
         self._saved_iteration = iteration
         if is_main_process():
             write_atomically(path.with_name('last_checkpoint'), str(path))

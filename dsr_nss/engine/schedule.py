@@ -6,11 +6,13 @@ mmengine fills in the last iteration trains with a rate of zero. Here the end is
 changed it, and a resumed run keeps the shape that its config states and says what differs.
 """
 
-from mmengine.logging import print_log
+from typing import Annotated
+
 from mmengine.optim import _ParamScheduler
 from mmseg.registry import PARAM_SCHEDULERS
 
 from dsr_nss.errors import ConfigError
+from dsr_nss.values import Bounds, Positive, Share, checked
 
 
 def learning_rate_factor(
@@ -27,6 +29,7 @@ def learning_rate_factor(
 
 
 @PARAM_SCHEDULERS.register_module()
+@checked
 class WarmupPolyLR(_ParamScheduler):
     """`param_scheduler = dict(type='WarmupPolyLR', warmup=1500, by_epoch=False)`.
 
@@ -48,9 +51,9 @@ class WarmupPolyLR(_ParamScheduler):
         optimizer,
         *,
         end: int,
-        warmup: int = 1500,
-        warmup_ratio: float = 1e-6,
-        power: float = 0.9,
+        warmup: Annotated[int, Bounds(0)] = 1500,
+        warmup_ratio: Share = 1e-6,
+        power: Positive = 0.9,
         by_epoch: bool = True,
     ) -> None:
         if by_epoch:
@@ -72,11 +75,12 @@ class WarmupPolyLR(_ParamScheduler):
         return [base * factor for base in self.base_values]
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Continue at the saved iteration; the shape of the schedule is the config's."""
-        shape = ('end', 'warmup', 'warmup_ratio', 'power')
-        changed = {k: (state_dict[k], getattr(self, k)) for k in shape if k in state_dict}
-        changed = {k: v for k, v in changed.items() if v[0] != v[1]}
-        if changed:
-            text = ', '.join(f'{k} {old} -> {new}' for k, (old, new) in changed.items())
-            print_log(f'the learning rate schedule differs from the checkpoint: {text}', 'current')
-        super().load_state_dict({k: v for k, v in state_dict.items() if k not in shape})
+        """Continue at the saved iteration; rates and shape of the schedule are the config's."""
+        super().load_state_dict({k: state_dict[k] for k in ('last_step', '_global_step')})
+
+    def apply(self) -> None:
+        """Gives the optimiser the rates of this iteration, as `step` does of the next one."""
+        rates = self._get_value()
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group['lr'] = rate
+        self._last_value = rates

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores, occurrence_note
+from dsr_nss.values import checked
 
 
 @METRICS.register_module()
+@checked
 class NightIoUMetric(BaseMetric):
     """`<prefix>/mIoU`, `<prefix>/mIoU_official` and the means of the class groups, in percent.
 

@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.conversion.allowed_networks import (
     ALLOWED,
     START_FIELDS,
@@ -13,7 +14,6 @@ from dsr_nss.conversion.allowed_networks import (
     allowed_segmentor,
 )
 from dsr_nss.conversion.config import for_loading
-from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.conversion.networks import shapes_of
 from dsr_nss.engine.config import accepted_fields
 from dsr_nss.errors import ConfigError

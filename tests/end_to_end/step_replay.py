@@ -212,7 +212,7 @@ def _optimisation(record: Record, root: Path, model: Any) -> tuple[Any, Any]:
     """Optimiser wrapper and schedule of the published recipe at the length of the record."""
     meta = record.meta
     overlay = root / 'configs/ablations/linear_decay.py'
-    config = open_config(root / 'configs/dsr_hrda_darkzurich.py', [overlay])
+    config = read_config(root / 'configs/dsr_hrda_darkzurich.py', overlays=[overlay])
     config.optim_wrapper.pop('constructor')
     wrapper = GroupedOptimWrapperConstructor(
         config.optim_wrapper, config.optim_wrapper.pop('paramwise_cfg')

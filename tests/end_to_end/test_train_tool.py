@@ -1,5 +1,6 @@
 """`tools/train.py` from the outside: what it writes, how it stops, resumes and fails."""
 
+import errno
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ import toy_adaptation  # noqa: E402
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file  # noqa: E402
 from dsr_nss.engine.config import read_config  # noqa: E402
+from dsr_nss.engine.run_lock import RunLock  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -43,7 +45,7 @@ def test_a_run_from_start_to_end(train, tmp_path):
     assert code == 0
     out = tmp_path / 'out'
     assert (out / 'last_checkpoint').read_text() == str(out / 'iter_6.pth')
-    assert not list(out.glob('.*.partial'))
+    assert [path.name for path in out.glob('.*')] == ['.train.lock']
     line = next(line for line in printed.splitlines() if 'Iter 4/6' in line)
     for part in ('eta 0:', 'lr ', 'loss_source ', 'loss_mixed ', 'samples/s', 's/iter', 'memory '):
         assert part in line, part
@@ -96,7 +98,7 @@ def test_mixed_precision_on_the_cpu(train, tmp_path):
     state = load_checkpoint_file(tmp_path / 'out/iter_6.pth')['state_dict']
     assert state['student.decode_head.weight'].dtype is torch.float32
     if not torch.cuda.is_available():
-        code, printed = train('--work-dir', 'out', '--amp', 'fp16')
+        code, printed = train('--work-dir', 'other', '--amp', 'fp16')
         assert code == 2 and 'float16 needs a CUDA GPU' in printed
 
 
@@ -110,7 +112,9 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(train, tmp_path):
     assert 'source_8.png' in printed and 'night_9.png' in printed
     assert 'Traceback' not in printed
     assert sorted(path.name for path in (tmp_path / 'out').glob('*.pth')) == ['iter_3.pth']
-    assert train('--work-dir', 'out', '--resume')[0] == 0
+    code, printed = train('--work-dir', 'out', '--resume')
+    assert code == 2 and '\n    model.break_at: 5 -> not stated\n' in printed
+    assert train('--work-dir', 'out', '--resume', '--allow-changes')[0] == 0
 
 
 def test_nan_in_the_iteration_of_a_checkpoint_is_not_saved(train, tmp_path):
@@ -142,6 +146,24 @@ def test_bad_input_is_one_clear_line(train, tmp_path, arguments, message):
     assert 'Traceback' not in printed
 
 
+def test_a_new_run_does_not_overwrite_an_earlier_one(train, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/iter_3.pth').write_text('the work of days')
+    code, printed = train('--work-dir', 'out')
+    assert code == 2 and 'error: out holds the checkpoints of an earlier run, up to' in printed
+    code, printed = train('--work-dir', 'out', '--resume')
+    assert code == 2 and '1 checkpoint(s), but none to continue from: ' in printed
+    assert (tmp_path / 'out/iter_3.pth').read_text() == 'the work of days'
+
+
+def test_a_second_run_in_the_work_dir_is_refused(train, tmp_path):
+    (tmp_path / 'out').mkdir()
+    with RunLock(tmp_path / 'out'):
+        code, printed = train('--work-dir', 'out')
+    assert code == 2 and f'error: out is in use: process {os.getpid()} on' in printed
+    assert not list((tmp_path / 'out').glob('*.pth'))
+
+
 @pytest.mark.parametrize('workers', [0, 1])
 def test_bad_file_is_one_clear_line_from_a_worker_too(train, workers):
     broken = {'+train_dataloader__dataset__broken': 3, 'train_dataloader__num_workers': workers}
@@ -153,12 +175,54 @@ def test_bad_file_is_one_clear_line_from_a_worker_too(train, workers):
 
 def test_resume_refuses_what_would_not_continue_the_run(train):
     assert train('--work-dir', 'out', *options(train_cfg__max_iters=3))[0] == 0
-    code, printed = train('--work-dir', 'out', '--resume', *options(**{'+model__bank_size': 16}))
+    resume = ['--work-dir', 'out', '--resume']
+    code, printed = train(*resume, '--seed', 8, *options(**{'+model__width': 5}))
+    assert code == 2 and 'add --allow-changes to go on with the new ones' in printed
+    for line in (
+        'model.width: not stated -> 5',
+        'train_cfg.max_iters: 3 -> 6',
+        'randomness.seed: 0 -> 8',
+        'train_dataloader.dataset.seed: 0 -> 8',
+    ):
+        assert f'\n    {line}\n' in printed
+    resume.append('--allow-changes')
+    code, printed = train(*resume, *options(**{'+model__bank_size': 16}))
     assert code == 2 and 'memory bank has another size (bank.images: (3, 8, 8) saved' in printed
-    code, printed = train('--work-dir', 'out', '--resume', '--seed', 8)
-    assert code == 2 and 'Resume with --seed 0' in printed
-    code, printed = train('--work-dir', 'out', '--resume', *options(**{'+model__width': 5}))
+    code, printed = train(*resume, *options(**{'+model__width': 5}))
     assert code == 2 and 'checkpoint of another model' in printed
+
+
+def test_allowed_changes_are_honoured_and_saved(train, tmp_path):
+    assert train('--work-dir', 'out', *options(train_cfg__max_iters=3))[0] == 0
+    changed = options(optim_wrapper__optimizer__lr=0.5, optim_wrapper__optimizer__weight_decay=0.3)
+    code, printed = train('--work-dir', 'out', '--resume', '--allow-changes', '--seed', 8, *changed)
+    assert code == 0 and 'optim_wrapper.optimizer.lr: 0.01 -> 0.5' in printed
+    # the rates of the last iteration: warm-up 2, decay over 4, of which 3 are done
+    rate = 0.5 * (1 - 3 / 4) ** 0.9
+    assert f'lr {rate:.3e}' in next(line for line in printed.splitlines() if 'Iter 6/6' in line)
+    content = load_checkpoint_file(tmp_path / 'out/iter_6.pth')
+    head = content['optimizer']['param_groups'][0]
+    assert head['initial_lr'] == 0.5 and head['weight_decay'] == 0.3
+    assert content['meta']['seed'] == 8 and 'lr=0.5' in content['meta']['cfg']
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(train, tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def full(handle):
+        if '.iter_6.pth.' in os.readlink(f'/proc/self/fd/{handle}'):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', full)
+        code, printed = train('--work-dir', 'out')
+    out = tmp_path / 'out'
+    assert code == 2 and 'Traceback' not in printed
+    assert f'error: cannot write {out}/iter_6.pth: No space left on device (' in printed
+    assert f'--resume continues from {out}/iter_3.pth' in printed
+    assert [path.name for path in out.glob('*iter_*')] == ['iter_3.pth']
+    assert train('--work-dir', 'out', '--resume')[0] == 0
 
 
 def test_new_run_from_a_checkpoint_takes_the_student_and_an_empty_bank(train, tmp_path):

@@ -21,6 +21,7 @@ from dsr_nss.engine.hooks import (
     SeedEachIteration,
     TrainingInfoHook,
 )
+from dsr_nss.engine.hooks.graceful_stop import SAME_SIGNAL_SECONDS
 from dsr_nss.engine.hooks.seed_each_iteration import iteration_seed
 from dsr_nss.errors import ConfigError, NonFiniteLossError
 
@@ -111,8 +112,9 @@ def test_files_of_image_pairs_are_named(runner):
 
 
 def test_last_good_checkpoint_is_named(runner, tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('work_dirs/x/iter_40.pth')
-    with pytest.raises(NonFiniteLossError, match='iter_40.pth'):
+    for name in ('iter_8.pth', 'iter_40.pth'):
+        (tmp_path / name).touch()
+    with pytest.raises(NonFiniteLossError, match='last good checkpoint is .*iter_40.pth'):
         FiniteLossGuard().after_train_iter(runner, 0, BATCH, losses(loss_a=float('nan')))
 
 
@@ -240,9 +242,20 @@ def test_second_ctrl_c_stops_at_once(runner):
     hook = GracefulStop()
     hook.before_train(runner)
     os.kill(os.getpid(), signal.SIGINT)
+    hook._received_at -= SAME_SIGNAL_SECONDS
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_that_a_launcher_passes_on_is_not_a_second_one(runner):
+    hook = GracefulStop()
+    hook.before_train(runner)
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)
+    assert runner.saved == [1]
 
 
 def test_signals_are_given_back_after_training(runner):

@@ -5,8 +5,9 @@ import torch
 from mmengine.optim import LinearLR, OptimWrapper, PolyLR
 from torch import nn
 
+from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
 from dsr_nss.engine.schedule import WarmupPolyLR
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import CheckpointError, ConfigError
 
 
 def reference(t: int, total: int, warmup: int = 1500) -> float:
@@ -68,6 +69,44 @@ def test_resumed_schedule_continues():
     second.load_state_dict(first.state_dict())
     resumed.load_state_dict(scheduler.state_dict())
     assert torch.equal(run(second, [resumed], 12), whole[8:])
+
+
+def test_a_resumed_schedule_takes_rates_and_shape_from_the_config():
+    first = make()
+    scheduler = WarmupPolyLR(first, end=20, warmup=5, by_epoch=False)
+    run(first, [scheduler], 8)
+    second = make()
+    for group in second.optimizer.param_groups:
+        group['lr'] *= 10
+    resumed = WarmupPolyLR(second, end=40, warmup=0, power=1.0, by_epoch=False)
+    built = built_settings(second.optimizer)
+    for group in built:
+        group['weight_decay'] = 0.5
+    second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    restore_settings(second.optimizer, built, [resumed])
+    group = second.optimizer.param_groups[0]
+    assert group['weight_decay'] == 0.5 and group['initial_lr'] == pytest.approx(6e-3)
+    assert group['lr'] == pytest.approx(6e-3 * (1 - 8 / 40))
+
+
+def test_without_a_schedule_the_configs_rate_counts():
+    first, second = make(), make()
+    second.optimizer.param_groups[0]['lr'] = 0.5
+    built = built_settings(second.optimizer)
+    second.load_state_dict(first.state_dict())
+    restore_settings(second.optimizer, built, [])
+    assert second.optimizer.param_groups[0]['lr'] == 0.5
+
+
+def test_schedules_that_would_not_follow_a_new_rate_refuse_it():
+    wrapper = make()
+    other = [PolyLR(wrapper, power=0.9, end=9, by_epoch=False)]
+    change = 'optim_wrapper.optimizer.lr: 1 -> 2'
+    check_schedulers('a.pth', ['model.alpha: 1 -> 2'], other)
+    check_schedulers('a.pth', [change], [WarmupPolyLR(wrapper, end=9, warmup=0, by_epoch=False)])
+    with pytest.raises(CheckpointError, match=f'with {change}: a PolyLR goes on with the rates'):
+        check_schedulers('a.pth', [change], other)
 
 
 def test_no_warmup():

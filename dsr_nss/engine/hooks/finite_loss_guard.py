@@ -1,7 +1,6 @@
 """Stops a run whose loss is no longer a number, before anything bad is saved."""
 
 import math
-from pathlib import Path
 
 import torch
 from mmengine.dist import all_reduce
@@ -9,10 +8,13 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.errors import NonFiniteLossError
+from dsr_nss.values import Count, checked
 
 
 @HOOKS.register_module()
+@checked
 class FiniteLossGuard(Hook):
     """Raises `NonFiniteLossError` when a loss term is NaN or infinite.
 
@@ -26,9 +28,7 @@ class FiniteLossGuard(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise ValueError(f'interval must be >= 1, got {interval}')
+    def __init__(self, interval: Count = 50) -> None:
         self.interval = interval
         self._pending: list[tuple[int, list[str], Tensor, str]] = []
 
@@ -124,7 +124,7 @@ def _message(iteration: int, terms: dict, broken: dict, files: str, runner) -> s
 
 
 def _last_good(runner) -> str:
-    pointer = Path(runner.work_dir) / 'last_checkpoint'
-    if not pointer.is_file():
+    path = latest_checkpoint(runner.work_dir)
+    if path is None:
         return 'No checkpoint was written before.'
-    return f'The last good checkpoint is {pointer.read_text().strip()}.'
+    return f'The last good checkpoint is {path}.'

@@ -1,18 +1,22 @@
 """Checkpoints every N iterations and at the end, written before older ones are removed."""
 
 from pathlib import Path
+from typing import Annotated
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from dsr_nss.engine.resume_points import checkpoints_of
 from dsr_nss.errors import ConfigError
+from dsr_nss.values import Bounds, Count, checked
 
 #: Name of the best score in the message hub.
 BEST = 'best_score'
 
 
 @HOOKS.register_module()
+@checked
 class SafeCheckpointHook(Hook):
     """Writes `work_dir/iter_N.pth`, then removes what is over `max_keep_ckpts`.
 
@@ -29,13 +33,13 @@ class SafeCheckpointHook(Hook):
     priority = 'VERY_LOW'
 
     def __init__(
-        self, interval: int = 2000, max_keep_ckpts: int = -1, save_best: str | None = None
+        self,
+        interval: Count = 2000,
+        max_keep_ckpts: Annotated[int, Bounds(-1)] = -1,
+        save_best: str | None = None,
     ) -> None:
-        if interval < 1 or max_keep_ckpts == 0 or max_keep_ckpts < -1:
-            raise ValueError(
-                'interval must be >= 1 and max_keep_ckpts -1 or >= 1, got '
-                f'{interval} and {max_keep_ckpts}'
-            )
+        if max_keep_ckpts == 0:
+            raise ValueError('max_keep_ckpts must be -1 or >= 1, got 0')
         self.interval = interval
         self.max_keep_ckpts = max_keep_ckpts
         self.save_best = save_best
@@ -83,11 +87,6 @@ class SafeCheckpointHook(Hook):
     def _remove_outdated(self, work_dir: str, current: int) -> None:
         # what lies in the folder decides, so that a resumed run also counts its former checkpoints;
         # later ones are of another run in the same folder and not this hook's to delete
-        found = {
-            int(path.stem.removeprefix('iter_')): path
-            for path in Path(work_dir).glob('iter_*.pth')
-            if path.stem.removeprefix('iter_').isdigit()
-        }
-        earlier = sorted(number for number in found if number <= current)
-        for number in earlier[: -self.max_keep_ckpts]:
-            found[number].unlink()
+        earlier = [p for p in checkpoints_of(work_dir) if int(p.stem[5:]) <= current]
+        for path in earlier[self.max_keep_ckpts :]:
+            path.unlink()

@@ -7,9 +7,11 @@ from mmseg.registry import MODELS
 
 from dsr_nss.checkpoints.reading import start_file
 from dsr_nss.checkpoints.resnet import load_resnet
+from dsr_nss.values import checked
 
 
 @MODELS.register_module()
+@checked
 class ResNetEncoder(ResNet):
     """mmseg's `ResNet`, which reads its start weights as data and takes all of them or none.
 

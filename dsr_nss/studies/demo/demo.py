@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.config import Config
 
 from dsr_nss.engine.config import read_config
+from dsr_nss.engine.resume_points import checkpoints_of
 from dsr_nss.errors import DemoError
 from dsr_nss.studies.demo.report import write_demo_report, write_summary
 
@@ -90,6 +91,8 @@ def _make_data(data: Path, seed: int) -> str:
 def _train_and_test(name: str, data: Path, out: Path, seed: int) -> DemoRun:
     config, folder = CONFIGS[name], out / name
     moved = list(data_root_options(read_config(ROOT / config), DATA_ROOT, str(data)))
+    for former in checkpoints_of(folder):  # of a demo that is repeated
+        former.unlink()
     start = time.monotonic()
     train = _call(
         'tools/train.py', config, '--work-dir', str(folder), '--seed', str(seed),

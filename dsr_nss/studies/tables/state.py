@@ -3,7 +3,6 @@
 import copy
 import functools
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.engine.environment import describe_machine
-from dsr_nss.engine.launch import configure_run, latest_checkpoint
+from dsr_nss.engine.launch import configure_run
+from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.files import write_json
 from dsr_nss.studies.tables.runs import Run
 
@@ -56,17 +56,10 @@ def inspect(run: Run) -> State:
     """Read the work dir of a run; writes nothing."""
     total = run.config().train_cfg.max_iters
     missing = tuple(name for name in run.test_sets if read_scores(run, name) is None)
-    done, checkpoint, problem = read_facts(run).get('iterations', 0), None, None
-    try:
-        checkpoint = latest_checkpoint(run.folder)
-    except FileNotFoundError as error:
-        problem = None if done else str(error)  # a finished run needs no checkpoint any more
+    done, checkpoint = read_facts(run).get('iterations', 0), latest_checkpoint(run.folder)
     if checkpoint is not None:
-        number = re.fullmatch(r'iter_(\d+)', checkpoint.stem)
-        if number is None:
-            problem = f'{checkpoint} is no checkpoint of a run: its name is not iter_N.pth'
-        done = int(number[1]) if number else 0
-    return State(total, done, checkpoint, missing, problem or (_difference(run) if done else None))
+        done = int(checkpoint.stem.removeprefix('iter_'))
+    return State(total, done, checkpoint, missing, _difference(run) if done else None)
 
 
 def _difference(run: Run) -> str | None:

@@ -1,0 +1,77 @@
+"""Files that are written whole or not at all, also on a full disk."""
+
+import errno
+import os
+import stat
+
+import pytest
+import torch
+
+from dsr_nss.checkpoints.writing import save_checkpoint_file
+from dsr_nss.errors import StorageError
+from dsr_nss.files import atomic_file, write_atomically
+from tests.full_disk import largest_file
+
+
+def test_the_content_takes_the_name_at_the_end(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+    with atomic_file(path) as file:
+        file.write(b'new')
+        assert path.read_text() == 'old'
+    assert path.read_text() == 'new' and os.listdir(tmp_path) == ['a.txt']
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / 'a.txt'
+    with atomic_file(path) as first, atomic_file(path) as second:
+        first.write(b'first')
+        second.write(b'second')
+    assert path.read_text() == 'first'  # the one that ended last, whole
+
+
+def test_content_and_name_reach_the_disk_in_this_order(tmp_path, monkeypatch):
+    done, sync, replace = [], os.fsync, os.replace
+
+    def fsync(handle):
+        done.append('folder' if stat.S_ISDIR(os.fstat(handle).st_mode) else 'file')
+        sync(handle)
+
+    monkeypatch.setattr(os, 'fsync', fsync)
+    monkeypatch.setattr(os, 'replace', lambda *names: (done.append('name'), replace(*names)))
+    write_atomically(tmp_path / 'a.txt', 'text')
+    assert done == ['file', 'name', 'folder']
+
+
+@pytest.mark.parametrize(
+    'write',
+    [
+        lambda path: write_atomically(path, bytes(100_000)),
+        lambda path: save_checkpoint_file(path, dict(weight=torch.zeros(100_000))),
+    ],
+)
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, write):
+    path = tmp_path / 'a.pth'
+    path.write_text('old')
+    with largest_file(50_000), pytest.raises(StorageError) as error:
+        write(path)
+    assert str(error.value).startswith(f'cannot write {path}: File too large (')
+    assert f'Free space on the disk of {tmp_path}' in str(error.value)
+    assert path.read_text() == 'old' and os.listdir(tmp_path) == ['a.pth']
+
+
+def test_a_failing_fsync_is_noticed(tmp_path, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, 'fsync', fail)
+    with pytest.raises(StorageError, match='No space left on device .*MB are free there'):
+        write_atomically(tmp_path / 'a.txt', 'text')
+    assert not os.listdir(tmp_path)
+
+
+def test_other_errors_inside_keep_their_type(tmp_path):
+    with pytest.raises(RuntimeError, match='mine'), atomic_file(tmp_path / 'a.txt'):
+        raise RuntimeError('mine')
+    assert not os.listdir(tmp_path)
