@@ -21,7 +21,7 @@ from dsr_nss.files import write_atomically
 
 #: Bytes before the pixels: a page, so that the pixels start on one.
 HEADER = 4096
-_FORMAT = 1
+_FORMAT = 2
 _REPAIR = 'run `python tools/prepare_data.py --cache CONFIG` with the config of the run'
 
 

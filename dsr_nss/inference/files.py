@@ -13,12 +13,12 @@ from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 from tqdm import tqdm
 
-from dsr_nss.datasets.images import read_label
+from dsr_nss.datasets.images import read_image, read_label
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.files import make_folder
 from dsr_nss.inference.background import Writer, ahead
-from dsr_nss.inference.inputs import Input, find_inputs, read_upright
+from dsr_nss.inference.inputs import Input, find_inputs
 from dsr_nss.inference.load import load_model
 from dsr_nss.inference.pictures import (
     COLOUR_FOLDER,
@@ -262,9 +262,11 @@ class _Run:
     def _load(self, one: Input) -> _Loaded | str:
         """An image, or why there is none: an exception would end the others, too."""
         try:
-            return self._item(one, one.name, read_upright(one.path))
+            return self._item(one, one.name, read_image(one.path))
         except (DataError, OSError) as error:
             return str(error)
+        except MemoryError:
+            return f'{one.path}: it does not fit into the memory'
 
     def _item(self, source: Input, name: str, image: np.ndarray) -> _Loaded:
         size = image.shape[:2]

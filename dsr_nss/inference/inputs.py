@@ -5,29 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from dsr_nss.datasets.base import IMAGE_SUFFIXES, files_below
-from dsr_nss.datasets.images import open_header, read_image
-from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.errors import ConfigError
 
 VIDEO_SUFFIXES = (
     '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.mts',
     '.3gp',
 )  # fmt: skip
-
-_ORIENTATION = 0x0112
-#: EXIF's orientation -> what turns the stored pixels upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -121,21 +105,3 @@ def _same_name(first: Input, second: Input) -> ConfigError:
         f'{first.path} and {second.path} would both write {first.name}: rename one, give a folder '
         'above both, or predict them into two folders'
     )
-
-
-def read_upright(path: Path) -> np.ndarray:
-    """An image as a viewer shows it: turned as its EXIF data say, otherwise as `read_image`.
-
-    Returns:
-        `(H, W, 3)` uint8 RGB.
-
-    Raises:
-        FileNotFoundError, DataError: It cannot be read; names the file.
-    """
-    pixels = read_image(path)
-    try:
-        with open_header(path) as image:
-            turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f'{path}: its header cannot be read ({error}); get it again') from None
-    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))

@@ -238,7 +238,7 @@ def test_unusable_arguments(archive, images, tmp_path):
     with pytest.raises(FileNotFoundError, match='no images in it'):
         check_submission(archive, images=tmp_path / 'nowhere')
     (images / 'x.png').write_bytes(b'x')
-    with pytest.raises(DataError, match='x.png: cannot be read'):
+    with pytest.raises(DataError, match='x.png: neither a PNG nor a JPEG'):
         check_submission(archive, images=images)
     Image.new('L', (3, 4)).save(images / 'x.png')
     with pytest.raises(DataError, match='x: not a name of an image of Dark Zurich'):
