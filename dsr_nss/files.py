@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -13,6 +14,8 @@ from dsr_nss.errors import ConfigError
 
 #: Seconds after which a temporary file belongs to no running program: it lives for one write.
 _ABANDONED = 3600
+#: Bytes of a name to which a temporary one can add its own; file systems allow 255.
+_LONGEST = 200
 
 
 def write_atomically(path: Path, content: bytes | str) -> Path:
@@ -31,7 +34,7 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
         OSError: It cannot be written, for instance on a full disk; names `path`.
     """
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path))
     try:
         with os.fdopen(handle, 'wb') as file:
             file.write(data)
@@ -46,6 +49,14 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
     return path
 
 
+def temporary_prefix(path: Path) -> str:
+    """How the temporary names of a file begin; of a long name a digest stands for its end."""
+    if len(path.name.encode(errors='surrogateescape')) <= _LONGEST:
+        return f'.{path.name}.'
+    digest = hashlib.sha256(path.name.encode(errors='surrogateescape')).hexdigest()[:16]
+    return f'.{path.name[:40]}.{digest}.'
+
+
 def remove_abandoned(paths: Iterable[Path]) -> None:
     """Removes what programs that were killed left of `write_atomically(path, ...)`.
 
@@ -54,7 +65,7 @@ def remove_abandoned(paths: Iterable[Path]) -> None:
     """
     names: dict[Path, list[str]] = {}
     for path in paths:
-        names.setdefault(path.parent, []).append(f'.{path.name}.')
+        names.setdefault(path.parent, []).append(temporary_prefix(path))
     for folder, prefixes in names.items():
         if not folder.is_dir():
             continue

@@ -19,8 +19,11 @@ def main() -> int:
     )
     parser.add_argument('config', type=Path, nargs='?', help='a training config')
     parser.add_argument('--data-root', type=Path, default=Path('data'), help='without a config')
+    parser.add_argument(
+        '--all', action='store_true', help='open every file of the sets, not some of each'
+    )
     args = parser.parse_args()
-    report = check_data(args.config, args.data_root)
+    report = check_data(args.config, args.data_root, args.all)
     print('\n'.join(report.lines))
     if report.problems:
         print(f'\n{len(report.problems)} problem(s):')

@@ -33,6 +33,11 @@ class _Header(NamedTuple):
     size: tuple[int, int]
     turn: int
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(height, width) after turning."""
+        return self.size[::-1] if swaps_sides(self.turn) else self.size
+
 
 def read_image(path: str | Path) -> np.ndarray:
     """Reads a PNG or JPEG image.
@@ -74,21 +79,35 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         FileNotFoundError, DataError: As `read_image`, as far as a header tells.
     """
-    header = _header(read_bytes(path), path)
-    return header.size[::-1] if swaps_sides(header.turn) else header.size
+    return _header(read_bytes(path), path).upright_size
 
 
-def number_of_pixels(path: str | Path) -> int:
-    """Pixels of an image or label, from the start of the file.
+def size_by_start(path: str | Path) -> tuple[int, int]:
+    """`image_size` as the start of the file tells it: the end is not looked at.
 
-    Raises:
-        FileNotFoundError, DataError: There is no such file, or it is neither PNG nor JPEG.
+    The two can differ by a quarter turn, for a PNG whose orientation stands behind its pixels.
     """
     try:
-        header = _header(read_bytes(path, _START), path, whole=False)
-    except DataError:
-        header = _header(read_bytes(path), path)
-    return header.size[0] * header.size[1]
+        return _header(read_bytes(path, _START), path, whole=False).upright_size
+    except DataError:  # an EXIF thumbnail or a profile may be longer
+        return image_size(path)
+
+
+def check_label_size(image: str | Path, label: str | Path) -> None:
+    """Checks, without decoding them, that an image and its label have the same size.
+
+    Raises:
+        FileNotFoundError, DataError: They have not, or a file cannot be used.
+    """
+    if size_by_start(image) == size_by_start(label):
+        return
+    sizes = [image_size(path) for path in (image, label)]
+    if sizes[0] != sizes[1]:
+        texts = ['x'.join(map(str, size)) for size in sizes]
+        raise DataError(
+            f'{image} is {texts[0]} (height x width) but its label {label} is {texts[1]}; '
+            'they must have the same size'
+        )
 
 
 def _header(data: bytes, path: str | Path, whole: bool = True) -> _Header:

@@ -56,7 +56,7 @@ def header(data: bytes, whole: bool = True) -> PngHeader:
 
     Args:
         data: A PNG file. Bytes behind its end, as cropped screenshots have, are no part of it.
-        whole: Whether `data` are the whole file: what stands behind the size is read as well.
+        whole: Whether `data` are the whole file; of a part what is there is read.
 
     Raises:
         EOFError: The file breaks off before its end chunk.
@@ -67,7 +67,13 @@ def header(data: bytes, whole: bool = True) -> PngHeader:
     if data[12:16] != b'IHDR' or _checksum(data[12:16], data[16:29]) != data[29:33]:
         raise ValueError('a damaged header')
     width, height, bits, colour, _, _, interlaced = struct.unpack('>IIBBBBB', data[16:29])
-    kinds = dict(chunks(data)) if whole else {}
+    kinds: dict[bytes, memoryview] = {}
+    try:
+        for kind, body in chunks(data):
+            kinds[kind] = body
+    except EOFError:
+        if whole:
+            raise
     exif = kinds.get(b'eXIf')
     return PngHeader(
         (height, width),

@@ -32,21 +32,35 @@ def read_bytes(path: str | Path, first: int | None = None) -> bytes:
         FileNotFoundError: There is no such file.
         DataError: It is no regular file, is empty, too large, or cannot be opened or read.
     """
+    status = require_regular(path)
+    if status.st_size > MAX_BYTES and first is None:
+        raise DataError(f'{path}: {status.st_size / 1e9:.1f} GB, more than an image has here')
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            kind = _KINDS.get(stat.S_IFMT(status.st_mode), 'something else')
-            raise DataError(f'{path}: {kind}, not a file; take it away')
-        if status.st_size > MAX_BYTES and first is None:
-            raise DataError(f'{path}: {status.st_size / 1e9:.1f} GB, more than an image has here')
         with open(path, 'rb') as file:
             data = file.read(-1 if first is None else first)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such file') from None
-    except OSError as error:  # a link to itself, a name that is too long, no right to read
+    except OSError as error:
         raise DataError(f'{path}: cannot be read ({error.strerror})') from None
     except MemoryError:
         raise DataError(f'{path}: {status.st_size} bytes do not fit into the memory') from None
     if not data:
         raise DataError(f'{path}: the file is empty; get it again')
     return data
+
+
+def require_regular(path: str | Path) -> os.stat_result:
+    """The state of a regular file; links are followed.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DataError: It is something else, a link to itself, or a name that is too long.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: no such file') from None
+    except OSError as error:
+        raise DataError(f'{path}: cannot be read ({error.strerror})') from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), 'something else')
+        raise DataError(f'{path}: {kind}, not a file; take it away')
+    return status

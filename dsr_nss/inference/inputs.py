@@ -1,5 +1,6 @@
 """What a user wants to be predicted: images, folders and videos, and how the results are called."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,10 +61,15 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
                 f'{path} holds no image ({", ".join(IMAGE_SUFFIXES)}) and no video '
                 f'({", ".join(VIDEO_SUFFIXES)})'
             )
-        inputs |= {(one.path.resolve(), one.name): one for one in found}
+        inputs |= {(_real(one.path), one.name): one for one in found}
     chosen = list(inputs.values())
     _check_names(chosen)
     return chosen, others
+
+
+def _real(path: Path) -> Path:
+    """Without links; a link to itself is left as it is (`Path.resolve` raises)."""
+    return Path(os.path.realpath(path))
 
 
 def _in_folder(folder: Path, out: Path, others: Counter[str]) -> list[Input]:
@@ -72,7 +78,7 @@ def _in_folder(folder: Path, out: Path, others: Counter[str]) -> list[Input]:
         inside = path.relative_to(folder)
         if any(part.startswith('.') for part in inside.parts):
             continue
-        if path.resolve().is_relative_to(out):
+        if _real(path).is_relative_to(out):
             continue  # results of an earlier run
         if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
             found.append(_input(path, folder))

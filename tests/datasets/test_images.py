@@ -17,9 +17,9 @@ from dsr_nss.datasets.images import (
     check_label_ids,
     count_ids,
     image_size,
-    number_of_pixels,
     read_image,
     read_label,
+    size_by_start,
 )
 from dsr_nss.datasets.pixels import resize_image
 
@@ -181,7 +181,7 @@ def huge_png(size: int) -> bytes:
 def test_more_pixels_than_memory_should_hold(tmp_path):
     path = tmp_path / 'huge.png'
     path.write_bytes(huge_png(24_500))  # 600 megapixels
-    for read in (read_image, read_label, image_size, number_of_pixels):
+    for read in (read_image, read_label, image_size, size_by_start):
         with pytest.raises(DataError, match=r'huge\.png: 24500x24500 pixels .*scale it down'):
             read(path)
 
@@ -202,7 +202,7 @@ def test_what_only_looks_like_a_file(tmp_path, monkeypatch, kind):
     else:
         path.mkdir()
     expected = {'loop': 'Too many levels of symbolic links'}.get(kind, f'a {kind}, not a file')
-    for read in (read_image, read_label, image_size, number_of_pixels):
+    for read in (read_image, read_label, image_size, size_by_start):
         with pytest.raises(DataError, match=rf'odd\.png: .*{expected}'):
             read(path)
 
@@ -225,5 +225,5 @@ def test_a_file_that_does_not_fit_into_the_memory(tmp_path, monkeypatch, rgb):
 def test_a_size_behind_large_tags(tmp_path, rgb):
     """The frame of a JPEG may stand behind thumbnails and profiles."""
     Image.fromarray(rgb).save(tmp_path / 'a.jpg', icc_profile=bytes(200_000))
-    assert number_of_pixels(tmp_path / 'a.jpg') == 600
+    assert size_by_start(tmp_path / 'a.jpg') == (20, 30)
     assert image_size(tmp_path / 'a.jpg') == (20, 30)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
-from dsr_nss.datasets.images import number_of_pixels
+from dsr_nss.datasets.images import size_by_start
 from dsr_nss.datasets.pixel_cache import HEADER, entry_path, is_intact, problem, write_entry
 from dsr_nss.datasets.pixels import PixelFile
 from dsr_nss.errors import DataError
@@ -127,9 +127,13 @@ def _write(folder: Path, file: PixelFile) -> bool:
 def _entry_bytes(file: PixelFile) -> int:
     """Space of an entry, in whole blocks."""
     if file.size is None:
-        pixels = number_of_pixels(file.path)
+        try:
+            height, width = size_by_start(file.path)
+        except DataError:
+            return 0  # it is named when it is to be decoded, and the others are written
     else:
-        pixels = file.size[0] * file.size[1]
+        height, width = file.size
+    pixels = height * width
     return HEADER + -(-pixels * (1 if file.is_label else 3) // _BLOCK) * _BLOCK
 
 
