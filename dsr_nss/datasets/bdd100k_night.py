@@ -6,6 +6,7 @@ from typing import Any
 from mmseg.registry import DATASETS
 
 from dsr_nss.datasets.base import Item, RoadSceneDataset, first_of
+from dsr_nss.datasets.listed_files import read_text, require_once
 from dsr_nss.datasets.published import require_folder
 from dsr_nss.errors import DataError
 from dsr_nss.values import checked
@@ -77,19 +78,22 @@ def read_night_list(path: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file; the message names the command that makes it.
-        DataError: A line has another form.
+        DataError: It is no text, a line has another form, or two name the same image.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f'{path} is missing: it says which images were taken at night. '
             f'`python tools/prepare_data.py bdd100k_night {path.parent}` makes it.'
         )
     names = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    numbers = []
+    for number, line in enumerate(read_text(path).split('\n'), 1):
         if not line.strip():
             continue
-        parts = line.strip().split('/')
+        parts = line.strip().replace('\\', '/').split('/')
         if len(parts) < 2 or parts[-2] not in ('train', 'val') or not parts[-1].endswith('.jpg'):
             raise DataError(f'{path}, line {number}: expected `<split>/<name>.jpg`, got {line!r}')
         names.append('/'.join(parts[-2:]))
+        numbers.append(number)
+    require_once(zip(numbers, names, strict=True), path, 'image')
     return names

@@ -7,12 +7,14 @@ lines `train/night/<sequence>/<frame>,train/day/<sequence>/<frame>`), the GPS po
 """
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dsr_nss.datasets.listed_files import read_text, require_once
 from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
 
@@ -26,6 +28,7 @@ Pairs = list[tuple[str, str | None]]
 
 def _file_of(entry: str) -> str:
     """The file name, below the root, of a list entry: a file name or a published frame key."""
+    entry = entry.replace('\\', '/')  # of a list that was written on Windows
     if entry.endswith(('.png', '.jpg', '.jpeg')):
         return entry
     return f'rgb_anon/{entry}{_SUFFIX}'
@@ -43,20 +46,25 @@ def read_pair_list(path: Path) -> Pairs:
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: A line has more than two entries, or there are no lines.
+        DataError: It is no text, a line has more than two entries, there are no lines, or two of
+            the same night image.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'the pair list {path} does not exist')
     pairs: Pairs = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    numbers = []
+    for number, line in enumerate(read_text(path).split('\n'), 1):
         if not line.strip() or line.lstrip().startswith('#'):
             continue
         entries = [_file_of(entry) for entry in re.split(r'[,\s]+', line.strip()) if entry]
         if len(entries) > 2:
             raise DataError(f'{path}, line {number}: expected `night day` or `night`, got {line!r}')
         pairs.append((entries[0], entries[1] if len(entries) == 2 else None))
+        numbers.append(number)
     if not pairs:
         raise DataError(f'the pair list {path} is empty')
+    nights = (night for night, _ in pairs)
+    require_once(zip(numbers, nights, strict=True), path, 'night image')
     return pairs
 
 
@@ -70,11 +78,10 @@ def correspondences(root: Path) -> dict[str, str]:
     """The published matches of the train split: `{night key: day key}`; empty without files."""
     matches: dict[str, str] = {}
     for path in sorted((root / 'corresp/train/night').rglob('*.csv')):
-        with path.open(newline='') as file:
-            for row in csv.reader(file):
-                cells = [cell.strip() for cell in row]
-                if len(cells) >= 2 and all('_frame_' in cell for cell in cells[:2]):
-                    matches[cells[0]] = cells[1]
+        for row in csv.reader(io.StringIO(read_text(path))):
+            cells = [cell.strip() for cell in row]
+            if len(cells) >= 2 and all('_frame_' in cell for cell in cells[:2]):
+                matches[cells[0]] = cells[1]
     return matches
 
 
@@ -105,19 +112,18 @@ def read_positions(root: Path, time: str) -> dict[str, tuple[float, float]]:
     for path in sorted(p for p in folder.rglob('*') if p.suffix in ('.csv', '.txt')):
         sequence = path.relative_to(folder).parts[0].split('.')[0]
         named = re.match(r'.*_frame_\d+', path.name)
-        with path.open(newline='') as file:
-            for row in csv.reader(file):
-                cells = [cell.strip() for cell in row]
-                if cells and '_frame_' in cells[0]:
-                    frame, numbers = Path(cells[0]).name, _numbers(cells[1:])
-                elif named:
-                    frame, numbers = named.group(), _numbers(cells)
-                else:
-                    continue
-                if len(numbers) >= 2:
-                    frame = frame.removesuffix(_SUFFIX)
-                    sequence = frame.split('_frame_')[0] or sequence
-                    positions[f'train/{time}/{sequence}/{frame}'] = (numbers[0], numbers[1])
+        for row in csv.reader(io.StringIO(read_text(path))):
+            cells = [cell.strip() for cell in row]
+            if cells and '_frame_' in cells[0]:
+                frame, numbers = Path(cells[0]).name, _numbers(cells[1:])
+            elif named:
+                frame, numbers = named.group(), _numbers(cells)
+            else:
+                continue
+            if len(numbers) >= 2:
+                frame = frame.removesuffix(_SUFFIX)
+                sequence = frame.split('_frame_')[0] or sequence
+                positions[f'train/{time}/{sequence}/{frame}'] = (numbers[0], numbers[1])
     return positions
 
 

@@ -25,13 +25,18 @@ class FolderDataset(RoadSceneDataset):
     """Images below a folder; labels and day references pair by stem, whatever the suffix.
 
     `images/a/b.jpg` goes with `labels/a/b.png` and `references/a/b.jpeg`: the path below the folder
-    without its suffix counts. Serves as source, as target and as evaluation set.
+    without its suffix counts. Where names end differently the endings are stated:
+    `label_suffix='_labelTrainIds'` pairs `images/a/b.jpg` with `labels/a/b_labelTrainIds.png`.
+    Serves as source, as target and as evaluation set.
 
     Args:
         images: Folder of PNG or JPEG images, below `data_root` (or absolute).
         labels: Folder of label PNGs (train ids, 255 = ignore); every image needs one. None: no
             labels.
         references: Folder of day images; an image without one trains without. None: no references.
+        image_suffix, label_suffix, reference_suffix: What the stems of the files end with and the
+            pairs have not in common; other files in the folder are left out. Images and labels may
+            lie in one folder then.
         data_root: What the folders are relative to.
         metainfo: `dict(classes=...)` of a set with other classes than Cityscapes'; a config states
             them once for all of its sets (`dsr_nss.engine.class_block`).
@@ -49,6 +54,9 @@ class FolderDataset(RoadSceneDataset):
         images: str,
         labels: str | None = None,
         references: str | None = None,
+        image_suffix: str = '',
+        label_suffix: str = '',
+        reference_suffix: str = '',
         data_root: str = '',
         metainfo: Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -56,6 +64,7 @@ class FolderDataset(RoadSceneDataset):
         self.image_folder = Path(data_root, images)
         self.label_folder = None if labels is None else Path(data_root, labels)
         self.reference_folder = None if references is None else Path(data_root, references)
+        self.suffixes = image_suffix, label_suffix, reference_suffix
         super().__init__(
             data_root=data_root,
             split='folder',
@@ -71,18 +80,22 @@ class FolderDataset(RoadSceneDataset):
 
     def find_items(self) -> list[Item]:
         """Lists the images and what pairs with them."""
-        images = _by_stem(self.image_folder, IMAGE_SUFFIXES)
-        labels = _by_stem(self.label_folder, ('.png',)) if self.label_folder else None
-        references = (
-            _by_stem(self.reference_folder, IMAGE_SUFFIXES) if self.reference_folder else {}
-        )
+        of_image, of_label, of_reference = self.suffixes
+        images = _by_stem(self.image_folder, IMAGE_SUFFIXES, of_image)
+        labels = _by_stem(self.label_folder, ('.png',), of_label) if self.label_folder else None
+        references = {}
+        if self.reference_folder:
+            references = _by_stem(self.reference_folder, IMAGE_SUFFIXES, of_reference)
+        if labels and not of_image:  # in a folder of both, a label is no image
+            used = set(labels.values())
+            images = {stem: path for stem, path in images.items() if path not in used}
         if labels is not None:
             missing = [str(path) for stem, path in images.items() if stem not in labels]
             if missing:
                 raise FileNotFoundError(
                     f'{self.title}: {len(missing)} of {len(images)} images have no label, the '
                     f'first: {first_of(missing)}. A label is a PNG below {self.label_folder} '
-                    'with the same path and stem.'
+                    f'with the same path and stem{_ending(of_image, of_label)}.'
                 )
         if references and not references.keys() & images.keys():
             raise FileNotFoundError(
@@ -99,8 +112,12 @@ class FolderDataset(RoadSceneDataset):
         return self.label_folder / FILE_NAME
 
 
-def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Files by their path below `folder` without suffix.
+def _ending(image: str, label: str) -> str:
+    return f', {label!r} in the place of {image!r} at its end' if image or label else ''
+
+
+def _by_stem(folder: Path, suffixes: tuple[str, ...], ending: str = '') -> dict[str, Path]:
+    """Files by their path below `folder` without suffix, and without the ending that all have.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -110,7 +127,9 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
         raise FileNotFoundError(f'the folder {folder} does not exist')
     files: dict[str, Path] = {}
     for path in find_files(folder, suffixes):
-        stem = path.relative_to(folder).with_suffix('').as_posix()
+        if not path.stem.endswith(ending):
+            continue
+        stem = path.relative_to(folder).with_suffix('').as_posix().removesuffix(ending)
         if stem in files:
             raise DataError(f'{files[stem]} and {path} have the same stem; keep one of them')
         files[stem] = path

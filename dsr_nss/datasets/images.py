@@ -1,102 +1,43 @@
-"""Reading images and labels: 8-bit throughout, and every unusable file is named.
+"""Reading images and labels: the one place where a file becomes pixels.
 
-A decoder that guesses (a 16-bit image scaled down, alpha dropped, the lower half of a truncated
-file filled with grey) would train on wrong pixels without a word, so these cases are refused.
+Pixels stand upright (EXIF's orientation, of images and of labels) and have 8 bits. A decoder that
+guesses (a 16-bit image scaled down, alpha dropped, the lower half of a damaged file filled with
+grey) would train on wrong pixels without a word, so these cases are refused, by name.
 """
 
 import io
-import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from dsr_nss.datasets import png
+from dsr_nss.datasets import jpeg, png
 from dsr_nss.datasets.label_ids import likely_cause
+from dsr_nss.datasets.orientation import orientation, swaps_sides, upright
+from dsr_nss.datasets.regular_files import read_bytes
 from dsr_nss.errors import DataError
 
-#: Bytes at the end of a file in which its end marker must lie; some writers append a few bytes.
-_TAIL = 1024
-#: In the compressed data of a JPEG, what begins its next segment: no stuffing and no restart.
-_SEGMENT = re.compile(rb'\xff+[^\x00\xd0-\xd7\xff]')
-_one_header = threading.Lock()
+#: The most pixels of an image: eight times a photograph of 32 megapixels. A file of a megabyte can
+#: claim to hold a hundred times as many, and its pixels would fill the memory.
+MAX_PIXELS = 2**28
+#: How many bytes of a file to read for its size; only a JPEG with huge tags needs more.
+_START = 2**16
 
 
-def _read_bytes(path: str | Path) -> bytes:
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such file') from None
-    if not data:
-        raise DataError(f'{path}: the file is empty; get it again')
-    return data
+class _Header(NamedTuple):
+    """The header of either kind, and how its pixels are turned."""
 
+    of_png: png.PngHeader | None
+    of_jpeg: jpeg.JpegHeader | None
+    size: tuple[int, int]
+    turn: int
 
-def _check_complete(data: bytes, path: str | Path) -> None:
-    """Raises `DataError` for a PNG or JPEG whose end marker is missing."""
-    if data.startswith(png.SIGNATURE):
-        complete = b'IEND' in data[-_TAIL:]
-    elif data.startswith(b'\xff\xd8'):
-        complete = b'\xff\xd9' in data[-_TAIL:] or _has_jpeg_end(data)
-    else:
-        raise DataError(f'{path}: neither a PNG nor a JPEG file')
-    if not complete:
-        raise DataError(f'{path}: the file is truncated ({len(data)} bytes); get it again')
-
-
-def _has_jpeg_end(data: bytes) -> bool:
-    """Whether a JPEG reaches its end marker, wherever: phones append videos to their pictures."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xD9:
-            return True
-        if marker == 0xFF:  # may be repeated before a marker
-            position += 1
-            continue
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
-        if marker == 0xDA:  # a scan: compressed data without a length follow its header
-            following = _SEGMENT.search(data, position)
-            if following is None:
-                return False
-            position = following.start()
-    return data[position : position + 2] == b'\xff\xd9'
-
-
-@contextmanager
-def open_header(path: str | Path) -> Iterator[Image.Image]:
-    """Pillow's view of an image file for its size and tags, of any size.
-
-    Pillow refuses large images to protect programs that decode them; here nothing is decoded.
-    """
-    with _one_header:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(path)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-    with image:
-        yield image
-
-
-def _png_kind(data: bytes) -> tuple[int, int] | None:
-    """(bit depth, colour type) of a PNG file from its header; None for other files."""
-    return (data[24], data[25]) if data.startswith(png.SIGNATURE) else None
-
-
-def _decode(data: bytes, path: str | Path) -> np.ndarray:
-    """What OpenCV makes of a file: colours in the order BGR."""
-    try:
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise DataError(f'{path}: cannot be decoded ({error.err}); get it again') from None
-    if array is None:
-        raise DataError(f'{path}: cannot be decoded; the file is damaged, get it again')
-    return array
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(height, width) after turning."""
+        return self.size[::-1] if swaps_sides(self.turn) else self.size
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -106,32 +47,14 @@ def read_image(path: str | Path) -> np.ndarray:
         path: The file.
 
     Returns:
-        `(H, W, 3)` uint8, RGB. A grey image has three equal channels.
+        `(H, W, 3)` uint8, RGB, upright. A grey image has three equal channels.
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: The file is empty, truncated, damaged, has 16 bits a channel or an alpha channel.
+        DataError: It is no PNG or JPEG file, empty, truncated, damaged, has 16 bits a channel, an
+            alpha channel, CMYK colours or more than `MAX_PIXELS` pixels.
     """
-    return _decode_image(_read_bytes(path), path)
-
-
-def _decode_image(data: bytes, path: str | Path) -> np.ndarray:
-    _check_complete(data, path)
-    kind = _png_kind(data)
-    if kind and kind[0] == 16:
-        raise DataError(f'{path}: a 16-bit PNG; save it with 8 bits a channel')
-    if kind and kind[1] in png.WITH_ALPHA:
-        raise DataError(f'{path}: a PNG with an alpha channel; save it as plain RGB')
-    if kind and kind[1] == png.RGB:
-        pixels = png.decode(data)
-        if pixels is not None:
-            return pixels
-    array = _decode(data, path)
-    if array.dtype != np.uint8 or (array.ndim == 3 and array.shape[2] != 3):
-        raise DataError(
-            f'{path}: {array.dtype} pixels of shape {array.shape}; save it as 8-bit RGB'
-        )
-    return cv2.cvtColor(array, cv2.COLOR_GRAY2RGB if array.ndim == 2 else cv2.COLOR_BGR2RGB)
+    return _decode_image(read_bytes(path), path)
 
 
 def read_label(path: str | Path) -> np.ndarray:
@@ -141,38 +64,166 @@ def read_label(path: str | Path) -> np.ndarray:
         path: The file.
 
     Returns:
-        `(H, W)` uint8; the ids are not checked here (see `check_label_ids`).
+        `(H, W)` uint8, upright; the ids are not checked here (see `check_label_ids`).
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: The file is empty, truncated, damaged, no PNG, or holds colours or 16-bit values.
+        DataError: The file is empty, truncated, damaged, no PNG, holds colours or values of another
+            depth than 8 bits (palette indices may have fewer), or has more than `MAX_PIXELS`.
     """
-    return _decode_label(_read_bytes(path), path)
+    return _decode_label(read_bytes(path), path)
 
 
-def _decode_label(data: bytes, path: str | Path) -> np.ndarray:
-    _check_complete(data, path)
-    kind = _png_kind(data)
-    if kind is None:
-        raise DataError(f'{path}: a label must be a PNG; JPEG changes the class ids')
-    depth, colour = kind
-    if colour in (png.GREY, png.PALETTE):
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of an image or label, upright, without decoding it.
+
+    Raises:
+        FileNotFoundError, DataError: As `read_image`, as far as a header tells.
+    """
+    return _header(read_bytes(path), path).upright_size
+
+
+def size_by_start(path: str | Path) -> tuple[int, int]:
+    """`image_size` as the start of the file tells it: the end is not looked at.
+
+    The two can differ by a quarter turn, for a PNG whose orientation stands behind its pixels.
+    """
+    try:
+        return _header(read_bytes(path, _START), path, whole=False).upright_size
+    except DataError:  # an EXIF thumbnail or a profile may be longer
+        return image_size(path)
+
+
+def check_label_size(image: str | Path, label: str | Path) -> None:
+    """Checks, without decoding them, that an image and its label have the same size.
+
+    Raises:
+        FileNotFoundError, DataError: They have not, or a file cannot be used.
+    """
+    if size_by_start(image) == size_by_start(label):
+        return
+    sizes = [image_size(path) for path in (image, label)]
+    if sizes[0] != sizes[1]:
+        texts = ['x'.join(map(str, size)) for size in sizes]
+        raise DataError(
+            f'{image} is {texts[0]} (height x width) but its label {label} is {texts[1]}; '
+            'they must have the same size'
+        )
+
+
+def _header(data: bytes, path: str | Path, whole: bool = True) -> _Header:
+    """Raises `DataError` for a file that no reader takes, whatever it is to be."""
+    of_png = of_jpeg = None
+    try:
+        if data.startswith(png.SIGNATURE):
+            of_png = png.header(data, whole)
+        elif data.startswith(jpeg.SIGNATURE):
+            of_jpeg = jpeg.header(data, whole)
+        else:
+            raise DataError(f'{path}: neither a PNG nor a JPEG file')
+        header = of_png or of_jpeg
+        assert header is not None
+        turn = orientation(header.exif)
+    except EOFError:
+        raise DataError(
+            f'{path}: the file is truncated ({len(data)} bytes); get it again'
+        ) from None
+    except ValueError as error:
+        raise error if isinstance(error, DataError) else _undecodable(path, error) from None
+    height, width = header.size
+    if height * width > MAX_PIXELS:
+        raise DataError(
+            f'{path}: {height}x{width} pixels (height x width), more than {MAX_PIXELS}; scale it '
+            'down or cut it into parts'
+        )
+    return _Header(of_png, of_jpeg, header.size, turn)
+
+
+def _undecodable(path: str | Path, why: object) -> DataError:
+    return DataError(f'{path}: cannot be decoded ({why}); get it again')
+
+
+def _decode_image(data: bytes, path: str | Path) -> np.ndarray:
+    header = _header(data, path)
+    try:
+        pixels = _image_of_png(data, header.of_png, path) if header.of_png else None
+        if header.of_jpeg:
+            pixels = _image_of_jpeg(data, header.of_jpeg, path)
+        assert pixels is not None
+        return upright(pixels, header.turn)
+    except (MemoryError, cv2.error) as error:
+        raise _too_large(path, header, error) from None
+
+
+def _too_large(path: str | Path, header: _Header, error: Exception) -> DataError:
+    height, width = header.size
+    if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+        return _undecodable(path, error.err)
+    return DataError(f'{path}: its {height}x{width} pixels do not fit into the memory')
+
+
+def _image_of_jpeg(data: bytes, header: jpeg.JpegHeader, path: str | Path) -> np.ndarray:
+    if header.components not in (1, 3) or header.bits != 8:
+        raise DataError(
+            f'{path}: a JPEG of {header.components} components of {header.bits} bits (CMYK has 4); '
+            'save it as 8-bit RGB'
+        )
+    try:
+        return jpeg.decode(data)
+    except ValueError as error:
+        raise _undecodable(path, error) from None
+
+
+def _image_of_png(data: bytes, header: png.PngHeader, path: str | Path) -> np.ndarray:
+    if header.bits == 16:
+        raise DataError(f'{path}: a 16-bit PNG; save it with 8 bits a channel')
+    if header.colour in png.WITH_ALPHA or header.transparent:
+        raise DataError(
+            f'{path}: a PNG with an alpha channel or a transparent colour; save it as plain RGB'
+        )
+    if header.colour == png.RGB:
         pixels = png.decode(data)
         if pixels is not None:
             return pixels
-    if colour == png.PALETTE:  # OpenCV would return the colours instead of the indices
-        try:
-            return np.array(Image.open(io.BytesIO(data)))
-        except (OSError, SyntaxError) as error:
-            raise DataError(f'{path}: cannot be decoded ({error}); get it again') from None
-    if depth != 8:
-        raise DataError(f'{path}: a {depth}-bit PNG; a label has 8 bits (class ids and 255)')
-    if colour != 0:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    array = _by_opencv(data, flags, path)
+    return cv2.cvtColor(array, cv2.COLOR_BGR2RGB)
+
+
+def _by_opencv(data: bytes, flags: int, path: str | Path) -> np.ndarray:
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if array is None:
+        raise _undecodable(path, 'the file is damaged')
+    return array
+
+
+def _decode_label(data: bytes, path: str | Path) -> np.ndarray:
+    header = _header(data, path)
+    if header.of_png is None:
+        raise DataError(f'{path}: a label must be a PNG; JPEG changes the class ids')
+    try:
+        return upright(_label_of_png(data, header.of_png, path), header.turn)
+    except (MemoryError, cv2.error) as error:
+        raise _too_large(path, header, error) from None
+
+
+def _label_of_png(data: bytes, header: png.PngHeader, path: str | Path) -> np.ndarray:
+    if header.bits == 16 or (header.bits != 8 and header.colour != png.PALETTE):
+        raise DataError(f'{path}: a {header.bits}-bit PNG; a label has 8 bits (class ids and 255)')
+    if header.colour not in (png.GREY, png.PALETTE):
         raise DataError(
             f'{path}: a PNG with colours, not a label of class ids; save one 8-bit channel with '
             'the train id of each pixel (255 = ignore)'
         )
-    return _decode(data, path)
+    pixels = png.decode(data)
+    if pixels is not None:
+        return pixels
+    if header.colour == png.GREY and not header.transparent:
+        return _by_opencv(data, cv2.IMREAD_UNCHANGED, path)
+    try:  # OpenCV would give the colours of a palette instead of the indices
+        return np.array(Image.open(io.BytesIO(data), formats=['PNG']))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _undecodable(path, error) from None
 
 
 def count_ids(label: np.ndarray) -> np.ndarray:

@@ -21,7 +21,9 @@ from dsr_nss.files import write_atomically
 
 #: Bytes before the pixels: a page, so that the pixels start on one.
 HEADER = 4096
-_FORMAT = 1
+_FORMAT = 2
+#: Bytes of a file's name to which an entry can add its suffix; file systems allow 255.
+_LONGEST = 250
 _REPAIR = 'run `python tools/prepare_data.py --cache CONFIG` with the config of the run'
 
 
@@ -61,7 +63,11 @@ def entry_path(folder: Path, file: PixelFile) -> Path:
     path = Path(os.path.normpath(file.path))
     parts = ['up' if part == '..' else part for part in path.parts if part != path.anchor]
     base = folder / size / kind / ('absolute' if path.is_absolute() else 'relative')
-    return base.joinpath(*parts[:-1], f'{parts[-1]}.u8')
+    name = parts[-1]
+    if len(name.encode(errors='surrogateescape')) > _LONGEST:
+        digest = hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()
+        name = f'{name[:40]}.{digest}'
+    return base.joinpath(*parts[:-1], f'{name}.u8')
 
 
 def write_entry(folder: Path, file: PixelFile) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import cv2
 import numpy as np
 
+from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.images import read_image, read_label
 
 #: (height, width)
@@ -61,10 +62,10 @@ class DecodedFiles:
 
 
 def decoded_by(file: PixelFile) -> str:
-    """The library whose version can change the pixels of a file; '' if none can."""
-    if file.size is None and Path(file.path).suffix.lower() == '.png':
-        return ''
-    return f'OpenCV {cv2.__version__}'
+    """The libraries whose versions can change the pixels of a file; '' if none can."""
+    libraries = [] if Path(file.path).suffix.lower() == '.png' else [jpeg.decoder()]
+    resizes = [] if file.size is None else [f'OpenCV {cv2.__version__}']
+    return ', '.join(dict.fromkeys(libraries + resizes))
 
 
 def _resize(array: np.ndarray, file: PixelFile) -> np.ndarray:

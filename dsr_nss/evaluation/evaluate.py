@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from dsr_nss.datasets.invalid_masks import read_invalid_mask
 from dsr_nss.engine.devices import default_device
-from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.errors import ConfigError, DataError, listing
 from dsr_nss.evaluation.accumulator import Confusion, ScoredImage
 from dsr_nss.evaluation.detailed import DetailedMeasures
 from dsr_nss.evaluation.iou import IoUScores, flat_scores, iou_scores
@@ -187,7 +187,7 @@ def evaluate_dataset(
 
     Raises:
         ConfigError: The model has another number of classes than the set.
-        DataError: An image or a label cannot be used; names the file.
+        DataError: Images or labels cannot be used; names all of them, when the others are done.
     """
     classes, groups = dataset.metainfo['classes'], dataset.metainfo.get('groups')
     check_classes(model, dataset, name)
@@ -198,6 +198,7 @@ def evaluate_dataset(
     confusion = Confusion(len(classes))
     rank, processes = get_dist_info()
     start = time.perf_counter()
+    unusable: list[str] = []
     predictions = predict_set(
         model,
         CheckedDataset(dataset),
@@ -208,12 +209,17 @@ def evaluate_dataset(
         amp=amp,
         workers=workers,
         progress=progress and rank == 0,
+        unusable=unusable,
     )
     with Writer() as writer:
         for index, prediction, sample in predictions:
             if labelled:
                 mask = None if masks is None else masks[index]
-                image = _scored_image(files[index], prediction, sample, len(classes), mask)
+                try:
+                    image = _scored_image(files[index], prediction, sample, len(classes), mask)
+                except DataError as error:
+                    unusable.append(str(error))
+                    continue
                 confusion.update(image)
                 if measures is not None:
                     measures.update(image)
@@ -221,6 +227,7 @@ def evaluate_dataset(
                 ids = prediction.cpu().numpy()
                 palette = dataset.metainfo['palette']
                 writer.submit(write_prediction, ids, files[index], out, palette)
+    require_usable(name, [text for part in all_gather_object(unusable) for text in part], files)
     confusion.merge(all_gather_object(confusion.state()))
     if measures is not None:
         measures.merge(all_gather_object(measures.state()))
@@ -232,6 +239,15 @@ def evaluate_dataset(
         except ValueError as error:
             raise DataError(f'{name}: {error}') from error
     return SetResult(len(files), seconds, scores, measures, confusion.result())
+
+
+def require_usable(name: str, unusable: Sequence[str], files: Sequence[str]) -> None:
+    """Raises `DataError` where items could not be used: a score of the others is another score."""
+    if unusable:
+        raise DataError(
+            f'{name}: {len(unusable)} of {len(files)} images cannot be used:\n'
+            + listing(sorted(unusable))
+        )
 
 
 def check_classes(model: nn.Module, dataset: Dataset, name: str) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 
+from dsr_nss.datasets.images import read_image
 from dsr_nss.evaluation.detailed import DetailedMeasures
 from dsr_nss.evaluation.small_objects import AREA_BINS
 from dsr_nss.evaluation.uncertainty import UIoUCurve
@@ -102,7 +102,7 @@ def _write_worst(
     for old in folder.glob('*.png'):
         old.unlink()
     for place, (score, label, prediction) in enumerate(images.worst(), start=1):
-        image = mmcv.imread(score.image_file, channel_order='rgb')
+        image = read_image(score.image_file)
         caption = f'{score.name}: mIoU {score.mean:.1f} %, {score.accuracy:.1f} % of pixels right'
         picture = error_picture(image, label, prediction, classes, palette, caption)
         file = folder / f'{place:02d}_{score.name.replace("/", "_")}.png'

@@ -2,14 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.datasets.base import find_files, first_of
@@ -18,10 +16,10 @@ from dsr_nss.engine.class_block import class_block
 from dsr_nss.engine.config import open_config
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
-from dsr_nss.pool import one_thread_each, usable_cores
+from dsr_nss.pool import map_files, one_thread_each, usable_cores
 
-#: What the published sets and this package append to the name of a frame. Of several that fit the
-#: first counts, so the longer ones stand before their endings.
+#: What the published sets and programs append to the name of a frame, also one after the other
+#: (`_rgb_anon_labelTrainIds`). The longer ones stand before their endings.
 SUFFIXES = (
     '_gtCoarse_labelTrainIds', '_gtFine_labelTrainIds', '_gt_labelTrainIds', '_labelTrainIds',
     '_leftImg8bit', '_rgb_anon', '_train_id',
@@ -60,17 +58,18 @@ def score(
 
     Raises:
         FileNotFoundError: A folder does not exist or is empty, or a file has no partner.
-        DataError: A file cannot be used, or the sizes of a pair differ; names the files.
+        DataError: Files cannot be used, or the sizes of a pair differ; names all of them.
     """
     pairs = pair_files(Path(predictions), Path(labels))
-    workers = min(workers or usable_cores(), len(pairs))
-    bar = partial(tqdm, total=len(pairs), unit='img', disable=None if progress else True)
-    count = partial(_count, num_classes=len(classes))
-    if workers == 1:
-        confusion = sum(bar(map(count, pairs)))
-    else:
-        with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
-            confusion = sum(bar(pool.map(count, pairs, chunksize=4)))
+    matrices = map_files(
+        partial(_count, num_classes=len(classes)),
+        pairs,
+        workers=min(workers or usable_cores(), len(pairs)),
+        description='score',
+        show_progress=progress,
+        initializer=_start_worker,
+    )
+    confusion = sum(matrices)
     try:
         scores = iou_scores(confusion, classes, groups)
     except ValueError as error:
@@ -146,8 +145,12 @@ def _files(folder: Path) -> list[Path]:
 def _frame(path: Path) -> str:
     """The path without the file's suffix and without what a set appends to a frame's name."""
     stem = path.stem
-    suffix = next((suffix for suffix in SUFFIXES if stem.endswith(suffix)), '')
-    return path.with_name(stem.removesuffix(suffix) or stem).as_posix()
+    while True:
+        fitting = (suffix for suffix in SUFFIXES if stem.endswith(suffix) and stem != suffix)
+        suffix = next(fitting, '')
+        if not suffix:
+            return path.with_name(stem).as_posix()
+        stem = stem.removesuffix(suffix)
 
 
 def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:

@@ -19,8 +19,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dsr_nss.datasets.base import IMAGE_SUFFIXES, find_files
+from dsr_nss.datasets import png
 from dsr_nss.datasets.images import count_ids
+from dsr_nss.datasets.orientation import orientation
 from dsr_nss.errors import DataError
 from dsr_nss.evaluation.submission_contents import (
     FrameContents,
@@ -33,12 +34,12 @@ from dsr_nss.evaluation.submission_formats import (
     SUBMISSION_FORMATS,
     Part,
     SubmissionFormat,
+    expected_images,
     submission_format,
 )
 
 Size = tuple[int, int]
 
-_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 #: Colour types of PNG.
 _GREY, _COLOURS = 0, {2: 'RGB', 3: 'a palette', 4: 'grey and alpha', 6: 'RGB and alpha'}
 #: Bytes that a PNG may have beyond its pixels: chunks, and blocks that deflate cannot shrink.
@@ -154,26 +155,12 @@ def detect_format(names: list[str]) -> SubmissionFormat | None:
     return acdc if folders & {part.folder for part in acdc.parts} else None
 
 
-def expected_images(folder: str | Path, format: SubmissionFormat) -> dict[str, Size]:
-    """What identifies each image below a folder, and its height and width.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or no image in it.
-        DataError: An image cannot be read, or has a name of another set.
-    """
-    folder = Path(folder)
-    files = find_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
-    if not files:
-        raise FileNotFoundError(f'{folder}: no such folder, or no images in it')
-    sizes = {}
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                width, height = image.size
-        except _DAMAGED as error:
-            raise DataError(f'{file}: cannot be read ({error})') from None
-        sizes[format.frame_of(file.stem)] = (height, width)
-    return sizes
+def _is_turned(data: bytes) -> bool:
+    """Whether viewers would turn a PNG; servers take pixels as they are stored."""
+    try:
+        return orientation(png.header(data).exif) != 1
+    except (EOFError, ValueError):
+        return False  # damaged: decoding it says so
 
 
 class _Checker:
@@ -333,13 +320,15 @@ class _Checker:
         if data is None:
             return None
         name = info.filename
-        if not data.startswith(_PNG_SIGNATURE) or len(data) < 33:
+        if not data.startswith(png.SIGNATURE) or len(data) < 33:
             self.check.add('png', f'{name}: not a PNG file')
             return None
         width, height, bits, colour = struct.unpack('>IIBB', data[16:26])
         if (height, width) != size:
             sizes = [f'{h}x{w}' for h, w in ((height, width), size)]
             self.check.add('size', f'{name}: {sizes[0]} pixels (height x width), not {sizes[1]}')
+        if _is_turned(data):
+            self.check.add('png', f'{name}: has an EXIF orientation; store it upright, without one')
         if colour != _GREY:
             channels = _COLOURS.get(colour, f'colour type {colour}')
             self.check.add('channels', f'{name}: {channels} instead of a single channel')

@@ -22,11 +22,14 @@ and ACDC servers themselves were not at hand (docs/submission.md says more):
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
+from dsr_nss.datasets.base import IMAGE_SUFFIXES, find_files
+from dsr_nss.datasets.images import image_size
 from dsr_nss.datasets.preparation.cityscapes_labels import LABEL_IDS
-from dsr_nss.errors import DataError
+from dsr_nss.errors import DataError, listing
 
 
 @dataclass(frozen=True)
@@ -171,3 +174,25 @@ def submission_format(kind: str | SubmissionFormat) -> SubmissionFormat:
     if kind not in SUBMISSION_FORMATS:
         raise ValueError(f'unknown server {kind!r}; known are {", ".join(SUBMISSION_FORMATS)}')
     return SUBMISSION_FORMATS[kind]
+
+
+def expected_images(folder: str | Path, format: SubmissionFormat) -> dict[str, tuple[int, int]]:
+    """What identifies each image below a folder, and its height and width as a viewer shows it.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no image in it.
+        DataError: Images cannot be read (names them all), or have a name of another set.
+    """
+    folder = Path(folder)
+    files = find_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
+    if not files:
+        raise FileNotFoundError(f'{folder}: no such folder, or no images in it')
+    sizes, bad = {}, []
+    for file in files:
+        try:
+            sizes[format.frame_of(file.stem)] = image_size(file)
+        except (DataError, OSError) as error:
+            bad.append(str(error))
+    if bad:
+        raise DataError(f'{len(bad)} of {len(files)} test images cannot be used:\n{listing(bad)}')
+    return sizes

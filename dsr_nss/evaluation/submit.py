@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError
-from dsr_nss.evaluation.evaluate import check_classes
+from dsr_nss.evaluation.evaluate import check_classes, require_usable
 from dsr_nss.evaluation.submission import SubmissionWriter
 from dsr_nss.evaluation.submission_formats import submission_format
 from dsr_nss.evaluation.test_sets import CheckedDataset, prediction_names, select_datasets
@@ -68,6 +68,7 @@ def write_submission(
     if compiled:
         compile_stages(model)
     files = prediction_names(dataset)
+    unusable: list[str] = []
     with SubmissionWriter(kind, path, files, invalid_below=invalid_below) as writer:
         for index, prediction, sample in predict_set(
             model,
@@ -79,7 +80,9 @@ def write_submission(
             with_confidence=writer.format.needs_confidence,
             workers=workers,
             progress=progress,
+            unusable=unusable,
         ):
             confidence = sample['confidence'].cpu().numpy() if 'confidence' in sample else None
             writer.add(files[index], prediction.cpu().numpy(), confidence)
+        require_usable(name, unusable, files)
     return path, len(files)

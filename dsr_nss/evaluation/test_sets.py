@@ -1,27 +1,20 @@
 """The sets that a model is tested on: from a config, or from a folder of images."""
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-from mmcv.transforms import BaseTransform, LoadImageFromFile
-from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmengine.config import Config
-from mmengine.dataset import Compose
-from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from dsr_nss.datasets.base import find_files, first_of
-from dsr_nss.datasets.images import read_image, read_label
 from dsr_nss.datasets.invalid_masks import invalid_mask_file
+from dsr_nss.datasets.loading import require_one_reader
 from dsr_nss.engine.config import use_scope
 from dsr_nss.errors import ConfigError, DataError
-
-_SUFFIXES = ('.png', '.jpg', '.jpeg')
+from dsr_nss.inference.predict import UNUSABLE
 
 
 def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[str, Dataset]:
@@ -32,7 +25,8 @@ def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[
         names: Names of the sets to build; None: `default_test_sets`, else the first.
 
     Raises:
-        ConfigError: An unknown name; the message lists the known ones.
+        ConfigError: An unknown name; the message lists the known ones. A pipeline that reads files
+            in another way than training.
         FileNotFoundError, DataError: The data is not there or cannot be used.
     """
     use_scope(config)
@@ -46,7 +40,10 @@ def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[
         raise ConfigError(
             f'unknown data set(s) {", ".join(unknown)}; the config has: {", ".join(known)}'
         )
-    return {name: DATASETS.build({'test_mode': True, **known[name]}) for name in names}
+    sets = {name: DATASETS.build({'test_mode': True, **known[name]}) for name in names}
+    for name, dataset in sets.items():
+        require_one_reader(dataset, name)
+    return sets
 
 
 def folder_dataset(
@@ -132,113 +129,25 @@ def prediction_names(dataset: Dataset) -> list[str]:
 
 
 class CheckedDataset(Dataset):
-    """Items of an mmseg data set whose files this package's strict readers accept.
+    """Items of a data set; a file that cannot be used becomes an item that says so.
 
-    mmcv's decoder fills the missing part of a truncated file with grey, scales 16 bits down and
-    drops alpha without a word: such scores would be wrong.
+    As an exception it would end the loading of all the others.
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        strict = _with_strict_loaders(dataset)
-        self.dataset = strict or dataset
-        self.reads_strictly = strict is not None
+        self.dataset = dataset
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        if not self.reads_strictly:
-            _check_files(self.dataset.get_data_info(index))
-        image = self.dataset.get_data_info(index)['img_path']
         try:
             return self.dataset[index]
-        except KeyError as error:
-            if error.args != ('seg_map_path',):
-                raise
-            raise DataError(
-                f'{image} has no label, but the pipeline of its set loads one: take '
-                'LoadAnnotations out of it'
-            ) from None
-
-
-class StrictImageLoader(BaseTransform):
-    """`LoadImageFromFile` by this package's reader: BGR uint8, as mmseg's networks are fed."""
-
-    def transform(self, results: dict) -> dict:
-        """Adds `img`, `img_shape` and `ori_shape`."""
-        image = cv2.cvtColor(read_image(results['img_path']), cv2.COLOR_RGB2BGR)
-        return {**results, 'img': image, 'img_shape': image.shape[:2], 'ori_shape': image.shape[:2]}
-
-
-class StrictLabelLoader(BaseTransform):
-    """`LoadAnnotations` by this package's reader, for labels of train ids."""
-
-    def transform(self, results: dict) -> dict:
-        """Adds `gt_seg_map`; raises `DataError` where image and label differ in size."""
-        label = read_label(results['seg_map_path'])
-        _check_sizes(results, results.get('ori_shape', label.shape), label.shape)
-        results['gt_seg_map'] = label
-        results['seg_fields'].append('gt_seg_map')
-        return results
-
-
-def _with_strict_loaders(dataset: Dataset) -> Dataset | None:
-    """The same data set, read by strict loaders in the place of mmseg's; None if that cannot be.
-
-    So each file is decoded once, not once to check it and once to use it.
-    """
-    pipeline = getattr(dataset, 'pipeline', None)
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    if pipeline is None or not all(map(_is_plain, infos)):
-        return None
-    steps: list[Any] = []
-    for step in pipeline.transforms:
-        if isinstance(step, LoadImageFromFile):
-            settings = (step.to_float32, step.ignore_empty, step.backend_args, step.color_type)
-            if type(step) is not LoadImageFromFile or settings != (False, False, None, 'color'):
-                return None
-            steps.append(StrictImageLoader())
-        elif isinstance(step, MMCVLoadAnnotations):
-            if type(step) is not LoadAnnotations or step.reduce_zero_label or step.backend_args:
-                return None
-            steps.append(StrictLabelLoader())
-        else:
-            steps.append(step)
-    strict = copy.copy(dataset)
-    strict.pipeline = Compose(steps)
-    return strict
-
-
-def _is_plain(info: Mapping[str, Any]) -> bool:
-    """Whether an item is of files that the strict readers know, without other class ids."""
-    label = info.get('seg_map_path')
-    return (
-        _readable(info['img_path'])
-        and (label is None or _readable(label))
-        and not (info.get('label_map') or info.get('reduce_zero_label'))
-    )
-
-
-def _check_files(info: Mapping[str, Any]) -> None:
-    """Reads what mmseg's loaders will read again."""
-    image, label = info['img_path'], info.get('seg_map_path')
-    size = read_image(image).shape[:2] if _readable(image) else None
-    label_size = read_label(label).shape if label and _readable(label) else None
-    if size and label_size:
-        _check_sizes(info, size, label_size)
-
-
-def _check_sizes(info: Mapping[str, Any], size: Sequence[int], label_size: Sequence[int]) -> None:
-    if tuple(size) != tuple(label_size):
-        sizes = ['x'.join(map(str, pair)) for pair in (size, label_size)]
-        raise DataError(
-            f'{info["img_path"]} is {sizes[0]} (height x width) but its label '
-            f'{info["seg_map_path"]} is {sizes[1]}; they must have the same size'
-        )
-
-
-def _readable(path: str) -> bool:
-    return path.lower().endswith(_SUFFIXES)
+        except MemoryError:
+            path = self.dataset.get_data_info(index)['img_path']
+            return {UNUSABLE: f'{path}: it does not fit into the memory'}
+        except (DataError, OSError) as error:
+            return {UNUSABLE: str(error)}
 
 
 def _check_all_used(dataset: Dataset, folder: Path) -> None:

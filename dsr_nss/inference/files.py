@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 from tqdm import tqdm
 
-from dsr_nss.datasets.images import read_label
+from dsr_nss.datasets.images import read_image, read_label
+from dsr_nss.datasets.regular_files import require_regular
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.files import make_folder
 from dsr_nss.inference.background import Writer, ahead
-from dsr_nss.inference.inputs import Input, find_inputs, read_upright
+from dsr_nss.inference.inputs import Input, find_inputs
 from dsr_nss.inference.load import load_model
 from dsr_nss.inference.pictures import (
     COLOUR_FOLDER,
@@ -194,6 +196,7 @@ class _Run:
         workers = min(self.workers, 1)
         loaded = ahead(load_next, count(), workers=workers, depth=self._depth)
         try:
+            require_regular(video.path)  # its digest would be read for ever
             if not self.results.knows(video):
                 self.results.add(video, frames=None)
             number = self._write_video(video, _until_none(loaded))
@@ -262,9 +265,11 @@ class _Run:
     def _load(self, one: Input) -> _Loaded | str:
         """An image, or why there is none: an exception would end the others, too."""
         try:
-            return self._item(one, one.name, read_upright(one.path))
+            return self._item(one, one.name, read_image(one.path))
         except (DataError, OSError) as error:
             return str(error)
+        except MemoryError:
+            return f'{one.path}: it does not fit into the memory'
 
     def _item(self, source: Input, name: str, image: np.ndarray) -> _Loaded:
         size = image.shape[:2]
@@ -321,14 +326,21 @@ class _Run:
             results = predict_batch(self.model, data, self.tta, amp=self.amp)
         except ConfigError:
             raise
-        except ValueError as error:  # too small for the network
-            for one in batch:
-                self.report.failed[one.source.path] = str(error)
+        except (ValueError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+                raise
+            for one in batch:  # too small for the network, or too large for the memory
+                self.report.failed[one.source.path] = str(error) or 'not enough memory'
                 self.bar.update(1)
             return
         for one, (ids, _) in zip(batch, results, strict=True):
             self.report.predicted += 1
             yield one, ids.cpu().numpy()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Torch has a class for a GPU's memory, and for the CPU's a sentence."""
+    return isinstance(error, torch.OutOfMemoryError) or 'allocate memory' in str(error)
 
 
 def _until_none(items: Iterable[_Loaded | None]) -> Iterator[_Loaded]:

@@ -1,33 +1,18 @@
 """What a user wants to be predicted: images, folders and videos, and how the results are called."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from dsr_nss.datasets.base import IMAGE_SUFFIXES, files_below
-from dsr_nss.datasets.images import open_header, read_image
-from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.errors import ConfigError
 
 VIDEO_SUFFIXES = (
     '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.mts',
     '.3gp',
 )  # fmt: skip
-
-_ORIENTATION = 0x0112
-#: EXIF's orientation -> what turns the stored pixels upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -76,10 +61,15 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
                 f'{path} holds no image ({", ".join(IMAGE_SUFFIXES)}) and no video '
                 f'({", ".join(VIDEO_SUFFIXES)})'
             )
-        inputs |= {(one.path.resolve(), one.name): one for one in found}
+        inputs |= {(_real(one.path), one.name): one for one in found}
     chosen = list(inputs.values())
     _check_names(chosen)
     return chosen, others
+
+
+def _real(path: Path) -> Path:
+    """Without links; a link to itself is left as it is (`Path.resolve` raises)."""
+    return Path(os.path.realpath(path))
 
 
 def _in_folder(folder: Path, out: Path, others: Counter[str]) -> list[Input]:
@@ -88,7 +78,7 @@ def _in_folder(folder: Path, out: Path, others: Counter[str]) -> list[Input]:
         inside = path.relative_to(folder)
         if any(part.startswith('.') for part in inside.parts):
             continue
-        if path.resolve().is_relative_to(out):
+        if _real(path).is_relative_to(out):
             continue  # results of an earlier run
         if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
             found.append(_input(path, folder))
@@ -121,21 +111,3 @@ def _same_name(first: Input, second: Input) -> ConfigError:
         f'{first.path} and {second.path} would both write {first.name}: rename one, give a folder '
         'above both, or predict them into two folders'
     )
-
-
-def read_upright(path: Path) -> np.ndarray:
-    """An image as a viewer shows it: turned as its EXIF data say, otherwise as `read_image`.
-
-    Returns:
-        `(H, W, 3)` uint8 RGB.
-
-    Raises:
-        FileNotFoundError, DataError: It cannot be read; names the file.
-    """
-    pixels = read_image(path)
-    try:
-        with open_header(path) as image:
-            turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f'{path}: its header cannot be read ({error}); get it again') from None
-    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))

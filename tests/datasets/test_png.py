@@ -120,7 +120,7 @@ def test_transparent_colours_and_alpha_are_refused(tmp_path, rng, decoder):
     with pytest.raises(DataError, match='alpha channel'):
         read_image(tmp_path / 'alpha.png')
     Image.fromarray(image).save(tmp_path / 'key.png', transparency=(1, 2, 3))
-    with pytest.raises(DataError, match='4.*save it as 8-bit RGB'):
+    with pytest.raises(DataError, match='transparent colour; save it as plain RGB'):
         read_image(tmp_path / 'key.png')
 
 
@@ -140,7 +140,7 @@ def test_truncated_files_are_refused(tmp_path, rng, decoder, keep):
         with pytest.raises(DataError, match=r'a\.png: the file is truncated'):
             read(path)
         path.write_bytes(data[: int(keep * len(data))] + b'\0\0\0\0IEND\xaeB`\x82')
-        with pytest.raises(DataError, match=r'a\.png: cannot be decoded'):
+        with pytest.raises(DataError, match=r'a\.png: (the file is truncated|cannot be decoded)'):
             read(path)
 
 

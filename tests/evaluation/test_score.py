@@ -51,6 +51,8 @@ def test_numbers_are_those_of_the_summed_confusion(folders):
         ('x_rgb_anon.png', 'GOPR0356/x_gt_labelTrainIds.png'),
         ('city/x_leftImg8bit.png', 'x_gtFine_labelTrainIds.png'),
         ('x_leftImg8bit.png', 'night/x_gtCoarse_labelTrainIds.png'),
+        ('x_rgb_anon_labelTrainIds.png', 'GOPR0356/x_gt_labelTrainIds.png'),
+        ('x_rgb_anon.png', 'x_rgb_anon_gt_labelTrainIds.png'),
         ('x.png', 'val/x_train_id.png'),
         ('labelTrainIds/x.PNG', 'x_labelTrainIds.png'),
     ],

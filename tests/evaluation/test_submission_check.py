@@ -242,7 +242,7 @@ def test_unusable_arguments(archive, images, tmp_path):
     with pytest.raises(FileNotFoundError, match='no images in it'):
         check_submission(archive, images=tmp_path / 'nowhere')
     (images / 'x.png').write_bytes(b'x')
-    with pytest.raises(DataError, match='x.png: cannot be read'):
+    with pytest.raises(DataError, match='x.png: neither a PNG nor a JPEG'):
         check_submission(archive, images=images)
     Image.new('L', (3, 4)).save(images / 'x.png')
     with pytest.raises(DataError, match='x: not a name of an image of Dark Zurich'):
@@ -300,3 +300,13 @@ def test_archive_of_the_published_size(tool, capsys, tmp_path):
                 writer.add(f'GOPR0364_frame_{i:06d}_rgb_anon', ids, confidence)
     assert tool(tmp_path / 'a.zip') == 0
     assert 'for Dark Zurich: OK, 151 images' in capsys.readouterr().out
+
+
+def test_a_prediction_that_viewers_would_turn(archive):
+    """The server takes the pixels as they are stored."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    found = problems(edit(archive, {LABEL: png(ZEROS, exif=exif)}))
+    assert found == [('png', f'{LABEL}: has an EXIF orientation; store it upright, without one')]
+    exif[0x0112] = 1
+    assert problems(edit(archive, {LABEL: png(ZEROS, exif=exif)})) == []

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from dsr_nss.classes import PALETTE
-from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.datasets.images import read_image
+from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.inference import files as infer_module
-from dsr_nss.inference.inputs import find_inputs, read_upright
+from dsr_nss.inference.inputs import find_inputs
 from dsr_nss.inference.load import read_model_config
 from dsr_nss.inference.record import describe_run
 
@@ -59,7 +60,7 @@ def test_folder_gives_what_the_test_gives(
         assert np.mean(ids != expected) < 0.005  # batches round in another order: near-ties
         colours = np.array(PALETTE, np.uint8)[ids]
         assert np.array_equal(read(tmp_path / f'out/color/{name}.png'), colours)
-        image = read_upright(data_root / f'images/{name}.jpg')
+        image = read_image(data_root / f'images/{name}.jpg')
         mixed = (image.astype(float) + colours) / 2
         assert np.abs(read(tmp_path / f'out/overlay/{name}.png') - mixed).max() <= 0.5
 
@@ -236,20 +237,6 @@ def test_results_are_no_inputs(predict, tmp_path, data_root):
     out = data_root / 'images' / 'out'
     assert predict(data_root / 'images', out).images == 3
     assert predict(data_root / 'images', out).images == 3
-
-
-def test_photographs_are_turned_upright(tmp_path):
-    pixels = np.zeros((8, 16, 3), np.uint8)
-    pixels[:, :8] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
-    Image.fromarray(pixels).save(tmp_path / 'photo.jpg', exif=exif, quality=100)
-    upright = read_upright(tmp_path / 'photo.jpg')
-    assert upright.shape == (16, 8, 3)
-    assert upright[:6].min() > 200 and upright[10:].max() < 50
-    with pytest.raises(DataError, match='neither a PNG nor a JPEG'):
-        (tmp_path / 'b.png').write_bytes(b'GIF89a')
-        read_upright(tmp_path / 'b.png')
 
 
 def test_amp_and_compiled_stages(predict, tmp_path, data_root, monkeypatch):

@@ -70,6 +70,26 @@ def test_a_config_that_can_run(config, tmp_path):
     assert 'note: ACDC: the data root' in text and 'acdc.vision.ee.ethz.ch' in text
 
 
+def test_all_files_are_opened(config, tmp_path):
+    """One that is not among the samples, too."""
+    for number in range(4, 12):
+        name = f'train/aachen/aachen_{number:06d}_000019'
+        rng = np.random.default_rng(number)
+        write_image(tmp_path / f'cs/leftImg8bit/{name}_leftImg8bit.png', rng)
+        label = tmp_path / f'cs/gtFine/{name}_gtFine_labelTrainIds.png'
+        write_label(label, random_label(rng))
+    config.train_dataloader.dataset.rare_class_sampling = None
+    path = tmp_path / 'config.py'
+    config.dump(str(path))
+    text = '\n'.join(check_data(path, all_files=True).lines)
+    assert '24 files opened, all usable' in text
+    bad = tmp_path / 'cs/leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png'
+    bad.write_bytes(bad.read_bytes()[:-20])
+    assert check_data(path).problems == []
+    (problem,) = check_data(path, all_files=True).problems
+    assert f'1 of 24 files cannot be used:\n  {bad}: the file is truncated' in problem
+
+
 def test_all_test_sets_there(config, tmp_path):
     make_acdc(tmp_path / 'acdc')
     text = '\n'.join(check(config, tmp_path).lines)

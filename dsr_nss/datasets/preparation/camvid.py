@@ -21,6 +21,7 @@ _NAMES = (
 _UNLABELLED = 11
 _DAY_TRAIN, _DAY_VAL, _DUSK = ('0006R0', '0016E5'), 'Seq05VD', '0001TP'
 _JPEG_QUALITY = 92
+SPLITS = ('day/train', 'day/val', 'dusk/train', 'dusk/val')
 
 
 def train_id_table() -> np.ndarray:

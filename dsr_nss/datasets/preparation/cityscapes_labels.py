@@ -1,6 +1,8 @@
 """Cityscapes train ids from the published label ids or polygons."""
 
 import json
+import math
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -8,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
-from dsr_nss.datasets.images import count_ids, read_label
+from dsr_nss.datasets.images import MAX_PIXELS, count_ids, image_size, read_label, size_by_start
+from dsr_nss.datasets.listed_files import read_text
 from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
 from dsr_nss.pool import map_files
@@ -25,6 +28,8 @@ _IGNORED = (
 _NOT_DRAWN = ('license plate',)
 
 TRAIN_IDS, LABELS = '_gtFine_labelTrainIds.png', '_gtFine_labelIds.png'
+#: Sets with Cityscapes' ids have this ending, NightCity for instance.
+_ANY_LABELS = '_labelIds.png'
 POLYGONS = '_gtFine_polygons.json'
 
 
@@ -55,18 +60,37 @@ def train_ids_of_polygons(path: Path) -> np.ndarray:
         DataError: The file is no such annotation, or names an unknown label.
     """
     try:
-        content = json.loads(path.read_text())
-        canvas = Image.new('L', (content['imgWidth'], content['imgHeight']), IGNORE_INDEX)
+        content = json.loads(read_text(path))
+        canvas = Image.new('L', _canvas_size(content), IGNORE_INDEX)
         draw = ImageDraw.Draw(canvas)
         for thing in content['objects']:
             value = None if thing.get('deleted') else _train_id(thing['label'])
             if value is not None:
-                draw.polygon([(x, y) for x, y in thing['polygon']], fill=value)
-    except (ValueError, KeyError, TypeError) as error:
+                draw.polygon(_corners(thing['polygon']), fill=value)
+    except (ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f'{path}: no Cityscapes polygons ({type(error).__name__}: {error})'
         ) from None
     return np.array(canvas)
+
+
+def _canvas_size(content: dict) -> tuple[int, int]:
+    """(width, height); checked before memory is taken for it."""
+    sides = content['imgWidth'], content['imgHeight']
+    if not all(type(side) is int and side > 0 for side in sides):
+        raise ValueError(f'imgWidth and imgHeight are {sides[0]!r} and {sides[1]!r}')
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise ValueError(f'imgWidth and imgHeight say {sides[0]}x{sides[1]} pixels')
+    return sides
+
+
+def _corners(polygon: list) -> list[tuple[float, float]]:
+    corners = [(float(x), float(y)) for x, y in polygon]
+    if not all(math.isfinite(number) for corner in corners for number in corner):
+        raise ValueError('a polygon has a corner that is no finite number')
+    return corners
 
 
 def _train_id(label: str) -> int | None:
@@ -82,14 +106,48 @@ def _train_id(label: str) -> int | None:
     return CLASSES.index(name)
 
 
-def _make(stem: str) -> bool:
+def _make(root: Path, stem: str) -> bool:
     """Makes the train ids of one image unless they are there; whether it did."""
     target = Path(stem + TRAIN_IDS)
     if target.is_file():
         return False
     labels, polygons = Path(stem + LABELS), Path(stem + POLYGONS)
-    label = train_ids_of_label_ids(labels) if labels.is_file() else train_ids_of_polygons(polygons)
+    source = labels if labels.is_file() else polygons
+    label = train_ids_of_label_ids(labels) if source == labels else train_ids_of_polygons(polygons)
+    image = root / 'leftImg8bit' / f'{Path(stem).relative_to(root / "gtFine")}_leftImg8bit.png'
+    if image.is_file() and label.shape not in (size_by_start(image), image_size(image)):
+        sizes = ['x'.join(map(str, size)) for size in (label.shape, image_size(image))]
+        raise DataError(f'{source} is {sizes[0]} (height x width) but {image} is {sizes[1]}')
     encoded, data = cv2.imencode('.png', label)
+    assert encoded
+    write_atomically(target, data.tobytes())
+    return True
+
+
+def make_train_ids_of_folder(folder: Path, *, workers: int = 1, show_progress: bool = True) -> int:
+    """Makes `<name>_labelTrainIds.png` beside every `<name>_labelIds.png` below a folder.
+
+    Returns:
+        How many were made; those that exist are kept.
+
+    Raises:
+        FileNotFoundError: There is no `*_labelIds.png`.
+        DataError: Files cannot be used; names them, and the others are made.
+    """
+    files = sorted(folder.rglob(f'*{_ANY_LABELS}'))
+    if not files:
+        raise FileNotFoundError(f'no *{_ANY_LABELS} below {folder}')
+    made = map_files(
+        _convert, files, workers=workers, description='train ids', show_progress=show_progress
+    )
+    return sum(made)
+
+
+def _convert(path: Path) -> bool:
+    target = path.with_name(path.name.removesuffix(_ANY_LABELS) + '_labelTrainIds.png')
+    if target.is_file():
+        return False
+    encoded, data = cv2.imencode('.png', train_ids_of_label_ids(path))
     assert encoded
     write_atomically(target, data.tobytes())
     return True
@@ -115,7 +173,7 @@ def make_train_ids(
             for path in (root / 'gtFine' / split).rglob(f'*{ending}'):
                 stems.add(str(path).removesuffix(ending))
     made = map_files(
-        _make,
+        partial(_make, root),
         sorted(stems),
         workers=workers,
         description='train ids',

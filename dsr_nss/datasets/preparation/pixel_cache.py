@@ -1,6 +1,5 @@
 """Writes the cache of decoded pixels that a config's training items are cut from."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
-from dsr_nss.datasets.images import open_header
+from dsr_nss.datasets.images import size_by_start
 from dsr_nss.datasets.pixel_cache import HEADER, entry_path, is_intact, problem, write_entry
 from dsr_nss.datasets.pixels import PixelFile
 from dsr_nss.errors import DataError
@@ -127,17 +126,15 @@ def _write(folder: Path, file: PixelFile) -> bool:
 
 def _entry_bytes(file: PixelFile) -> int:
     """Space of an entry, in whole blocks."""
-    size = file.size
-    if size is None:
+    if file.size is None:
         try:
-            with open_header(file.path) as image:
-                size = image.size[::-1]
-        except OSError as error:
-            if not os.path.isfile(file.path):
-                raise
-            raise DataError(f'{file.path}: cannot be opened ({error}); get it again') from None
-    pixels = size[0] * size[1] * (1 if file.is_label else 3)
-    return HEADER + -(-pixels // _BLOCK) * _BLOCK
+            height, width = size_by_start(file.path)
+        except DataError:
+            return 0  # it is named when it is to be decoded, and the others are written
+    else:
+        height, width = file.size
+    pixels = height * width
+    return HEADER + -(-pixels * (1 if file.is_label else 3) // _BLOCK) * _BLOCK
 
 
 def _gigabytes(number: int) -> str:

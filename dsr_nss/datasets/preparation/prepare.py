@@ -3,17 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from dsr_nss.datasets.acdc import ACDC, CONDITIONS
+from dsr_nss.datasets.base import RoadSceneDataset
+from dsr_nss.datasets.bdd100k_night import BDD100kNight
+from dsr_nss.datasets.cityscapes import Cityscapes
 from dsr_nss.datasets.class_statistics import write_class_statistics
+from dsr_nss.datasets.dark_zurich import DarkZurich
 from dsr_nss.datasets.dark_zurich_pairs import (
     PAIR_LIST,
     pairs_of_published_files,
     write_pair_list,
 )
+from dsr_nss.datasets.folder import FolderDataset
+from dsr_nss.datasets.nighttime_driving import NighttimeDriving
 from dsr_nss.datasets.preparation.bdd100k_list import make_night_list
+from dsr_nss.datasets.preparation.camvid import SPLITS as CAMVID_SPLITS
 from dsr_nss.datasets.preparation.camvid import make_camvid_dusk
 from dsr_nss.datasets.preparation.cityscapes_labels import make_train_ids
 from dsr_nss.datasets.preparation.completeness import require_complete
+from dsr_nss.datasets.preparation.verify import check_label_sizes, verify
 from dsr_nss.errors import DataError
 
 
@@ -86,15 +96,25 @@ _STEPS: dict[str, Callable[[Options], list[str]]] = {
     'camvid': _camvid,
 }
 NAMES = tuple(_STEPS)
+_KINDS: dict[str, type[RoadSceneDataset]] = {
+    'cityscapes': Cityscapes,
+    'dark_zurich': DarkZurich,
+    'acdc': ACDC,
+    'nighttime_driving': NighttimeDriving,
+    'bdd100k_night': BDD100kNight,
+}
 
 
-def prepare(name: str, options: Options, subset: bool = False) -> list[str]:
+def prepare(
+    name: str, options: Options, subset: bool = False, verify_files: bool = False
+) -> list[str]:
     """Checks a set and makes what it needs.
 
     Args:
         name: One of `NAMES`.
         options: Place of the set and manner of working.
         subset: Accepts fewer files than published.
+        verify_files: Opens every file of the set; without it, sizes alone are compared.
 
     Returns:
         Lines that say what was found and made.
@@ -105,4 +125,39 @@ def prepare(name: str, options: Options, subset: bool = False) -> list[str]:
         ValueError: An option is missing.
     """
     findings = require_complete(name, options.root, subset)
-    return [str(finding) for finding in findings] + _STEPS[name](options)
+    lines = [str(finding) for finding in findings] + _STEPS[name](options)
+    sets, notes = _built_sets(name, options)
+    how: dict[str, Any] = dict(workers=options.workers, show_progress=options.show_progress)
+    if verify_files:
+        return lines + notes + verify(sets, **how)
+    labels = check_label_sizes(sets, **how)
+    return [*lines, *notes, f'{labels} labels are as large as their images']
+
+
+def _built_sets(name: str, options: Options) -> tuple[list[RoadSceneDataset], list[str]]:
+    """The splits of a set that are there, and why optional ones are left out."""
+    if name == 'camvid':
+        return [_camvid_set(options.out, split) for split in CAMVID_SPLITS], []
+    kind = _KINDS[name]
+    sets, notes = [], []
+    for split in kind.SPLITS:
+        for condition in CONDITIONS if kind is ACDC else (None,):
+            choice: dict[str, Any] = {} if condition is None else dict(condition=condition)
+            one = kind(data_root=str(options.root), split=split, lazy_init=True, **choice)
+            folders = one.image_folders() or [f'images/10k/{split}']  # BDD100K's list has none
+            if not all((options.root / folder).is_dir() for folder in folders):
+                continue
+            try:
+                one.full_init()
+            except FileNotFoundError as error:
+                if condition in (None, 'night'):
+                    raise
+                notes.append(f'not looked into: {error}')
+            else:
+                sets.append(one)
+    return sets, notes
+
+
+def _camvid_set(out: Path | None, split: str) -> RoadSceneDataset:
+    labels = None if split == 'dusk/train' else f'labels/{split}'
+    return FolderDataset(data_root=str(out), images=f'images/{split}', labels=labels)

@@ -152,7 +152,7 @@ class _Bench:
         number = self.model.num_classes
         picture = (self.ids.cpu().numpy(), 'a', self.out, self.model.dataset_meta['palette'])
         return {
-            'decode': {OURS: lambda: self.checked[0], MMSEG: lambda: self.dataset[0]},
+            'decode': {OURS: lambda: self.checked[0]},
             'transfer': {OURS: lambda: self.model.data_preprocessor(self.item, False)},
             'windows': {OURS: self._windows, MMSEG: self._slide},
             'accumulate': {OURS: self._mosaic, MMSEG: self._slide_without_network},

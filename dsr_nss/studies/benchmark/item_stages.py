@@ -11,7 +11,7 @@ from dsr_nss.datasets import images, pixel_cache, pixels, source_target
 
 #: Stage -> the functions that do its work, none of which calls another of them.
 FUNCTIONS: dict[str, tuple[tuple[Any, str], ...]] = {
-    'read': ((images, '_read_bytes'), (pixel_cache.CachedFiles, 'read')),
+    'read': ((images, 'read_bytes'), (pixel_cache.CachedFiles, 'read')),
     'decode': ((images, '_decode_image'), (images, '_decode_label')),
     'resize': ((pixels, '_resize'),),
     'crop': ((source_target, 'source_box'), (source_target, 'random_box')),

@@ -5,12 +5,12 @@ from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.datasets.images import read_image
 from dsr_nss.models.refine.aligners import UNINFORMED, Alignment, WeightlessAligner
 
 _SUFFIX = '_rgb_anon.png'
@@ -71,7 +71,7 @@ class TrueFlow(WeightlessAligner):
                 f'TrueFlow: no night images in {folder}; set data_root to a nightscape '
                 '(`python tools/make_nightscape.py data/nightscape` makes one)'
             )
-        return {path.name.removesuffix(_SUFFIX): _read_rgb(path) for path in files}
+        return {path.name.removesuffix(_SUFFIX): read_image(path) for path in files}
 
     def _truth_of(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flow `(2, h, w)` float32 and occlusion `(h, w)` bool of a crop `(h, w, 3)` uint8."""
@@ -166,10 +166,3 @@ def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f'{path} is no flow file of a nightscape ({error}); make the nightscape anew'
         ) from error
-
-
-def _read_rgb(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f'{path}: cannot be decoded; make the nightscape anew')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

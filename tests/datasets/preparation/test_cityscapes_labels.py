@@ -9,11 +9,12 @@ import pytest
 from dsr_nss.datasets import DataError
 from dsr_nss.datasets.preparation.cityscapes_labels import (
     make_train_ids,
+    make_train_ids_of_folder,
     train_id_table,
     train_ids_of_label_ids,
     train_ids_of_polygons,
 )
-from tests.datasets.tiny_sets import write_label
+from tests.datasets.tiny_sets import write_image, write_label
 
 
 def write_polygons(path, objects, size=(10, 12)):
@@ -80,6 +81,41 @@ def test_bad_polygons(tmp_path):
         train_ids_of_polygons(path)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'said'),
+    [
+        (dict(imgWidth=0), 'imgWidth and imgHeight are 0 and'),
+        (dict(imgHeight=-4), 'imgWidth and imgHeight are'),
+        (dict(imgWidth=2.5), 'imgWidth and imgHeight are'),
+        (dict(imgWidth=10**6, imgHeight=10**6), '1000000x1000000 pixels'),
+        (dict(objects=[dict(label='sky', polygon=[[0, 0], [float('nan'), 2], [2, 2]])]), 'finite'),
+        (dict(objects=[dict(label='sky', polygon=[[0, 0], [float('inf'), 2], [2, 2]])]), 'finite'),
+        (dict(objects=[dict(label='sky', polygon=[[0, 0], ['a', 2], [2, 2]])]), 'could not'),
+        (dict(objects=['sky']), 'no Cityscapes polygons'),
+    ],
+)
+def test_polygons_of_no_image(tmp_path, changes, said):
+    path = write_polygons(tmp_path / 'a.json', [('sky', box(0, 0, 3, 3), {})], (4, 4))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(DataError, match=rf'a\.json: .*{said}'):
+        train_ids_of_polygons(path)
+
+
+def test_one_bad_file_does_not_keep_the_others_from_being_made(tmp_path, rng):
+    """A label of another size than its image, polygons of no image: named; the rest is made."""
+    city = tmp_path / 'gtFine/train/aachen'
+    for name, size in (('good', (8, 6)), ('wide', (8, 9)), ('broken', (8, 6))):
+        write_polygons(city / f'{name}_gtFine_polygons.json', [], size)
+        image = tmp_path / f'leftImg8bit/train/aachen/{name}_leftImg8bit.png'
+        write_image(image, rng, (8, 6))
+    (city / 'broken_gtFine_polygons.json').write_text('{"imgWidth": 0}')
+    with pytest.raises(DataError, match='2 of 3 files cannot be used') as failure:
+        make_train_ids(tmp_path, ('train',), show_progress=False)
+    assert 'wide_gtFine_polygons.json is 8x9 (height x width) but' in str(failure.value)
+    assert 'broken_gtFine_polygons.json' in str(failure.value)
+    assert [path.name for path in city.glob('*TrainIds.png')] == ['good_gtFine_labelTrainIds.png']
+
+
 def test_make_train_ids(tmp_path):
     city = tmp_path / 'gtFine/train/aachen'
     write_label(city / 'a_gtFine_labelIds.png', np.full((4, 4), 7))
@@ -96,3 +132,18 @@ def test_make_train_ids(tmp_path):
     assert (read('b') == 10).all()
     assert (read('c') == 5).all()  # what exists is kept
     assert make_train_ids(tmp_path, ('train', 'val'), show_progress=False) == 0
+
+
+def test_label_ids_of_another_set(tmp_path):
+    """NightCity's `Dubai_0016_labelIds.png`, in any folder."""
+    labels = tmp_path / 'val/lbl'
+    write_label(labels / 'Dubai_0016_labelIds.png', np.full((4, 4), 26))
+    write_label(labels / 'Dubai_0017_labelIds.png', np.full((4, 4), 99))
+    with pytest.raises(DataError, match=r'1 of 2 files.*\n.*Dubai_0017.* no Cityscapes label ids'):
+        make_train_ids_of_folder(tmp_path, show_progress=False)
+    made = cv2.imread(str(labels / 'Dubai_0016_labelTrainIds.png'), cv2.IMREAD_UNCHANGED)
+    assert (made == 13).all()
+    (labels / 'Dubai_0017_labelIds.png').unlink()
+    assert make_train_ids_of_folder(tmp_path, show_progress=False) == 0
+    with pytest.raises(FileNotFoundError, match='no .*_labelIds.png below'):
+        make_train_ids_of_folder(tmp_path / 'elsewhere', show_progress=False)

@@ -125,12 +125,15 @@ def test_data_below_a_hidden_folder(tmp_path):
 
 @pytest.mark.parametrize('content', [b'', b'\x89PNG\r\n\x1a\n', b'<html>'])
 def test_an_image_that_cannot_be_read(tmp_path, content):
+    """It is named, and the others are written."""
     config = settings(tmp_path)
     path = first_file(tmp_path).path
     with open(path, 'wb') as file:
         file.write(content)
+    plan = plan_cache(config, tmp_path / 'cache')
     with pytest.raises(DataError, match='aachen_000000_000019_leftImg8bit.png'):
-        write_cache(plan_cache(config, tmp_path / 'cache'), show_progress=False)
+        write_cache(plan, show_progress=False)
+    assert plan_cache(config, tmp_path / 'cache').to_write == 1
 
 
 def test_another_kind_of_dataset(tmp_path):

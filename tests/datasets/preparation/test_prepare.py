@@ -1,22 +1,27 @@
 """`tools/prepare_data.py`: complete, incomplete and missing downloads."""
 
+import os
 import runpy
 import shutil
 import sys
 
+import numpy as np
 import pytest
 
-from dsr_nss.datasets import DataError
+from dsr_nss.datasets import DataError, FolderDataset, jpeg
 from dsr_nss.datasets.class_statistics import read_class_statistics
 from dsr_nss.datasets.preparation import NAMES, prepare
 from dsr_nss.datasets.preparation.prepare import Options
+from dsr_nss.datasets.preparation.verify import verify
 from dsr_nss.datasets.published import PUBLISHED
 from tests.datasets.tiny_sets import (
     make_acdc,
     make_cityscapes,
     make_dark_zurich,
+    make_folder,
     make_nighttime_driving,
     write_image,
+    write_label,
 )
 
 
@@ -37,7 +42,10 @@ def test_cityscapes(tmp_path):
 
 def test_dark_zurich(tmp_path):
     lines = run('dark_zurich', make_dark_zurich(tmp_path))
-    assert lines[-1].endswith('pairs_train.txt: 4 night images, 4 with a day reference')
+    assert any(
+        line.endswith('pairs_train.txt: 4 night images, 4 with a day reference') for line in lines
+    )
+    assert lines[-1] == '2 labels are as large as their images'
     first = (tmp_path / 'pairs_train.txt').read_text().splitlines()[0]
     assert first == (
         'rgb_anon/train/night/GOPR1/GOPR1_frame_000000_rgb_anon.png '
@@ -54,7 +62,7 @@ def test_dark_zurich_with_a_missing_day_image(tmp_path):
 
 
 def test_acdc_and_nighttime_driving(tmp_path):
-    assert run('acdc', make_acdc(tmp_path / 'acdc'))[-1] == 'complete; nothing to make'
+    assert run('acdc', make_acdc(tmp_path / 'acdc'))[-2] == 'complete; nothing to make'
     root = make_nighttime_driving(tmp_path / 'nd')
     assert run('nighttime_driving', root)[0].startswith('leftImg8bit/test/night: 2 of 50')
 
@@ -106,3 +114,45 @@ def test_command_line(tmp_path, repo_root, monkeypatch, capsys):
         runpy.run_path(tool, run_name='__main__')
     assert failed.value.code == 1
     assert capsys.readouterr().err.startswith('error: ACDC: missing or empty below')
+
+
+def test_labels_of_another_size_are_named(tmp_path, rng):
+    make_acdc(tmp_path)
+    labels = sorted((tmp_path / 'gt/night').rglob('*.png'))
+    write_label(labels[0], np.zeros((5, 7)))
+    write_label(labels[3], np.zeros((6, 7)))
+    with pytest.raises(DataError, match='2 of 8 labels cannot be used') as failure:
+        run('acdc', tmp_path)
+    for label, size in ((labels[0], '5x7'), (labels[3], '6x7')):
+        assert f'is 24x32 (height x width) but its label {label} is {size}' in str(failure.value)
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_every_file_is_opened(tmp_path, workers):
+    make_acdc(tmp_path)
+    options = Options(tmp_path, workers=workers, show_progress=False)
+    # 2 images, 2 references of 2 conditions and 3 splits, and the labels of 2 splits
+    assert prepare('acdc', options, True, verify_files=True)[-1] == '32 files opened, all usable'
+    label = next((tmp_path / 'gt/night').rglob('*.png'))
+    write_label(label, np.full((24, 32), 33))
+    images = sorted((tmp_path / 'rgb_anon/fog').rglob('*.png'))
+    images[0].write_bytes(images[0].read_bytes()[:-30])
+    images[1].unlink()
+    os.mkfifo(images[1])
+    write_image(images[6], np.random.default_rng(0), (8, 8))
+    with pytest.raises(DataError, match='4 of 32 files cannot be used') as failure:
+        prepare('acdc', options, True, verify_files=True)
+    for path, text in (
+        (label, 'has the ids [33]'),
+        (images[0], 'the file is truncated'),
+        (images[1], 'a pipe, not a file'),
+        (images[6], '8x8'),
+    ):
+        assert any(str(path) in line and text in line for line in str(failure.value).split('\n'))
+
+
+def test_the_decoder_that_is_missing_is_said(tmp_path, monkeypatch):
+    make_folder(tmp_path)
+    dataset = FolderDataset(data_root=str(tmp_path), images='images', labels='labels')
+    monkeypatch.setattr(jpeg, 'simplejpeg', None)
+    assert 'simplejpeg is not installed' in verify([dataset], show_progress=False)[-1]
