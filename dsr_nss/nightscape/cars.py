@@ -67,15 +67,11 @@ def car_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
         side = Canvas(length, belt, density, colour=paint, label=CAR)
         side.poly(
             [
-                (0, sill),
-                (length, sill),
-                (length, bonnet),
-                (screen, belt),
-                (back, belt),
+                (0, sill), (length, sill), (length, bonnet), (screen, belt), (back, belt),
                 (0, belt - 0.04),
             ],
             paint,
-        )
+        )  # fmt: skip
         side.rect(0.1, sill, length - 0.1, sill + 0.12, scaled(paint, 0.5))
         side.rect(0.15, 0.62 * belt, length - 0.2, 0.65 * belt, scaled(paint, 1.22))
         for door in (0.36 * length, 0.55 * length, 0.72 * length):
@@ -160,17 +156,12 @@ def _cabin(
         outline = [(back, 0.0), (screen, 0.0), (roof1, 0.99), (roof0, 0.96)]
         middle = 0.5 * (roof0 + roof1) + 0.12
         rear = [
-            (back + 0.3, 0.08),
-            (middle - 0.05, 0.08),
-            (middle - 0.05, 0.86),
-            (roof0 + 0.12, 0.84),
-        ]
+            (back + 0.3, 0.08), (middle - 0.05, 0.08), (middle - 0.05, 0.86), (roof0 + 0.12, 0.84),
+        ]  # fmt: skip
         front = [
-            (middle + 0.05, 0.08),
-            (screen - 0.2, 0.08),
-            (roof1 - 0.04, 0.86),
+            (middle + 0.05, 0.08), (screen - 0.2, 0.08), (roof1 - 0.04, 0.86),
             (middle + 0.05, 0.86),
-        ]
+        ]  # fmt: skip
         for points, colour, offset in (
             (outline, scaled(vehicle.colour, 0.92), 0.0),
             (rear, glass, 0.012),
@@ -193,15 +184,11 @@ def van_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
         side = Canvas(length, height, density, colour=paint, label=CAR)
         side.poly(
             [
-                (0, 0.3),
-                (length, 0.3),
-                (length, nose),
-                (0.86 * length, 0.62 * height),
-                (0.74 * length, height),
-                (0, height),
+                (0, 0.3), (length, 0.3), (length, nose), (0.86 * length, 0.62 * height),
+                (0.74 * length, height), (0, height),
             ],
             paint,
-        )
+        )  # fmt: skip
         side.rect(0.05, 0.3, length - 0.1, 0.45, scaled(paint, 0.55))
         windows = rng.random() < 0.5
         spans = ((0.06, 0.3), (0.33, 0.56), (0.6, 0.72)) if windows else ((0.6, 0.74),)
@@ -209,13 +196,11 @@ def van_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
             side.rect(a * length, 0.62 * height, b * length, 0.9 * height, glass)
         side.poly(
             [
-                (0.6 * length, 0.62 * height),
-                (0.84 * length, 0.62 * height),
-                (0.75 * length, 0.9 * height),
-                (0.6 * length, 0.9 * height),
+                (0.6 * length, 0.62 * height), (0.84 * length, 0.62 * height),
+                (0.75 * length, 0.9 * height), (0.6 * length, 0.9 * height),
             ],
             glass,
-        )
+        )  # fmt: skip
         side.rect(0.58 * length, 0.4, 0.585 * length, 0.92 * height, scaled(paint, 0.6))
         add_wheel(side, 0.18 * length, 0.34, rng)
         add_wheel(side, 0.83 * length, 0.34, rng)

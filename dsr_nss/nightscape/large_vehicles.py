@@ -23,15 +23,9 @@ from dsr_nss.nightscape.vehicle_parts import (
 TRUCK, BUS, TRAIN = class_ids(('truck', 'bus', 'train'))
 
 LIVERIES: tuple[Colour, ...] = (
-    (190, 30, 36),
-    (30, 70, 150),
-    (228, 226, 220),
-    (34, 112, 74),
-    (226, 170, 40),
-    (70, 120, 170),
-    (236, 236, 238),
-    (120, 124, 128),
-)
+    (190, 30, 36), (30, 70, 150), (228, 226, 220), (34, 112, 74), (226, 170, 40), (70, 120, 170),
+    (236, 236, 238), (120, 124, 128),
+)  # fmt: skip
 
 
 def _cab_front(
@@ -45,13 +39,11 @@ def _cab_front(
     canvas.rect(0.14, 0.42 * height, width - 0.14, 0.8 * height, glass, emit=0.5 * (night and lit))
     canvas.poly(
         [
-            (0.14, 0.42 * height),
-            (0.5 * width, 0.42 * height),
-            (0.3 * width, 0.8 * height),
+            (0.14, 0.42 * height), (0.5 * width, 0.42 * height), (0.3 * width, 0.8 * height),
             (0.14, 0.8 * height),
         ],
         scaled(glass, 1.25),
-    )
+    )  # fmt: skip
     canvas.rect(width / 2 - 0.03, 0.42 * height, width / 2 + 0.03, 0.8 * height, (20, 20, 22))
     if lit:
         canvas.rect(0.2 * width, 0.85 * height, 0.8 * width, 0.95 * height, (24, 22, 18))
@@ -141,11 +133,7 @@ def truck_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surfac
         (0.55, height),
         half - 0.01,
         TRUCK,
-        (
-            wall,
-            lambda: _cab_rear(cargo, width, height - 0.55, density, night, window=False),
-            wall,
-        ),
+        (wall, lambda: _cab_rear(cargo, width, height - 0.55, density, night, window=False), wall),
         scaled(cargo_colour, 1.02),
     )[2:]
     surfaces.append(underbody(vehicle, half * 0.95, 0.3, 0.8, TRUCK))

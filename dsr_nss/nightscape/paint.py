@@ -152,15 +152,13 @@ class Canvas:
         a, b = width, width if end_width is None else end_width
         self.poly(
             [
-                (x0 + nx * a, y0 + ny * a),
-                (x1 + nx * b, y1 + ny * b),
-                (x1 - nx * b, y1 - ny * b),
+                (x0 + nx * a, y0 + ny * a), (x1 + nx * b, y1 + ny * b), (x1 - nx * b, y1 - ny * b),
                 (x0 - nx * a, y0 - ny * a),
             ],
             colour,
             label=label,
             emit=emit,
-        )
+        )  # fmt: skip
 
     def ring(
         self, x: float, y: float, radius: float, width: float, colour: Colour, steps: int = 14

@@ -201,12 +201,7 @@ def pane_texture(width: float, height: float, density: float, night: bool, perso
     canvas.rect(0.05, 0.05, width - 0.05, height - 0.04, glass)
     if not night:
         canvas.poly(
-            [
-                (0.1, height),
-                (0.1 + 0.5 * width, height),
-                (0.1 + 0.25 * width, 0.05),
-                (0.08, 0.05),
-            ],
+            [(0.1, height), (0.1 + 0.5 * width, height), (0.1 + 0.25 * width, 0.05), (0.08, 0.05)],
             scaled(glass, 1.35),
         )
     for x in (0.28, 0.72):
