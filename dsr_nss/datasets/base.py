@@ -9,7 +9,7 @@ from typing import Any
 from mmseg.datasets import BaseSegDataset
 
 from dsr_nss.classes import CLASSES, PALETTE
-from dsr_nss.datasets.class_statistics import ClassCounts, cached_class_counts
+from dsr_nss.datasets.class_statistics import ClassCounts, class_counts
 from dsr_nss.datasets.published import PUBLISHED, is_nightscape
 from dsr_nss.errors import DataError
 
@@ -212,6 +212,6 @@ class RoadSceneDataset(BaseSegDataset):
         Returns:
             `{key: {class id: pixels}}` with an entry for every item.
         """
-        return cached_class_counts(
+        return class_counts(
             self.statistics_file(), self.labels(), num_classes=len(self.metainfo['classes'])
         )
