@@ -84,7 +84,7 @@ def describe_encoder(state: State) -> dict[str, Any]:
 
 
 def shapes_of(config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """State dict of the network of a config; its values mean nothing and take no memory.
+    """Name -> tensor `(...)` of the size that the network of a config has; without content.
 
     Raises:
         ConfigError: The config does not build.

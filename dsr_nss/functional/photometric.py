@@ -48,7 +48,7 @@ def turn_hue(image: Tensor, shift: float) -> Tensor:
 
 
 def adjust_hue(image: Tensor, shift: float) -> Tensor:
-    """As `turn_hue`, of an exact HSV: torchvision's definition, in the precision of the image."""
+    """As `turn_hue` of `(B, 3, H, W)`, of an exact HSV: torchvision's, in the image's precision."""
     largest, which = image.max(dim=1)
     chroma = largest - image.amin(dim=1)
     red, green, blue = image.unbind(dim=1)

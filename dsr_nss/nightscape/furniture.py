@@ -42,7 +42,7 @@ class Prop:
 
     @property
     def lamp_head(self) -> np.ndarray:
-        """World position of a lamp's light source."""
+        """World position `(3,)` of a lamp's light source, in metres."""
         return np.array([self.x + self.reach, self.ground + self.size - 0.1, self.z])
 
     def surfaces(self, density: float, night: bool) -> list[Surface]:

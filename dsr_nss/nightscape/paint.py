@@ -90,7 +90,7 @@ class Canvas:
         label: int | None = None,
         emit: float = 0.0,
     ) -> None:
-        """Fill a polygon."""
+        """Fill a polygon of `(N, 2)` points."""
         pixels = self._pixels(points)
         value = (*(int(c) for c in colour), min(255, int(emit * EMISSION_STEPS)))
         cv2.fillPoly(self.rgbe, [pixels], value, shift=_SHIFT)

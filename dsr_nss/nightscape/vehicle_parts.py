@@ -75,18 +75,18 @@ class Vehicle:
         )
 
     def headlights(self) -> list[np.ndarray]:
-        """World positions of the two headlights."""
+        """World positions `(3,)` of the two headlights."""
         length, width, _ = self.size
         return [self.point(length + 0.1, side * 0.36 * width, 0.68) for side in (-1, 1)]
 
     def taillights(self) -> list[np.ndarray]:
-        """World positions of the two tail lights."""
+        """World positions `(3,)` of the two tail lights."""
         _, width, _ = self.size
         return [self.point(-0.1, side * 0.4 * width, 0.85) for side in (-1, 1)]
 
     @property
     def forward(self) -> np.ndarray:
-        """World direction of travel."""
+        """World direction of travel, a unit vector `(3,)`."""
         return np.array([np.sin(self.heading), 0.0, np.cos(self.heading)])
 
 
