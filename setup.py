@@ -33,7 +33,11 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['dsr_nss', 'dsr_nss.*']),
-    package_data={'dsr_nss': ['py.typed'], 'dsr_nss.studies.tables': ['paper_tables.json']},
+    package_data={
+        'dsr_nss': ['py.typed'],
+        'dsr_nss.studies.demo': ['report.html.jinja'],
+        'dsr_nss.studies.tables': ['paper_tables.json'],
+    },
     install_requires=requirements(),
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.

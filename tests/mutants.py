@@ -90,8 +90,8 @@ MUTANTS = [
     (JITTER, 'factors[:, 3] -= 1', 'factors[:, 3] -= 0'),
     (JITTER, '(draws < probability)', '(draws > probability)'),
     (JITTER, 'torch.where(decision, changed, unchanged)', 'torch.where(decision, unchanged, changed)'),
-    (JITTER, 'for which in order:', 'for which in range(4):'),
-    ('functional/photometric.py', '(_per_image(factor, image) - 1)', '_per_image(factor, image)'),
+    (JITTER, "range(4) if self.definition == 'torchvision' else orders[i]", 'range(4)'),
+    ('functional/photometric.py', '(image + (factor - 1))', '(image + factor)'),
     ('functional/photometric.py', '(largest + 1e-6)', '(largest + 1e-1)'),
     # --- prototypes
     (FPA, 'for here, there in ((b, a), (a, b)):', 'for here, there in ((b, a), (b, a)):'),

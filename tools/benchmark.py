@@ -17,6 +17,7 @@ import math
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +31,21 @@ from dsr_nss.engine.launch import explain
 from dsr_nss.errors import EXPLAINED
 from dsr_nss.files import make_folder, write_bytes, write_json
 from dsr_nss.inference.load import read_model_config
-from dsr_nss.studies.benchmark.align import benchmark_align, benchmark_correlation
+from dsr_nss.studies.benchmark.align import format_align, report_align
 from dsr_nss.studies.benchmark.bars import stage_bars
 from dsr_nss.studies.benchmark.data import format_data, report_data, soak
-from dsr_nss.studies.benchmark.device import describe_device, format_device, report_device
+from dsr_nss.studies.benchmark.device import format_device, machine, report_device
 from dsr_nss.studies.benchmark.drawn_data import can_be_drawn, draw, missing_data
 from dsr_nss.studies.benchmark.everything import (
     EXIT_OUT_OF_MEMORY,
-    as_dict,
     plan,
     run_parts,
     summary,
 )
 from dsr_nss.studies.benchmark.growth import BANKS, BATCHES, CROPS, format_growth, report_growth
 from dsr_nss.studies.benchmark.infer import format_infer, report_infer
-from dsr_nss.studies.benchmark.report import format_costs, format_steps, report_steps, stage_table
+from dsr_nss.studies.benchmark.loader_memory import format_memory
+from dsr_nss.studies.benchmark.report import format_steps, report_steps, stage_seconds
 from dsr_nss.studies.benchmark.timing import is_out_of_memory, time_limit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -167,7 +168,7 @@ def run_all(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         seconds = end - time.perf_counter()
         outcomes = run_parts(parts, Path(__file__), seconds=seconds, out=out)
     print(f'\n{summary(outcomes)}')
-    return as_dict(outcomes)
+    return {'parts': {name: asdict(outcome) for name, outcome in outcomes.items()}}
 
 
 def run_device(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
@@ -177,86 +178,52 @@ def run_device(args: argparse.Namespace, device: torch.device) -> dict[str, Any]
 
 
 def run_growth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    report = report_growth(
-        read_config(args.config, args.cfg_options),
-        device,
-        crops=args.crops,
-        batches=args.batches,
-        banks=args.banks,
-        amp=args.amp,
-        warmup=args.warmup,
-        repeats=args.repeats,
-    )
+    config = read_config(args.config, args.cfg_options)
+    report = report_growth(config, device, **_given(args, 'crops batches banks amp warmup repeats'))
     print(format_growth(report))
     return report
 
 
 def run_step(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     configs = [read_config(path, args.cfg_options) for path in (args.config, args.compare) if path]
-    report = report_steps(
-        configs,
-        device,
-        amp=args.amp,
-        warmup=args.warmup,
-        repeats=args.repeats,
-        stages=args.stages or bool(args.out),
-    )
+    stages = args.stages or bool(args.out)
+    report = report_steps(configs, device, stages=stages, **_given(args, 'amp warmup repeats'))
     print(format_steps(report))
     if args.out:
         picture = make_folder(args.out) / 'stages.png'
-        write_bytes(picture, stage_bars(stage_table(report), 'seconds a step'))
+        write_bytes(picture, stage_bars(stage_seconds(report), 'seconds a step'))
         print(f'picture: {picture}')
     return report
 
 
 def run_align(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    height, width = args.size
     config = read_config(args.config, args.cfg_options)
-    settings = dict(warmup=args.warmup, repeats=args.repeats)
-    costs = benchmark_align(config, device, size=args.size, **settings)
-    shape = (1, 128, height // 4, width // 4)
-    costs |= benchmark_correlation(device, shape=shape, **settings)
-    described = describe_device(device)
-    print(format_costs(costs, described, f'image pair of {height}x{width}'))
-    return {**described, 'size': [height, width]} | {k: v.as_dict() for k, v in costs.items()}
+    report = report_align(config, device, **_given(args, 'size warmup repeats'))
+    print(format_align(report))
+    return report
 
 
 def run_infer(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    report = report_infer(
-        read_model_config(args.config, args.cfg_options),
-        device,
-        checkpoint=args.checkpoint,
-        size=args.size,
-        images=args.images,
-        amp=args.amp,
-        compiled=args.compile,
-        workers=args.workers,
-        warmup=args.warmup,
-        repeats=args.repeats,
-    )
-    described = describe_device(device)
-    print(format_infer(report, described, args.stages))
-    return {**described, **report}
+    config = read_model_config(args.config, args.cfg_options)
+    given = _given(args, 'checkpoint size images amp workers warmup repeats')
+    report = report_infer(config, device, compiled=args.compile, **given)
+    print(format_infer(report, args.stages))
+    return report
 
 
 def run_data(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     config = read_config(args.config, args.cfg_options)
-    described = describe_device(device)
     if args.soak:
-        watch = soak(config, minutes=args.soak, workers=args.workers, cache=args.cache)
-        print(watch)
-        return {**described, **watch.as_dict()}
-    report = report_data(
-        config,
-        device,
-        cache=args.cache,
-        workers=args.workers,
-        step_time=args.step_time,
-        warmup=args.warmup,
-        repeats=args.repeats,
-    )
+        report = soak(config, minutes=args.soak, **_given(args, 'workers cache'))
+        print(format_memory(report))
+        return {**machine(device), **report}
+    report = report_data(config, device, **_given(args, 'cache workers step_time warmup repeats'))
     print(format_data(report, args.stages))
-    return {**described, **report}
+    return report
+
+
+def _given(args: argparse.Namespace, names: str) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in names.split()}
 
 
 _VERBS = {

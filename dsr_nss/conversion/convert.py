@@ -139,7 +139,7 @@ def convert_checkpoint(
 
 
 def specific_name(layout: Layout, state: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
-    """Which of the names of a layout a file has; the layout's own where nothing tells."""
+    """The name of a layout that fits named weights `(...)`; its own where nothing tells."""
     if layout.name != 'hrda':
         return layout.name
     meta = content.get('meta')

@@ -19,7 +19,7 @@ def convert_dsrnss(state_dict: Mapping[str, Tensor], network: str = 'student') -
     """One network of an authors' checkpoint as the state dict of a segmentor.
 
     Args:
-        state_dict: The `state_dict` entry of the file.
+        state_dict: Name -> weights `(...)`, the `state_dict` entry of the file.
         network: 'student' or 'teacher'.
 
     Returns:

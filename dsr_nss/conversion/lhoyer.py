@@ -18,7 +18,7 @@ def convert_lhoyer(state_dict: Mapping[str, Tensor], network: str) -> dict[str, 
     """One network of a training checkpoint, or a network alone, as the state dict of a segmentor.
 
     Args:
-        state_dict: The entries of that network alone.
+        state_dict: Name -> weights `(...)` of that network alone.
         network: 'student' or 'teacher'.
     """
     (theirs, inner), (ours, plain) = BRANCHES

@@ -1,7 +1,8 @@
 """Which network a set of named weights belongs to, as a config that builds it.
 
 Widths and depths are read off the shapes. Where some entries are missing or have a wrong shape, the
-network that fits best is taken, so that the misfits can be listed.
+encoder that fits best is taken, so that the misfits can be listed; what a head is like is asked for
+where no entry tells it.
 """
 
 import copy
@@ -84,7 +85,7 @@ def describe_encoder(state: State) -> dict[str, Any]:
 
 
 def shapes_of(config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """State dict of the network of a config; its values mean nothing and take no memory.
+    """Name -> tensor `(...)` of the size that the network of a config has; without content.
 
     Raises:
         ConfigError: The config does not build.
@@ -177,8 +178,8 @@ def _daformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
     config = dict(
         type='DAFormerHead',
         in_channels=_channels(backbone),
-        channels=_size(head, ('conv_seg.weight', 1), ('fuse_layer.bn.weight', 0)) or 256,
-        embed_channels=_size(head, *((f'embed_layers.{i}.proj.bias', 0) for i in range(4))) or 256,
+        channels=_width(head, ('conv_seg.weight', 1), ('fuse_layer.bn.weight', 0)),
+        embed_channels=_width(head, *((f'embed_layers.{i}.proj.bias', 0) for i in range(4))),
         num_classes=_classes(head),
     )
     if any(name.startswith('fuse_layer.conv.') for name in head):
@@ -207,7 +208,7 @@ def _segformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
         type='SegformerHead',
         in_channels=_channels(backbone),
         in_index=[0, 1, 2, 3],
-        channels=_size(head, ('conv_seg.weight', 1), ('fusion_conv.bn.weight', 0)) or 256,
+        channels=_width(head, ('conv_seg.weight', 1), ('fusion_conv.bn.weight', 0)),
         dropout_ratio=0.1,
         num_classes=_classes(head),
         norm_cfg=dict(type='BN', requires_grad=True),
@@ -218,20 +219,17 @@ def _segformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
 def _deeplabv2_head(head: State) -> dict[str, Any]:
     return dict(
         type='DeepLabV2Head',
-        in_channels=_size(head, *((f'branches.{i}.weight', 1) for i in range(4))) or 2048,
+        in_channels=_width(head, *((f'branches.{i}.weight', 1) for i in range(4))),
         num_classes=_classes(head, 'branches.0', 'branches.1'),
     )
 
 
 def _refinenet_head(head: State) -> dict[str, Any]:
-    widths = [_size(head, (f'paths.{i}.reduce.weight', 1)) for i in range(4)]
-    if None in widths:
-        widths = [256, 512, 1024, 2048]
     return dict(
         type='RefineNetHead',
-        in_channels=widths,
-        channels=_size(head, ('conv_seg.weight', 1), ('paths.0.reduce.weight', 0)) or 256,
-        coarsest_channels=_size(head, ('paths.3.reduce.weight', 0)) or 512,
+        in_channels=[_width(head, (f'paths.{i}.reduce.weight', 1)) for i in range(4)],
+        channels=_width(head, ('conv_seg.weight', 1), ('paths.0.reduce.weight', 0)),
+        coarsest_channels=_width(head, ('paths.3.reduce.weight', 0)),
         num_classes=_classes(head),
     )
 
@@ -245,13 +243,18 @@ def _channels(backbone: Mapping[str, Any]) -> list[int]:
 def _classes(head: State, *classifiers: str) -> int:
     classifiers = classifiers or ('conv_seg',)
     entries = [(f'{name}.{kind}', 0) for name in classifiers for kind in ('weight', 'bias')]
-    number = _size(head, *entries)
-    if number is None:
+    return _width(head, *entries, what='number of classes')
+
+
+def _width(head: State, *entries: tuple[str, int], what: str = 'width of a layer') -> int:
+    """As `_size`; a file that does not tell leaves it to the user."""
+    size = _size(head, *entries)
+    if size is None:
         raise CheckpointError(
-            f'no classifier ({", ".join(name for name, _ in entries)}), so the number of classes '
-            'cannot be told; name the config of the network with --config'
+            f'the head has no {" and no ".join(name for name, _ in entries)}, so the {what} cannot '
+            'be told; name the config of the network with --config'
         )
-    return number
+    return size
 
 
 def _size(state: State, *entries: tuple[str, int]) -> int | None:

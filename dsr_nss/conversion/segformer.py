@@ -26,7 +26,8 @@ def convert_segformer(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A whole network as the state dict of an `AdaptableEncoderDecoder`.
 
     Args:
-        state_dict: `backbone.*` and `decode_head.*` without the unused classifier.
+        state_dict: Name -> weights `(...)`: `backbone.*` and `decode_head.*` without the unused
+            classifier.
 
     Returns:
         The same entries for a `MiT` and a `DAFormerHead(fusion='conv1x1')`; names that their
@@ -42,7 +43,7 @@ def convert_segformer(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def convert_head_entry(name: str, tensor: Tensor) -> tuple[str, Tensor]:
-    """One entry of the head, with names inside the head; an unknown one is left as it is."""
+    """One weight `(...)` of the head, with names inside it; an unknown one is left as it is."""
     module, _, kind = name.rpartition('.')
     if module == 'linear_fuse.conv' and tensor.dim() == 4:
         tensor = torch.cat(tensor.chunk(4, dim=1)[::-1], dim=1)  # its input: the four levels

@@ -58,7 +58,7 @@ def find_target(
     Args:
         layout: Layout of the file.
         name: The most specific name of the layout.
-        state: The entries of the network under this package's names.
+        state: Weights `(...)` of the network under this package's names.
         content: Content of the file.
         source: The file, for messages.
         config: The user's, or None.

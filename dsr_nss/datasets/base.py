@@ -9,7 +9,7 @@ from typing import Any
 from mmseg.datasets import BaseSegDataset
 
 from dsr_nss.classes import metainfo as class_metainfo
-from dsr_nss.datasets.class_statistics import ClassCounts, cached_class_counts
+from dsr_nss.datasets.class_statistics import ClassCounts, class_counts
 from dsr_nss.datasets.published import PUBLISHED, is_nightscape
 from dsr_nss.errors import DataError
 from dsr_nss.values import checked
@@ -225,6 +225,6 @@ class RoadSceneDataset(BaseSegDataset):
         Returns:
             `{key: {class id: pixels}}` with an entry for every item.
         """
-        return cached_class_counts(
+        return class_counts(
             self.statistics_file(), self.labels(), num_classes=len(self.metainfo['classes'])
         )

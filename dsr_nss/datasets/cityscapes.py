@@ -1,9 +1,11 @@
 """Cityscapes, the labelled day source."""
 
+from pathlib import Path
+
 from mmseg.registry import DATASETS
 
 from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files
-from dsr_nss.datasets.class_statistics import ClassCounts, cityscapes_key, read_class_statistics
+from dsr_nss.datasets.class_statistics import FILE_NAME, ClassCounts, cityscapes_key
 from dsr_nss.datasets.published import require_folder
 
 _IMAGE, _LABEL = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
@@ -44,6 +46,19 @@ class Cityscapes(RoadSceneDataset):
         """The command that makes train ids."""
         return f'`python tools/prepare_data.py {self.NAME} {self.root}` makes them.'
 
+    def statistics_file(self) -> Path:
+        """The prepared statistics."""
+        return self.root / FILE_NAME
+
     def class_counts(self) -> ClassCounts:
-        """The prepared statistics: counting 2,975 full-size labels at a start takes minutes."""
-        return read_class_statistics(self.root, self.labels())
+        """As of every set, but prepared: counting 2,975 full-size labels takes minutes.
+
+        Raises:
+            FileNotFoundError: They are not; the message names the command that makes them.
+        """
+        if not self.statistics_file().is_file():
+            raise FileNotFoundError(
+                f'{self.statistics_file()} is missing: rare-class sampling needs the class '
+                f'statistics of the source. {self.missing_label_hint()}'
+            )
+        return super().class_counts()

@@ -1,11 +1,14 @@
-"""How many pixels of each class each label holds: what rare-class sampling of the source needs."""
+"""How many pixels of each class each label holds: what rare-class sampling of the source needs.
+
+The counts are kept in a file beside a checksum of each label, so labels that were replaced since
+are counted anew, whoever made the file and however the labels were copied.
+"""
 
 import json
-import os
+import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mmengine.logging import print_log
 
@@ -34,50 +37,21 @@ def count_label(path: str, num_classes: int = len(CLASSES)) -> dict[int, int]:
     return {i: int(n) for i, n in enumerate(counts) if n and i != IGNORE_INDEX}
 
 
-def count_labels(
-    labels: Mapping[str, str],
-    *,
-    num_classes: int = len(CLASSES),
-    workers: int = 1,
-    show_progress: bool = True,
-) -> ClassCounts:
-    """Counts all label files.
-
-    Args:
-        labels: `{key: label file}`.
-        num_classes: Valid ids are `0..num_classes - 1` and 255.
-        workers: Processes.
-        show_progress: Whether to show a progress bar.
-    """
-    counts = map_files(
-        partial(count_label, num_classes=num_classes),
-        labels.values(),
-        workers=workers,
-        description='class statistics',
-        show_progress=show_progress,
-    )
-    return dict(zip(labels, counts, strict=True))
-
-
-def save_class_counts(
-    path: Path, counts: ClassCounts, states: Mapping[str, str] | None = None
-) -> Path:
+def save_class_counts(path: Path, counts: ClassCounts, checksums: Mapping[str, int]) -> Path:
     """Writes counts as JSON, whole or not at all.
 
     Args:
         path: The file.
         counts: What to write.
-        states: Key -> which state of the label was counted, see `_state` and `_size`.
+        checksums: Key -> checksum of the label that was counted.
     """
     files = {key: {str(i): n for i, n in sorted(counts[key].items())} for key in sorted(counts)}
-    content: dict[str, Any] = {'version': _VERSION, 'files': files}
-    if states is not None:
-        content['states'] = dict(states)
+    content = {'version': _VERSION, 'files': files, 'checksums': dict(sorted(checksums.items()))}
     return write_atomically(path, json.dumps(content, indent=0))
 
 
-def load_class_counts(path: Path) -> ClassCounts:
-    """Reads what `save_class_counts` wrote.
+def load_class_counts(path: Path) -> tuple[ClassCounts, dict[str, int]]:
+    """Reads what `save_class_counts` wrote: the counts and the checksums.
 
     Raises:
         DataError: The file is no such statistics; the message says what is wrong.
@@ -87,7 +61,8 @@ def load_class_counts(path: Path) -> ClassCounts:
         if content['version'] != _VERSION:
             raise DataError(f'{path}: version {content["version"]}, expected {_VERSION}; delete it')
         files = content['files']
-        return {key: {int(i): int(n) for i, n in row.items()} for key, row in files.items()}
+        counts = {key: {int(i): int(n) for i, n in row.items()} for key, row in files.items()}
+        return counts, dict(content.get('checksums', {}))  # earlier releases wrote none
     except DataError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -95,6 +70,49 @@ def load_class_counts(path: Path) -> ClassCounts:
             f'{path}: no class statistics ({type(error).__name__}: {error}); delete it and '
             'prepare the data again'
         ) from None
+
+
+def class_counts(
+    path: Path,
+    labels: Mapping[str, str],
+    *,
+    num_classes: int = len(CLASSES),
+    workers: int = 1,
+    show_progress: bool = False,
+) -> ClassCounts:
+    """The counts of labels: kept ones of labels that are as they were, new ones of all others.
+
+    Args:
+        path: Where the counts are kept; nothing is written into a folder that is marked read-only.
+        labels: `{key: label file}`.
+        num_classes: Valid ids are `0..num_classes - 1` and 255.
+        workers: Processes.
+        show_progress: Whether to show a progress bar.
+
+    Raises:
+        DataError: The kept file is damaged, or a label cannot be used.
+    """
+    counts, checksums = load_class_counts(path) if path.is_file() else ({}, {})
+    now = {key: zlib.crc32(Path(label).read_bytes()) for key, label in labels.items()}
+    # counted for a config with more classes: counting again names the label
+    beyond = {key for key, row in counts.items() if any(i >= num_classes for i in row)}
+    stale = {k: v for k, v in labels.items() if checksums.get(k) != now[k] or k in beyond}
+    if stale:
+        print_log(f'counting the classes of {len(stale)} labels for rare-class sampling', 'current')
+        rows = map_files(
+            partial(count_label, num_classes=num_classes),
+            stale.values(),
+            workers=workers,
+            description='class statistics',
+            show_progress=show_progress,
+        )
+        counts |= zip(stale, rows, strict=True)
+        if path.parent.stat().st_mode & 0o222:  # root could write despite the mode
+            try:
+                save_class_counts(path, counts, checksums | now)
+            except OSError as error:
+                print_log(f'the class statistics are not kept: {error}', 'current')
+    return {key: counts[key] for key in labels}
 
 
 def write_class_statistics(
@@ -124,90 +142,12 @@ def write_class_statistics(
             f'`python tools/prepare_data.py cityscapes {root}` makes them'
         )
     labels = {cityscapes_key(path, root / 'gtFine', _LABEL_SUFFIX): str(path) for path in paths}
-    counts = count_labels(labels, workers=workers, show_progress=show_progress)
-    sizes = {key: _size(path) for key, path in labels.items()}
-    return save_class_counts(root / FILE_NAME, counts, sizes)
+    path = root / FILE_NAME
+    path.unlink(missing_ok=True)  # it may be damaged, or name labels that are gone
+    class_counts(path, labels, workers=workers, show_progress=show_progress)
+    return path
 
 
 def cityscapes_key(path: Path, folder: Path, suffix: str) -> str:
     """`<split>/<city>/<name>` of an image or label below `leftImg8bit` or `gtFine`."""
     return path.relative_to(folder).as_posix().removesuffix(suffix)
-
-
-def read_class_statistics(root: Path | str, labels: Mapping[str, str] | None = None) -> ClassCounts:
-    """Reads the statistics of a Cityscapes layout.
-
-    Args:
-        root: Root of the set, or the file itself.
-        labels: `{key: label file}` of the items that are needed; None returns all.
-
-    Raises:
-        FileNotFoundError: There are none; the message names the command that makes them.
-        DataError: The file is damaged, knows nothing of some items or was made of other labels.
-    """
-    root = Path(root)
-    path = root / FILE_NAME if root.suffix != '.json' else root
-    command = f'`python tools/prepare_data.py cityscapes {path.parent}`'
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{path} is missing: rare-class sampling needs the class statistics of the source. '
-            f'{command} makes them.'
-        )
-    counts = load_class_counts(path)
-    if labels is None:
-        return counts
-    missing = [key for key in labels if key not in counts]
-    if missing:
-        raise DataError(
-            f'{path}: {len(missing)} of {len(labels)} images are not in it (first: {missing[0]}); '
-            f'make it anew: {command}'
-        )
-    # of the labels' states the size alone: their times change when a set is copied
-    sizes = json.loads(path.read_text()).get('states', {})
-    changed = [k for k, label in labels.items() if k in sizes and sizes[k] != _size(label)]
-    if changed:
-        raise DataError(
-            f'{path} was made of other labels: {len(changed)} of {len(labels)} have another size '
-            f'now (first: {labels[changed[0]]}); make it anew: {command}'
-        )
-    return {key: counts[key] for key in labels}
-
-
-def cached_class_counts(
-    cache: Path, labels: Mapping[str, str], *, num_classes: int = len(CLASSES)
-) -> ClassCounts:
-    """Counts of labels that have no prepared statistics, kept in a file for the next start.
-
-    Args:
-        cache: The file; it is made anew if a label has changed or is not in it, and not made in a
-            folder that is marked read-only.
-        labels: `{key: label file}`.
-        num_classes: Valid ids are `0..num_classes - 1` and 255.
-    """
-    states = {key: _state(path) for key, path in labels.items()}
-    if cache.is_file():
-        counts = load_class_counts(cache)
-        earlier = json.loads(cache.read_text()).get('states', {})
-        known = labels.keys() <= counts.keys() and states.items() <= earlier.items()
-        kept = {key: counts[key] for key in labels} if known else {}
-        # counted for a config with more classes: counting again names the label
-        if known and all(i < num_classes for row in kept.values() for i in row):
-            return kept
-    print_log(f'counting the classes of {len(labels)} labels for rare-class sampling', 'current')
-    counts = count_labels(labels, num_classes=num_classes, show_progress=False)
-    if cache.parent.stat().st_mode & 0o222:  # root could write despite the mode
-        try:
-            save_class_counts(cache, counts, states)
-        except OSError as error:
-            print_log(f'the class statistics are not kept: {error}', 'current')
-    return counts
-
-
-def _size(path: str) -> str:
-    return f'{os.stat(path).st_size} bytes'
-
-
-def _state(path: str) -> str:
-    """Differs when a label is replaced, by an older file too, as copying programs do."""
-    status = os.stat(path)
-    return f'{status.st_size} bytes of {status.st_mtime_ns}'

@@ -9,6 +9,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS  # the runner looks wrappers up there alone
 from torch import Tensor, nn
 
+from dsr_nss.structures import AdaptationBatch
+
 
 @MODEL_WRAPPERS.register_module()
 class AdaptationDDP(MMDistributedDataParallel):
@@ -36,12 +38,8 @@ class AdaptationDDP(MMDistributedDataParallel):
             super().__init__(module=module, device_ids=device_ids, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """`Adaptation.train_step` with averaged gradients; see there."""
-        with optim_wrapper.optim_context(self):
-            batch = self.module.data_preprocessor(data, training=True)
-            losses = self._run_forward(batch, mode='loss')
-        total, log_vars = self.module.parse_losses(losses)
-        optim_wrapper.update_params(total)
+        """mmengine's step with averaged gradients, then what `Adaptation.train_step` adds to it."""
+        log_vars = super().train_step(data, optim_wrapper)
         self._average_statistics()
         if hasattr(self.module, 'after_step') and optim_wrapper.should_update():
             self.module.after_step()
@@ -54,6 +52,6 @@ class AdaptationDDP(MMDistributedDataParallel):
             all_reduce_params(statistics, op='mean')
 
     def _run_forward(self, data: Any, mode: str) -> Any:
-        if isinstance(data, (dict, list, tuple)):
-            return super()._run_forward(data, mode)
-        return self(data, mode=mode)
+        if isinstance(data, AdaptationBatch):
+            return self(data, mode=mode)
+        return super()._run_forward(data, mode)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dsr_nss.engine.devices import default_device
 from dsr_nss.pool import usable_cores
 from dsr_nss.version import __version__
 
@@ -58,9 +59,9 @@ def describe_environment() -> dict[str, str]:
     }
 
 
-def describe_machine() -> str:
-    """`NVIDIA H100`, or `2 cores of AMD EPYC`."""
-    if torch.cuda.is_available():
+def describe_machine(device: str | None = None) -> str:
+    """`NVIDIA H100`, or `2 cores of AMD EPYC`; of the default device if none is named."""
+    if (device or default_device()) == 'cuda':
         return torch.cuda.get_device_name()
     return f'{usable_cores()} cores of {_cpu_name()}'
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dsr_nss.visualization.text_table import text_table
+
 _FURTHER = {'boundary_IoU': 'mean boundary IoU', 'UIoU': 'UIoU'}
 _RECALL = 'recall_small/'
 
@@ -33,16 +35,11 @@ def format_table(results: Mapping[str, Any]) -> str:
             further.append(score)
     means = ['mIoU', 'mIoU_official']
     blocks = [list(dict.fromkeys(scores)) for scores in (classes, groups, means, further)]
-    first = max(len(_title(score)) for block in blocks for score in block)
-    widths = [max(len(name), 6) for name in sets]
-    lines = [_line('', sets, first, widths)]
-    rule = '-' * len(lines[0])
-    for block in filter(None, blocks):
-        lines.append(rule)
-        for score in block:
-            cells = [_cell(results, f'{name}/{score}') for name in sets]
-            lines.append(_line(_title(score), cells, first, widths))
-    return '\n'.join(lines)
+    rows = [
+        [[_title(score), *(_cell(results, f'{name}/{score}') for name in sets)] for score in block]
+        for block in blocks
+    ]
+    return text_table(['', *sets], *rows)
 
 
 def _title(score: str) -> str:
@@ -61,8 +58,3 @@ def _cell(results: Mapping[str, Any], key: str) -> str:
     if key not in results:
         return ''
     return '-' if results[key] is None else f'{results[key]:.2f}'
-
-
-def _line(title: str, cells: list[str], first: int, widths: list[int]) -> str:
-    columns = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-    return '  '.join([title.ljust(first), *columns])

@@ -1,81 +1,54 @@
-"""Colour jitter and blur on the device, one strength an image.
+"""Colour jitter as published, and blur, on the device.
 
-Two definitions of the jitter. That of kornia 0.5.8, which HRDA, Refign and the authors train with:
+The published jitter is that of kornia 0.5.8, which HRDA, Refign and the authors train with:
 brightness is added, contrast scales from black, saturation scales S of HSV, hue turns it. That of
-torchvision: brightness scales from black, contrast from the mean grey of the image, saturation
-from the grey image, hue turns the colour circle. They differ most on dark images: added brightness
-moves the mean of a night image by up to 0.2, scaled brightness by a fifth of the little that is
-there. Written for batches with a factor an image, which torchvision's functions do not take.
+torchvision differs: brightness scales from black, contrast from the mean grey of the image,
+saturation from the grey image. They differ most on dark images: added brightness moves the mean of
+a night image by up to 0.2, scaled brightness by a fifth of the little that is there. Only what
+`torchvision.transforms.v2.functional` lacks is here, with the same arguments.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_GREY = (0.2989, 0.587, 0.114)
+
+def add_brightness(image: Tensor, factor: float) -> Tensor:
+    """Add `factor - 1`: `(B, 3, H, W)` floating RGB in [0, 1] -> the same; `factor` >= 0."""
+    return (image + (factor - 1)).clamp(0, 1)
 
 
-def _per_image(factor: Tensor, image: Tensor) -> Tensor:
-    return factor.to(image).view(-1, 1, 1, 1)
-
-
-def grey(image: Tensor) -> Tensor:
-    """Luma of RGB: `(B, 3, H, W)` -> `(B, 1, H, W)`."""
-    weight = torch.tensor(_GREY, dtype=image.dtype).to(image.device, non_blocking=True)
-    weight = weight.view(1, 3, 1, 1)
-    return (image * weight).sum(dim=1, keepdim=True)
-
-
-def adjust_brightness(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale by `factor`.
+def scale_saturation(image: Tensor, factor: float) -> Tensor:
+    """Scale S of HSV, cut to 1; V stays.
 
     Args:
         image: `(B, 3, H, W)` floating RGB in [0, 1].
-        factor: `(B,)`, one factor >= 0 for each image.
+        factor: Factor >= 0.
 
     Returns:
         `(B, 3, H, W)` in [0, 1].
     """
-    return (image * _per_image(factor, image)).clamp(0, 1)
+    largest, depth, saturation = _value_depth_saturation(image)
+    return largest * (1 - (saturation * factor).clamp(0, 1) * depth)
 
 
-def adjust_contrast(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance to the mean grey.
+def turn_hue(image: Tensor, shift: float) -> Tensor:
+    """Turn H of HSV.
 
     Args:
         image: `(B, 3, H, W)` floating RGB in [0, 1].
-        factor: `(B,)`, one factor >= 0 for each image.
+        shift: Share of a full circle, in [-0.5, 0.5].
 
     Returns:
         `(B, 3, H, W)` in [0, 1].
     """
-    mean = grey(image).mean(dim=(1, 2, 3), keepdim=True)
-    return torch.lerp(mean.expand_as(image), image, _per_image(factor, image)).clamp(0, 1)
+    largest, _, saturation = _value_depth_saturation(image)
+    _, depth, _ = _value_depth_saturation(adjust_hue(image, shift))
+    return largest * (1 - saturation * depth)
 
 
-def adjust_saturation(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance to the grey image.
-
-    Args:
-        image: `(B, 3, H, W)` floating RGB in [0, 1].
-        factor: `(B,)`, one factor >= 0 for each image.
-
-    Returns:
-        `(B, 3, H, W)` in [0, 1].
-    """
-    return torch.lerp(grey(image).expand_as(image), image, _per_image(factor, image)).clamp(0, 1)
-
-
-def adjust_hue(image: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue by `shift` of a full circle.
-
-    Args:
-        image: `(B, 3, H, W)` in [0, 1].
-        shift: `(B,)` in [-0.5, 0.5].
-
-    Returns:
-        `(B, 3, H, W)` in [0, 1].
-    """
+def adjust_hue(image: Tensor, shift: float) -> Tensor:
+    """As `turn_hue` of `(B, 3, H, W)`, of an exact HSV: torchvision's, in the image's precision."""
     largest, which = image.max(dim=1)
     chroma = largest - image.amin(dim=1)
     red, green, blue = image.unbind(dim=1)
@@ -85,53 +58,11 @@ def adjust_hue(image: Tensor, shift: Tensor) -> Tensor:
         (green - blue) / divisor,
         torch.where(which == 1, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
-    hue = (sextant + 6 * shift.to(image).view(-1, 1, 1)) % 6
+    hue = (sextant + 6 * shift) % 6
     # HSV -> RGB in closed form: V - C * max(0, min(k, 4 - k, 1)) with k = (n + h) % 6
     offset = torch.arange(5, 0, -2, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     k = (offset + hue[:, None]) % 6
     return largest[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
-
-
-def add_brightness(image: Tensor, factor: Tensor) -> Tensor:
-    """Add `factor - 1`.
-
-    Args:
-        image: `(B, 3, H, W)` floating RGB in [0, 1].
-        factor: `(B,)`, one factor >= 0 for each image.
-
-    Returns:
-        `(B, 3, H, W)` in [0, 1].
-    """
-    return (image + (_per_image(factor, image) - 1)).clamp(0, 1)
-
-
-def scale_saturation(image: Tensor, factor: Tensor) -> Tensor:
-    """Scale S of HSV, cut to 1; V stays.
-
-    Args:
-        image: `(B, 3, H, W)` floating RGB in [0, 1].
-        factor: `(B,)`, one factor >= 0 for each image.
-
-    Returns:
-        `(B, 3, H, W)` in [0, 1].
-    """
-    largest, depth, saturation = _value_depth_saturation(image)
-    return largest * (1 - (saturation * _per_image(factor, image)).clamp(0, 1) * depth)
-
-
-def turn_hue(image: Tensor, shift: Tensor) -> Tensor:
-    """Turn H of HSV by `shift` of a full circle.
-
-    Args:
-        image: `(B, 3, H, W)` floating RGB in [0, 1].
-        shift: `(B,)` in [-0.5, 0.5], one shift for each image.
-
-    Returns:
-        `(B, 3, H, W)` in [0, 1].
-    """
-    largest, _, saturation = _value_depth_saturation(image)
-    _, depth, _ = _value_depth_saturation(adjust_hue(image, shift))
-    return largest * (1 - saturation * depth)
 
 
 def _value_depth_saturation(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

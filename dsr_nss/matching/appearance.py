@@ -4,13 +4,9 @@ import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
+from torchvision.transforms.v2 import functional as vision
 
-from dsr_nss.functional.photometric import (
-    adjust_brightness,
-    adjust_contrast,
-    adjust_saturation,
-    gaussian_blur,
-)
+from dsr_nss.functional.photometric import gaussian_blur
 from dsr_nss.values import Positive, Share, checked
 
 #: Reach of the blur in pixels, as published (a kernel of 7).
@@ -57,10 +53,7 @@ class AppearanceChange(BaseModule):
         low, high = self.blur_sigma
         sigma = low + (high - low) * torch.rand(batch)
 
-        brightness, contrast, saturation = factors.to(image.device, non_blocking=True)
-        image = adjust_brightness(image, brightness)
-        image = adjust_contrast(image, contrast)
-        image = adjust_saturation(image, saturation)
+        image = torch.cat([_jitter(*both) for both in zip(image.split(1), factors.T, strict=True)])
         if self.shuffle_channels:
             order = order.to(image.device, non_blocking=True)[:, :, None, None]
             image = image.gather(1, order.expand_as(image))
@@ -69,3 +62,10 @@ class AppearanceChange(BaseModule):
             blurry = gaussian_blur(image, sigma.to(image.device, non_blocking=True), BLUR_RADIUS)
             image = torch.where(decision, blurry, image)
         return image
+
+
+def _jitter(image: Tensor, factors: Tensor) -> Tensor:
+    """Changes the colours of `(1, 3, H, W)` by its `(3,)` factors."""
+    brightness, contrast, saturation = factors.tolist()
+    image = vision.adjust_brightness(image, brightness)
+    return vision.adjust_saturation(vision.adjust_contrast(image, contrast), saturation)

@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, hsv_to_rgb
 from matplotlib.figure import Figure
 
+from dsr_nss.matching.evaluate import Match
 from dsr_nss.matching.measures import Sparsification
 from dsr_nss.visualization.curves import LINE_COLOURS
 
@@ -33,47 +34,34 @@ def flow_colours(flow: np.ndarray, longest: float) -> np.ndarray:
     return np.round(255 * colours).astype(np.uint8)
 
 
-def pair_figure(
-    name: str,
-    target: np.ndarray,
-    reference: np.ndarray,
-    warped: np.ndarray,
-    flow: np.ndarray,
-    confidence: np.ndarray,
-    points: np.ndarray,
-    error: np.ndarray,
-) -> Figure:
+def pair_figure(match: Match, warped: np.ndarray) -> Figure:
     """What an aligner made of a pair.
 
     Args:
-        name: Name of the pair.
-        target: `(H, W, 3)` uint8 RGB.
-        reference: `(H, W, 3)` uint8 RGB.
-        warped: The reference at the places of the target; 0 where it shows none.
-        flow: `(2, H, W)` in pixels, x first.
-        confidence: `(H, W)` in [0, 1].
-        points: `(N, 2)` target positions with a true flow, x first.
-        error: `(N,)` their end-point errors in pixels.
+        match: The aligned pair.
+        warped: `(H, W, 3)` uint8, the reference at the places of the target; 0 where it shows none.
     """
-    height, width = confidence.shape
+    flow, error = match.flow, match.error
+    height, width = match.confidence.shape
     row = 4.6 * height / width
     figure = Figure(figsize=(14.4, 2 * row + 1.0), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3).ravel()
-    figure.suptitle(f'{name}: end-point error {error.mean():.1f} px' if len(error) else name)
+    mean = f': end-point error {error.mean():.1f} px' if len(error) else ''
+    figure.suptitle(f'{match.name}{mean}')
     longest = float(np.percentile(np.hypot(flow[0], flow[1]), 99)) or 1.0
     pictures = (
-        ('target', target),
-        ('reference', reference),
-        ('reference, warped, over the target', _blend(target, warped)),
+        ('target', match.target),
+        ('reference', match.reference),
+        ('reference, warped, over the target', _blend(match.target, warped)),
     )
     for ax, (title, picture) in zip(axes[:3], pictures, strict=True):
         _show(ax, title, picture)
     _show(axes[3], f'flow; full colour: {longest:.0f} px', flow_colours(flow, longest))
     _wheel(axes[3])
-    _show(axes[4], 'confidence', confidence, cmap='viridis', vmin=0, vmax=1)
+    _show(axes[4], 'confidence', match.confidence, cmap='viridis', vmin=0, vmax=1)
     _bar(figure, axes[4], 'viridis', 1, 'P(error < 1 px)')
-    _errors(figure, axes[5], points, error, (height, width))
+    _errors(figure, axes[5], match.points, error, (height, width))
     return figure
 
 

@@ -6,13 +6,14 @@ import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torchvision.models import vgg
 
 from dsr_nss.matching.weights import load_vgg16
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD, from_pixels
 from dsr_nss.values import checked
 
-#: Output channels of the convolutions of VGG-16 (configuration D) up to its fourth pooling.
-VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512))
+#: VGG-16 (configuration D) up to its fourth pooling.
+VGG16_LAYERS = vgg.cfgs['D'][:14]
 #: Poolings before the first map, whose stride is 4.
 FIRST_MAP = 1
 
@@ -65,15 +66,7 @@ class VGG16Pyramid(FeaturePyramid):
 
     def __init__(self, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
-        layers: list[nn.Module] = []
-        channels = 3
-        for block in VGG16_BLOCKS:
-            for width in block:
-                # in place: the first map alone has 64 channels at full size
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
-                channels = width
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
+        self.features = vgg.make_layers(VGG16_LAYERS)
 
     def init_weights(self) -> None:
         """The file that `init_cfg` names, or random weights that keep the scale (He)."""

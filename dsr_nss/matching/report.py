@@ -10,43 +10,29 @@ from dsr_nss.matching.evaluate import AlignmentReport, Match
 from dsr_nss.matching.figures import pair_figure, sparsification_figure
 from dsr_nss.matching.measures import THRESHOLDS
 from dsr_nss.visualization.scores import save_png
+from dsr_nss.visualization.text_table import text_table
 
 CURVE_FILE = 'sparsification.png'
 
 
 def format_alignment(report: AlignmentReport, name: str, data: str) -> str:
     """The numbers as a table, one line for each region."""
-    heads = ('points', 'AEPE px', *(f'PCK-{t:g} %' for t in THRESHOLDS), 'AUSE')
-    lines = [
-        f'{name} on {data}: {report.aligned} of {report.pairs} pairs aligned',
-        f'{"":10}' + ''.join(f'{head:>12}' for head in heads),
-    ]
+    heads = ['', 'points', 'AEPE px', *(f'PCK-{t:g} %' for t in THRESHOLDS), 'AUSE']
+    rows = []
     for region, scores in report.scores.items():
         curves = scores.sparsification
-        cells = [
-            f'{scores.pixels}',
-            f'{scores.aepe:.2f}',
-            *(f'{value:.1f}' for value in scores.pck.values()),
-            '-' if curves is None else f'{curves.ause:.3f}',
-        ]
-        lines.append(f'{region:10}' + ''.join(f'{cell:>12}' for cell in cells))
-    return '\n'.join(lines)
+        pck = (f'{value:.1f}' for value in scores.pck.values())
+        area = '-' if curves is None else f'{curves.ause:.3f}'
+        rows.append([region, f'{scores.pixels}', f'{scores.aepe:.2f}', *pck, area])
+    title = f'{name} on {data}: {report.aligned} of {report.pairs} pairs aligned'
+    return f'{title}\n{text_table(heads, rows)}'
 
 
 def write_pair(folder: Path, match: Match) -> Path:
     """`<folder>/<name>.png`, the picture of a pair."""
     day = torch.from_numpy(match.reference).permute(2, 0, 1)[None].float()
     warped = warp(day, torch.from_numpy(match.flow)[None])[0][0].permute(1, 2, 0)
-    figure = pair_figure(
-        match.name,
-        match.target,
-        match.reference,
-        warped.round().clamp(0, 255).numpy().astype(np.uint8),
-        match.flow,
-        match.confidence,
-        match.points,
-        match.error,
-    )
+    figure = pair_figure(match, warped.round().clamp(0, 255).numpy().astype(np.uint8))
     path = folder / f'{match.name}.png'
     save_png(figure, path)
     return path

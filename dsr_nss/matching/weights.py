@@ -95,7 +95,7 @@ def convert_uawarpc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The matching network in a state dict, under the names of `MatchingNetwork`.
 
     Args:
-        state_dict: Any of the layouts above, but torchvision's.
+        state_dict: Name -> weights `(...)`, in any of the layouts above, but torchvision's.
 
     Returns:
         `head.*` and, where the file has them, `pyramid.*`. Names in a published head that are not
@@ -134,7 +134,7 @@ def load_vgg16(pyramid: nn.Module, path: str | Path) -> None:
 
 
 def convert_vgg16(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's names without the classifier and the layers behind the fourth pooling."""
+    """Weights `(...)` by torchvision's names, without what is behind the fourth pooling."""
     return {
         name: tensor
         for name, tensor in state_dict.items()

@@ -49,11 +49,11 @@ class Camera:
         return replace(self, height=self.height * factor, width=self.width * factor)
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
-        """World points (..., 3) to camera coordinates (..., 3): right, down, forward."""
+        """World points `(..., 3)` to camera coordinates `(..., 3)`: right, down, forward."""
         return (np.asarray(points) - np.asarray(self.position)) @ self.rotation.T
 
     def project(self, camera_points: np.ndarray) -> np.ndarray:
-        """Camera coordinates (..., 3) with positive depth to pixel coordinates (..., 2).
+        """Camera coordinates `(..., 3)` with positive depth to pixel coordinates `(..., 2)`.
 
         The centre of the top left pixel is (0.5, 0.5).
         """

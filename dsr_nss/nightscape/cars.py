@@ -1,5 +1,7 @@
 """Cars and vans."""
 
+from functools import partial
+
 import numpy as np
 
 from dsr_nss.classes import class_ids
@@ -14,6 +16,7 @@ from dsr_nss.nightscape.vehicle_parts import (
     pane_texture,
     sides,
     strip,
+    turned,
     underbody,
 )
 
@@ -67,15 +70,11 @@ def car_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
         side = Canvas(length, belt, density, colour=paint, label=CAR)
         side.poly(
             [
-                (0, sill),
-                (length, sill),
-                (length, bonnet),
-                (screen, belt),
-                (back, belt),
+                (0, sill), (length, sill), (length, bonnet), (screen, belt), (back, belt),
                 (0, belt - 0.04),
             ],
             paint,
-        )
+        )  # fmt: skip
         side.rect(0.1, sill, length - 0.1, sill + 0.12, scaled(paint, 0.5))
         side.rect(0.15, 0.62 * belt, length - 0.2, 0.65 * belt, scaled(paint, 1.22))
         for door in (0.36 * length, 0.55 * length, 0.72 * length):
@@ -90,44 +89,20 @@ def car_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
         add_wheel(side, 0.81 * length, radius, rng)
         return side.texture()
 
+    rear = partial(_rear_face, vehicle, width, belt - sill, density, night)
+    front = partial(_front_face, vehicle, width, bonnet - sill, density, night)
+    window = partial(pane_texture, width, 0.6, density, night, False)
+    windscreen = turned(partial(pane_texture, width, 0.6, density, night, vehicle.lights))
     surfaces = sides(vehicle, half, 0.0, belt, length, CAR, flank)
     surfaces += _cabin(vehicle, (back, roof0, roof1, screen), (belt, height), half, top, night)
     surfaces += [
-        strip(
-            vehicle,
-            (0, half, sill),
-            (0, half, belt - 0.05),
-            CAR,
-            paint,
-            lambda: _rear_face(vehicle, width, belt - sill, density, night),
-        ),
+        strip(vehicle, (0, half, sill), (0, half, belt - 0.05), CAR, paint, rear),
         strip(vehicle, (0, half, belt - 0.05), (back, half, belt), CAR, scaled(paint, 1.05)),
-        strip(
-            vehicle,
-            (back, half, belt),
-            (roof0, top, height - 0.03),
-            CAR,
-            GLASS_DAY,
-            lambda: pane_texture(width, 0.6, density, night, False),
-        ),
+        strip(vehicle, (back, half, belt), (roof0, top, height - 0.03), CAR, GLASS_DAY, window),
         strip(vehicle, (roof0, top, height - 0.03), (roof1, top, height), CAR, scaled(paint, 1.05)),
-        strip(
-            vehicle,
-            (roof1, top, height),
-            (screen, half, belt),
-            CAR,
-            GLASS_DAY,
-            lambda: pane_texture(width, 0.6, density, night, vehicle.lights).turned(),
-        ),
+        strip(vehicle, (roof1, top, height), (screen, half, belt), CAR, GLASS_DAY, windscreen),
         strip(vehicle, (screen, half, belt), (length, half, bonnet), CAR, scaled(paint, 1.08)),
-        strip(
-            vehicle,
-            (length, half, bonnet),
-            (length, half, sill),
-            CAR,
-            paint,
-            lambda: _front_face(vehicle, width, bonnet - sill, density, night),
-        ),
+        strip(vehicle, (length, half, bonnet), (length, half, sill), CAR, paint, front),
         underbody(vehicle, half * 0.96, 0.15, sill + 0.02, CAR),
         underbody(vehicle, half * 0.96, length - 0.15, sill + 0.02, CAR),
     ]
@@ -160,17 +135,12 @@ def _cabin(
         outline = [(back, 0.0), (screen, 0.0), (roof1, 0.99), (roof0, 0.96)]
         middle = 0.5 * (roof0 + roof1) + 0.12
         rear = [
-            (back + 0.3, 0.08),
-            (middle - 0.05, 0.08),
-            (middle - 0.05, 0.86),
-            (roof0 + 0.12, 0.84),
-        ]
+            (back + 0.3, 0.08), (middle - 0.05, 0.08), (middle - 0.05, 0.86), (roof0 + 0.12, 0.84),
+        ]  # fmt: skip
         front = [
-            (middle + 0.05, 0.08),
-            (screen - 0.2, 0.08),
-            (roof1 - 0.04, 0.86),
+            (middle + 0.05, 0.08), (screen - 0.2, 0.08), (roof1 - 0.04, 0.86),
             (middle + 0.05, 0.86),
-        ]
+        ]  # fmt: skip
         for points, colour, offset in (
             (outline, scaled(vehicle.colour, 0.92), 0.0),
             (rear, glass, 0.012),
@@ -193,15 +163,11 @@ def van_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
         side = Canvas(length, height, density, colour=paint, label=CAR)
         side.poly(
             [
-                (0, 0.3),
-                (length, 0.3),
-                (length, nose),
-                (0.86 * length, 0.62 * height),
-                (0.74 * length, height),
-                (0, height),
+                (0, 0.3), (length, 0.3), (length, nose), (0.86 * length, 0.62 * height),
+                (0.74 * length, height), (0, height),
             ],
             paint,
-        )
+        )  # fmt: skip
         side.rect(0.05, 0.3, length - 0.1, 0.45, scaled(paint, 0.55))
         windows = rng.random() < 0.5
         spans = ((0.06, 0.3), (0.33, 0.56), (0.6, 0.72)) if windows else ((0.6, 0.74),)
@@ -209,13 +175,11 @@ def van_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
             side.rect(a * length, 0.62 * height, b * length, 0.9 * height, glass)
         side.poly(
             [
-                (0.6 * length, 0.62 * height),
-                (0.84 * length, 0.62 * height),
-                (0.75 * length, 0.9 * height),
-                (0.6 * length, 0.9 * height),
+                (0.6 * length, 0.62 * height), (0.84 * length, 0.62 * height),
+                (0.75 * length, 0.9 * height), (0.6 * length, 0.9 * height),
             ],
             glass,
-        )
+        )  # fmt: skip
         side.rect(0.58 * length, 0.4, 0.585 * length, 0.92 * height, scaled(paint, 0.6))
         add_wheel(side, 0.18 * length, 0.34, rng)
         add_wheel(side, 0.83 * length, 0.34, rng)
@@ -230,33 +194,16 @@ def van_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
         rear.rect(width / 2 - 0.25, 0.3, width / 2 + 0.25, 0.42, (226, 226, 218))
         return rear.texture()
 
+    bonnet = (0.86 * length, half, 0.62 * height)
+    front = partial(_front_face, vehicle, width, nose - 0.3, density, night)
+    windscreen = turned(partial(pane_texture, width, 0.8, density, night, vehicle.lights))
     surfaces = sides(vehicle, half, 0, height, length, CAR, flank)
     surfaces += [
         strip(vehicle, (0, half, 0.3), (0, half, height), CAR, paint, back),
         strip(vehicle, (0, half, height), (0.74 * length, half, height), CAR, scaled(paint, 1.05)),
-        strip(
-            vehicle,
-            (0.74 * length, half, height),
-            (0.86 * length, half, 0.62 * height),
-            CAR,
-            glass,
-            lambda: pane_texture(width, 0.8, density, night, vehicle.lights).turned(),
-        ),
-        strip(
-            vehicle,
-            (0.86 * length, half, 0.62 * height),
-            (length, half, nose),
-            CAR,
-            scaled(paint, 1.08),
-        ),
-        strip(
-            vehicle,
-            (length, half, nose),
-            (length, half, 0.3),
-            CAR,
-            paint,
-            lambda: _front_face(vehicle, width, nose - 0.3, density, night),
-        ),
+        strip(vehicle, (0.74 * length, half, height), bonnet, CAR, glass, windscreen),
+        strip(vehicle, bonnet, (length, half, nose), CAR, scaled(paint, 1.08)),
+        strip(vehicle, (length, half, nose), (length, half, 0.3), CAR, paint, front),
         underbody(vehicle, half * 0.96, 0.15, 0.32, CAR),
         underbody(vehicle, half * 0.96, length - 0.15, 0.32, CAR),
     ]

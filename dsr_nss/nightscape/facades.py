@@ -5,42 +5,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dsr_nss.nightscape.paint import (
-    Canvas,
-    Colour,
-    Texture,
-    noise_patch,
-    pick,
-    scaled,
-    vary,
-)
+from dsr_nss.nightscape.paint import Canvas, Colour, Texture, noise_patch, pick, scaled, vary
 
 WALL_COLOURS: tuple[Colour, ...] = (
-    (196, 184, 160),
-    (214, 208, 196),
-    (178, 150, 112),
-    (190, 152, 132),
-    (150, 148, 146),
-    (146, 88, 70),
-    (168, 118, 92),
-    (172, 168, 150),
-    (158, 168, 178),
-    (120, 112, 106),
-    (222, 206, 164),
-    (132, 72, 60),
-    (182, 186, 176),
-    (104, 106, 112),
-)
+    (196, 184, 160), (214, 208, 196), (178, 150, 112), (190, 152, 132), (150, 148, 146),
+    (146, 88, 70), (168, 118, 92), (172, 168, 150), (158, 168, 178), (120, 112, 106),
+    (222, 206, 164), (132, 72, 60), (182, 186, 176), (104, 106, 112),
+)  # fmt: skip
 _SIGN_COLOURS: tuple[Colour, ...] = (
-    (170, 30, 34),
-    (24, 70, 140),
-    (26, 110, 60),
-    (230, 180, 40),
-    (40, 40, 44),
-    (225, 225, 220),
-    (120, 40, 110),
-    (225, 110, 30),
-)
+    (170, 30, 34), (24, 70, 140), (26, 110, 60), (230, 180, 40), (40, 40, 44), (225, 225, 220),
+    (120, 40, 110), (225, 110, 30),
+)  # fmt: skip
 _WARM: tuple[Colour, ...] = ((255, 206, 130), (255, 224, 170), (246, 236, 210), (220, 230, 245))
 
 
@@ -158,13 +133,7 @@ class Facade:
                 np.copyto(target, colour[: target.shape[0], : target.shape[1]], where=part)
 
     def _window(
-        self,
-        canvas: Canvas,
-        step: float,
-        kind: int,
-        night: bool,
-        warm: list[Colour],
-        balcony: bool,
+        self, canvas: Canvas, step: float, kind: int, night: bool, warm: list[Colour], balcony: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """One bay of an upper storey: colours (h, w, 4), and where they replace the wall."""
         cell = Canvas(step, self.storey, canvas.density, colour=self.wall, label=0)

@@ -7,28 +7,15 @@ import cv2
 import numpy as np
 
 from dsr_nss.classes import IGNORE_INDEX, class_ids
-from dsr_nss.nightscape.paint import (
-    TRANSPARENT,
-    Canvas,
-    Colour,
-    Texture,
-    noise_tile,
-    pick,
-    scaled,
-)
+from dsr_nss.nightscape.paint import TRANSPARENT, Canvas, Colour, Texture, noise_tile, pick, scaled
 from dsr_nss.nightscape.raster import Surface, quad
 
 POLE, LIGHT, SIGN, VEGETATION = class_ids(('pole', 'traffic light', 'traffic sign', 'vegetation'))
 
 _METAL: tuple[Colour, ...] = ((96, 100, 100), (62, 66, 66), (136, 138, 136), (70, 82, 74))
 _LEAVES: tuple[Colour, ...] = (
-    (78, 106, 50),
-    (96, 122, 58),
-    (62, 92, 52),
-    (112, 126, 62),
-    (86, 100, 64),
-    (132, 120, 58),
-)
+    (78, 106, 50), (96, 122, 58), (62, 92, 52), (112, 126, 62), (86, 100, 64), (132, 120, 58),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ class Prop:
 
     @property
     def lamp_head(self) -> np.ndarray:
-        """World position of a lamp's light source."""
+        """World position `(3,)` of a lamp's light source, in metres."""
         return np.array([self.x + self.reach, self.ground + self.size - 0.1, self.z])
 
     def surfaces(self, density: float, night: bool) -> list[Surface]:

@@ -17,21 +17,16 @@ from dsr_nss.nightscape.vehicle_parts import (
     box,
     sides,
     strip,
+    turned,
     underbody,
 )
 
 TRUCK, BUS, TRAIN = class_ids(('truck', 'bus', 'train'))
 
 LIVERIES: tuple[Colour, ...] = (
-    (190, 30, 36),
-    (30, 70, 150),
-    (228, 226, 220),
-    (34, 112, 74),
-    (226, 170, 40),
-    (70, 120, 170),
-    (236, 236, 238),
-    (120, 124, 128),
-)
+    (190, 30, 36), (30, 70, 150), (228, 226, 220), (34, 112, 74), (226, 170, 40), (70, 120, 170),
+    (236, 236, 238), (120, 124, 128),
+)  # fmt: skip
 
 
 def _cab_front(
@@ -45,13 +40,11 @@ def _cab_front(
     canvas.rect(0.14, 0.42 * height, width - 0.14, 0.8 * height, glass, emit=0.5 * (night and lit))
     canvas.poly(
         [
-            (0.14, 0.42 * height),
-            (0.5 * width, 0.42 * height),
-            (0.3 * width, 0.8 * height),
+            (0.14, 0.42 * height), (0.5 * width, 0.42 * height), (0.3 * width, 0.8 * height),
             (0.14, 0.8 * height),
         ],
         scaled(glass, 1.25),
-    )
+    )  # fmt: skip
     canvas.rect(width / 2 - 0.03, 0.42 * height, width / 2 + 0.03, 0.8 * height, (20, 20, 22))
     if lit:
         canvas.rect(0.2 * width, 0.85 * height, 0.8 * width, 0.95 * height, (24, 22, 18))
@@ -134,20 +127,10 @@ def truck_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surfac
         return side.texture()
 
     wall = partial(plain, cargo_colour)
+    rear = partial(_cab_rear, cargo, width, height - 0.55, density, night, window=False)
+    paints, roof = (wall, rear, wall), scaled(cargo_colour, 1.02)
     surfaces = sides(vehicle, half, 0, height, cargo_end, TRUCK, flank)
-    surfaces += box(
-        vehicle,
-        (0, cargo_end),
-        (0.55, height),
-        half - 0.01,
-        TRUCK,
-        (
-            wall,
-            lambda: _cab_rear(cargo, width, height - 0.55, density, night, window=False),
-            wall,
-        ),
-        scaled(cargo_colour, 1.02),
-    )[2:]
+    surfaces += box(vehicle, (0, cargo_end), (0.55, height), half - 0.01, TRUCK, paints, roof)[2:]
     surfaces.append(underbody(vehicle, half * 0.95, 0.3, 0.8, TRUCK))
 
     def door() -> Texture:
@@ -163,19 +146,10 @@ def truck_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surfac
         return panel.texture()
 
     back = partial(plain, scaled(vehicle.colour, 0.5))
-    start = length - cab
+    front = partial(_cab_front, vehicle, width, cab_height - 0.4, density, night, lit=False)
+    start, paints = length - cab, (back, back, front)
     cabin = box(
-        vehicle,
-        (start, length),
-        (0.4, cab_height),
-        half - 0.04,
-        TRUCK,
-        (
-            back,
-            back,
-            lambda: _cab_front(vehicle, width, cab_height - 0.4, density, night, lit=False),
-        ),
-        vehicle.colour,
+        vehicle, (start, length), (0.4, cab_height), half - 0.04, TRUCK, paints, vehicle.colour
     )[2:]
     x, _, z = vehicle.point(start, 0, 0)
     moved = replace(vehicle, x=x, z=z)
@@ -236,16 +210,8 @@ def bus_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface]
     side = partial(_coach_side, vehicle, length, height, density, night, BUS, (0.2, 0.76))
     rear = partial(_cab_rear, vehicle, width, height - 0.32, density, night, window=True)
     front = partial(_cab_front, vehicle, width, height - 0.32, density, night, lit=True)
-    half = width / 2
-    faces = box(
-        vehicle,
-        (0, length),
-        (0.32, height),
-        half,
-        BUS,
-        (side, rear, front),
-        scaled(vehicle.colour, 1.02),
-    )[2:]
+    half, roof = width / 2, scaled(vehicle.colour, 1.02)
+    faces = box(vehicle, (0, length), (0.32, height), half, BUS, (side, rear, front), roof)[2:]
     return [
         *sides(vehicle, half, 0, height, length, BUS, side),
         *faces,
@@ -263,17 +229,11 @@ def tram_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface
     front = partial(_cab_front, vehicle, width * 0.84, height - 0.3, density, night, lit=True)
     paint = vehicle.colour
     narrow = half * 0.84
+    bow = (length + nose * 0.5, narrow, height)
     surfaces = sides(vehicle, half, 0, height, length, TRAIN, side)
     surfaces += [
         strip(vehicle, (-nose, narrow, 0.3), (-nose * 0.5, narrow, height), TRAIN, paint, rear),
-        strip(
-            vehicle,
-            (length + nose * 0.5, narrow, height),
-            (length + nose, narrow, 0.3),
-            TRAIN,
-            paint,
-            lambda: front().turned(),
-        ),
+        strip(vehicle, bow, (length + nose, narrow, 0.3), TRAIN, paint, turned(front)),
         strip(vehicle, (0, half, height), (length, half, height), TRAIN, scaled(paint, 0.9)),
     ]
     for sign in (1, -1):
@@ -281,17 +241,13 @@ def tram_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface
             ((-nose, -nose * 0.5), 0.0),
             ((length + nose, length + nose * 0.5), length),
         ):
-            corners = np.stack(
-                [
-                    vehicle.point(outer[0], sign * narrow, 0.3),
-                    vehicle.point(inner, sign * half, 0.3),
-                    vehicle.point(inner, sign * half, height),
-                    vehicle.point(outer[1], sign * narrow, height),
-                ]
-            )
+            corners = vehicle.corners(
+                (outer[0], sign * narrow, 0.3), (inner, sign * half, 0.3),
+                (inner, sign * half, height), (outer[1], sign * narrow, height),
+            )  # fmt: skip
             surfaces.append(Surface(corners, TRAIN, scaled(paint, 0.85), two_sided=True))
     middle = vehicle.point(0.3 * length, 0, height)
-    bow = np.stack(
+    collector = np.stack(
         [
             middle + vehicle.forward * 0.0,
             middle + vehicle.forward * 0.12,
@@ -299,5 +255,5 @@ def tram_surfaces(vehicle: Vehicle, density: float, night: bool) -> list[Surface
             middle + vehicle.forward * 0.88 + [0, 1.2, 0],
         ]
     )
-    surfaces.append(Surface(bow, TRAIN, (50, 50, 52), two_sided=True))
+    surfaces.append(Surface(collector, TRAIN, (50, 50, 52), two_sided=True))
     return surfaces

@@ -90,7 +90,7 @@ class Canvas:
         label: int | None = None,
         emit: float = 0.0,
     ) -> None:
-        """Fill a polygon."""
+        """Fill a polygon of `(N, 2)` points."""
         pixels = self._pixels(points)
         value = (*(int(c) for c in colour), min(255, int(emit * EMISSION_STEPS)))
         cv2.fillPoly(self.rgbe, [pixels], value, shift=_SHIFT)
@@ -152,15 +152,13 @@ class Canvas:
         a, b = width, width if end_width is None else end_width
         self.poly(
             [
-                (x0 + nx * a, y0 + ny * a),
-                (x1 + nx * b, y1 + ny * b),
-                (x1 - nx * b, y1 - ny * b),
+                (x0 + nx * a, y0 + ny * a), (x1 + nx * b, y1 + ny * b), (x1 - nx * b, y1 - ny * b),
                 (x0 - nx * a, y0 - ny * a),
             ],
             colour,
             label=label,
             emit=emit,
-        )
+        )  # fmt: skip
 
     def ring(
         self, x: float, y: float, radius: float, width: float, colour: Colour, steps: int = 14

@@ -12,34 +12,15 @@ PERSON, RIDER, MOTORCYCLE, BICYCLE = class_ids(('person', 'rider', 'motorcycle',
 _SKIN: tuple[Colour, ...] = ((226, 182, 152), (198, 150, 118), (150, 104, 76), (96, 66, 50))
 _HAIR: tuple[Colour, ...] = ((30, 24, 22), (72, 48, 32), (150, 112, 66), (130, 128, 126))
 _TOPS: tuple[Colour, ...] = (
-    (32, 34, 40),
-    (70, 74, 84),
-    (170, 30, 36),
-    (40, 74, 130),
-    (60, 104, 72),
-    (222, 220, 212),
-    (206, 160, 60),
-    (120, 64, 110),
-    (130, 110, 90),
-    (230, 120, 50),
-    (90, 140, 170),
-)
+    (32, 34, 40), (70, 74, 84), (170, 30, 36), (40, 74, 130), (60, 104, 72), (222, 220, 212),
+    (206, 160, 60), (120, 64, 110), (130, 110, 90), (230, 120, 50), (90, 140, 170),
+)  # fmt: skip
 _TROUSERS: tuple[Colour, ...] = (
-    (30, 32, 38),
-    (48, 58, 84),
-    (70, 82, 110),
-    (110, 98, 82),
-    (60, 60, 62),
-    (150, 140, 122),
-)
+    (30, 32, 38), (48, 58, 84), (70, 82, 110), (110, 98, 82), (60, 60, 62), (150, 140, 122),
+)  # fmt: skip
 _FRAMES: tuple[Colour, ...] = (
-    (30, 30, 32),
-    (160, 30, 30),
-    (40, 80, 140),
-    (190, 190, 194),
-    (50, 110, 70),
-    (220, 170, 50),
-)
+    (30, 30, 32), (160, 30, 30), (40, 80, 140), (190, 190, 194), (50, 110, 70), (220, 170, 50),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,23 +95,19 @@ def _person(
         toe = 0.12 if view == 'side' else 0.05
         canvas.poly(
             [
-                (foot[0] - 0.05, 0),
-                (foot[0] + toe, 0),
-                (foot[0] + toe, 0.05),
+                (foot[0] - 0.05, 0), (foot[0] + toe, 0), (foot[0] + toe, 0.05),
                 (foot[0] - 0.04, 0.09),
             ],
             (34, 30, 28),
-        )
+        )  # fmt: skip
     if skirt:
         canvas.poly(
             [
-                (x - 0.07 * tall, hip + 0.02),
-                (x + 0.07 * tall, hip + 0.02),
-                (x + 0.12 * tall, 0.3 * tall),
-                (x - 0.12 * tall, 0.3 * tall),
+                (x - 0.07 * tall, hip + 0.02), (x + 0.07 * tall, hip + 0.02),
+                (x + 0.12 * tall, 0.3 * tall), (x - 0.12 * tall, 0.3 * tall),
             ],
             legs,
-        )
+        )  # fmt: skip
     swing = float(rng.uniform(-0.14, 0.14)) * tall
     arm = 0.055 * tall
     hand_y = 0.47 * tall
@@ -145,17 +122,13 @@ def _person(
     slim = girth * (0.78 if view == 'side' else 1.0)
     canvas.poly(
         [
-            (x - slim * 0.9, bottom),
-            (x + slim * 0.9, bottom),
-            (x + slim * 0.82, 0.63 * tall),
-            (x + slim, shoulder - 0.03),
-            (x + 0.45 * slim, shoulder + 0.02),
-            (x - 0.45 * slim, shoulder + 0.02),
-            (x - slim, shoulder - 0.03),
+            (x - slim * 0.9, bottom), (x + slim * 0.9, bottom), (x + slim * 0.82, 0.63 * tall),
+            (x + slim, shoulder - 0.03), (x + 0.45 * slim, shoulder + 0.02),
+            (x - 0.45 * slim, shoulder + 0.02), (x - slim, shoulder - 0.03),
             (x - slim * 0.82, 0.63 * tall),
         ],
         top,
-    )
+    )  # fmt: skip
     canvas.rect(x - slim * 0.8, bottom, x - slim * 0.3, shoulder - 0.06, scaled(top, 0.85))
     canvas.rect(x - 0.03, shoulder - 0.01, x + 0.03, 0.87 * tall, scaled(skin, 0.85))
     head = 0.925 * tall
@@ -165,15 +138,12 @@ def _person(
     else:
         canvas.poly(
             [
-                (x - 0.062 * tall, head),
-                (x - 0.03 * tall, head + 0.02 * tall),
-                (x + 0.06 * tall, head + 0.025 * tall),
-                (x + 0.045 * tall, head + 0.07 * tall),
-                (x - 0.03 * tall, head + 0.078 * tall),
-                (x - 0.066 * tall, head + 0.04 * tall),
+                (x - 0.062 * tall, head), (x - 0.03 * tall, head + 0.02 * tall),
+                (x + 0.06 * tall, head + 0.025 * tall), (x + 0.045 * tall, head + 0.07 * tall),
+                (x - 0.03 * tall, head + 0.078 * tall), (x - 0.066 * tall, head + 0.04 * tall),
             ],
             hair,
-        )
+        )  # fmt: skip
     if rng.random() < 0.35:
         bag = pick(rng, _TOPS, 14)
         if view == 'back':
@@ -224,11 +194,7 @@ def _rider_body(
 
 
 def _two_wheeler_side(
-    rng: np.random.Generator,
-    kind: str,
-    size: tuple[float, float],
-    density: float,
-    night: bool,
+    rng: np.random.Generator, kind: str, size: tuple[float, float], density: float, night: bool
 ) -> Texture:
     width, height = size
     ridden = kind in ('cyclist', 'motorcyclist')
@@ -277,33 +243,15 @@ def _motorcycle_side(canvas: Canvas, x: float, paint: Colour, lights: bool) -> N
         canvas.ellipse(wheel, 0.32, 0.19, 0.19, (130, 132, 134))
         canvas.ellipse(wheel, 0.32, 0.06, 0.06, (50, 50, 52))
     canvas.poly(
-        [
-            (x - 0.36, 0.28),
-            (x + 0.3, 0.26),
-            (x + 0.36, 0.6),
-            (x + 0.1, 0.72),
-            (x - 0.4, 0.6),
-        ],
+        [(x - 0.36, 0.28), (x + 0.3, 0.26), (x + 0.36, 0.6), (x + 0.1, 0.72), (x - 0.4, 0.6)],
         (62, 64, 68),
     )
     canvas.poly(
-        [
-            (x - 0.1, 0.7),
-            (x + 0.36, 0.66),
-            (x + 0.44, 0.86),
-            (x + 0.2, 0.98),
-            (x - 0.06, 0.86),
-        ],
+        [(x - 0.1, 0.7), (x + 0.36, 0.66), (x + 0.44, 0.86), (x + 0.2, 0.98), (x - 0.06, 0.86)],
         paint,
     )
     canvas.poly(
-        [
-            (x - 0.86, 0.78),
-            (x - 0.1, 0.72),
-            (x - 0.06, 0.86),
-            (x - 0.5, 0.86),
-            (x - 0.84, 0.92),
-        ],
+        [(x - 0.86, 0.78), (x - 0.1, 0.72), (x - 0.06, 0.86), (x - 0.5, 0.86), (x - 0.84, 0.92)],
         (34, 32, 32),
     )
     canvas.poly([(x - 0.9, 0.56), (x - 0.5, 0.6), (x - 0.5, 0.74), (x - 0.86, 0.78)], paint)
@@ -364,16 +312,12 @@ def _two_wheeler_end(
             canvas.line(elbow, (x + side * 0.3, bar), 0.1, scaled(top, 0.8), label=RIDER)
         canvas.poly(
             [
-                (x - 0.16, seat - 0.04),
-                (x + 0.16, seat - 0.04),
-                (x + 0.23, seat + 0.5),
-                (x + 0.1, seat + 0.6),
-                (x - 0.1, seat + 0.6),
-                (x - 0.23, seat + 0.5),
+                (x - 0.16, seat - 0.04), (x + 0.16, seat - 0.04), (x + 0.23, seat + 0.5),
+                (x + 0.1, seat + 0.6), (x - 0.1, seat + 0.6), (x - 0.23, seat + 0.5),
             ],
             top,
             label=RIDER,
-        )
+        )  # fmt: skip
         head = seat + 0.74
         canvas.ellipse(x, head, 0.105, 0.14, skin, label=RIDER)
         cover = pick(rng, _TOPS, 20) if helmet else pick(rng, _HAIR)

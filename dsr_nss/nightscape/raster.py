@@ -76,7 +76,7 @@ class Raster:
         self.normals = [np.zeros(3)]
 
     def density(self, point: np.ndarray | tuple[float, float, float]) -> float:
-        """Samples per metre at a world position (at most those at 1.5 m)."""
+        """Samples per metre at a world position `(3,)` (at most those at 1.5 m)."""
         distance = np.linalg.norm(np.asarray(point, float) - np.asarray(self.camera.position))
         return self.camera.focal_px / max(float(distance), 1.5)
 
@@ -116,7 +116,7 @@ class Raster:
         self.normals.append(normal)
 
     def darken(self, corners: np.ndarray, strength: float, tolerance: float = 0.03) -> None:
-        """Soft dark patch (a contact shadow) on surfaces that lie in the plane of `corners`."""
+        """Soft dark patch (a contact shadow) on surfaces in the plane of `corners`, `(4, 3)`."""
         window = self._window(Surface(corners, 0, two_sided=True))
         if window is None:
             return

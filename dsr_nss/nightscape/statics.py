@@ -5,13 +5,7 @@ from functools import partial
 import numpy as np
 
 from dsr_nss.classes import class_ids
-from dsr_nss.nightscape.facades import (
-    Facade,
-    paint_fence,
-    paint_hedge,
-    paint_side,
-    paint_wall,
-)
+from dsr_nss.nightscape.facades import Facade, paint_fence, paint_hedge, paint_side, paint_wall
 from dsr_nss.nightscape.furniture import Prop
 from dsr_nss.nightscape.ground import Grass, Paving, Road
 from dsr_nss.nightscape.paint import scaled

@@ -251,13 +251,7 @@ def draw_traffic(raster: Raster, traffic: Traffic, night: bool) -> None:
         width, height = figure.size
         centre = np.array([figure.x, figure.ground, figure.z])
         origin = centre - right * width / 2
-        corners = np.stack(
-            [
-                origin,
-                origin + right * width,
-                origin + right * width + [0, height, 0],
-                origin + [0, height, 0],
-            ]
-        )
+        bottom = np.stack([origin, origin + right * width])
+        corners = np.concatenate([bottom, bottom[::-1] + [0, height, 0]])
         paint = partial(figure.paint, raster.density(centre + [0, 1, 0]) * 1.1, night)
         raster.draw(Surface(corners, 0, texture=paint, two_sided=True))

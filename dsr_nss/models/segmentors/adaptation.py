@@ -51,7 +51,7 @@ class Adaptation(BaseSegmentor):
         """Called after the optimiser step."""
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One optimiser step.
+        """mmengine's optimiser step, and `after_step`.
 
         Args:
             data: Collated items of a `SourceTargetDataset`.
@@ -60,14 +60,15 @@ class Adaptation(BaseSegmentor):
         Returns:
             Every loss and every logged number by name, 0-dimensional each.
         """
-        with optim_wrapper.optim_context(self):
-            batch = self.data_preprocessor(data, training=True)
-            losses = self(batch, mode='loss')
-        total, log_vars = self.parse_losses(losses)
-        optim_wrapper.update_params(total)
+        log_vars = super().train_step(data, optim_wrapper)
         if optim_wrapper.should_update():  # not while gradients are being accumulated
             self.after_step()
         return log_vars
+
+    def _run_forward(self, data: Any, mode: str) -> Any:
+        if isinstance(data, AdaptationBatch):
+            return self(data, mode=mode)
+        return super()._run_forward(data, mode)
 
     def compile_networks(self, **options: Any) -> None:
         """`torch.compile` for encoder and heads, in place: names in the state dict stay.

@@ -1,7 +1,7 @@
 """Dense alignment: time and memory of an image pair, and of the local correlation alone."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,53 +12,53 @@ from torch import Tensor
 
 from dsr_nss.errors import ConfigError
 from dsr_nss.matching.correlation import local_correlation
+from dsr_nss.studies.benchmark.device import heading, machine
 from dsr_nss.studies.benchmark.step import forget_weights
-from dsr_nss.studies.benchmark.timing import (
-    OUT_OF_MEMORY,
-    Timing,
-    is_out_of_memory,
-    measure,
-    peak_memory,
-    release_memory,
-)
+from dsr_nss.studies.benchmark.timing import Row, attempt, measure, peak_memory, span
+from dsr_nss.visualization.text_table import text_table
 
 RADIUS = 4
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Time and memory of one thing.
-
-    Attributes:
-        timing: Measured times; None: the device's memory did not suffice.
-        peak_memory: Peak memory in bytes, measured by `timing.peak_memory`.
-    """
-
-    timing: Timing | None
-    peak_memory: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
-        if self.timing is None:
-            return {'failed': OUT_OF_MEMORY}
-        return self.timing.as_dict() | {'peak_memory': self.peak_memory}
-
-
-def benchmark_align(
+def report_align(
     config: Config, device: torch.device, *, size: tuple[int, int], warmup: int, repeats: int
-) -> dict[str, Cost]:
-    """Times the config's aligner on one random image pair, with random weights.
+) -> dict[str, Any]:
+    """Times the config's aligner on one random image pair, and the correlation of such a pair.
 
     Args:
-        config: Config with `model.refinement.aligner`.
+        config: Config with `model.refinement.aligner`, which gets random weights.
         device: Device to measure.
         size: (height, width) of the images.
-        warmup: Pairs before the clock starts.
-        repeats: Pairs that are timed.
+        warmup, repeats: Same meaning as in `measure`.
+
+    Returns:
+        Machine, `size`, and name -> row with `peak_memory`.
 
     Raises:
         ConfigError: The config has no aligner.
     """
+    settings = dict(warmup=warmup, repeats=repeats)
+    rows = benchmark_align(config, device, size=size, **settings)
+    rows |= benchmark_correlation(device, shape=(1, 128, size[0] // 4, size[1] // 4), **settings)
+    return {**machine(device), 'size': list(size), **rows}
+
+
+def format_align(report: Mapping[str, Any]) -> str:
+    """The report as text."""
+    rows = []
+    for name, row in report.items():
+        if isinstance(row, dict):
+            peak = f'{row["peak_memory"] / 2**20:.0f}' if 'peak_memory' in row else ''
+            rows.append([name, span(row), peak, f'{row.get("repeats", "")}'])
+    height, width = report['size']
+    headings = [f'image pair of {height}x{width}', 'time', 'MiB', 'repeats']
+    return f'{heading(report)}\n{text_table(headings, rows)}'
+
+
+def benchmark_align(
+    config: Config, device: torch.device, *, size: tuple[int, int], warmup: int, repeats: int
+) -> dict[str, Row]:
+    """The row of the config's aligner; arguments and errors are those of `report_align`."""
     refinement = config.model.get('refinement') or {}
     if 'aligner' not in refinement:
         raise ConfigError(f'{config.filename} has no model.refinement.aligner to measure')
@@ -70,20 +70,14 @@ def benchmark_align(
 
 
 def benchmark_correlation(
-    device: torch.device,
-    *,
-    shape: tuple[int, int, int, int] = (1, 128, 256, 256),
-    warmup: int = 1,
-    repeats: int = 5,
-) -> dict[str, Cost]:
-    """Times the 9x9 local correlation against the naive forms of the same.
+    device: torch.device, *, shape: tuple[int, int, int, int], warmup: int, repeats: int
+) -> dict[str, Row]:
+    """The rows of the 9x9 local correlation and of naive forms of the same.
 
     Args:
         device: Device to measure.
-        shape: `(B, C, H, W)` of the features; the default is what an image pair of 1024x1024 has at
-            1/4.
-        warmup: Calls before the clock starts.
-        repeats: Calls that are timed.
+        shape: `(B, C, H, W)` of the features.
+        warmup, repeats: Same meaning as in `measure`.
     """
     target, reference = torch.rand(2, *shape, device=device)
     forms = {
@@ -121,21 +115,16 @@ def unfolded(target: Tensor, reference: Tensor) -> Tensor:
 
 def _costs(
     work: Mapping[str, Callable[[], Any]], device: torch.device, warmup: int, repeats: int
-) -> dict[str, Cost]:
-    peaks = {name: _peak(function, device) for name, function in work.items()}
-    possible = [name for name, peak in peaks.items() if peak is not None]
-    timings = measure([work[name] for name in possible], device, warmup=warmup, repeats=repeats)
-    timed = dict(zip(possible, timings, strict=True))
-    return {name: Cost(timed.get(name), peak or 0) for name, peak in peaks.items()}
+) -> dict[str, Row]:
+    """Times and memory; what there is not enough memory for takes no part in the turns."""
 
-
-def _peak(function: Callable[[], Any], device: torch.device) -> int | None:
-    """As `peak_memory`, of the second call; None: there is not enough."""
-    try:
+    def peak(function: Callable[[], Any]) -> Row:
         function()  # the libraries' workspaces are allocated once
-        return peak_memory(function, device)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-    release_memory(device)  # the error is gone, and with it the frames that held the tensors
-    return None
+        return {'peak_memory': peak_memory(function, device)}
+
+    rows = {name: attempt(partial(peak, function), device) for name, function in work.items()}
+    possible = [name for name, row in rows.items() if 'failed' not in row]
+    timed = measure([work[name] for name in possible], device, warmup=warmup, repeats=repeats)
+    for name, row in zip(possible, timed, strict=True):
+        rows[name] = row | rows[name]
+    return rows

@@ -2,10 +2,10 @@
 
 import math
 import multiprocessing
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from typing import Any
 
@@ -17,159 +17,14 @@ from torch.utils.data import Dataset, default_collate
 
 from dsr_nss.datasets import png
 from dsr_nss.engine.runner import AdaptationRunner
+from dsr_nss.studies.benchmark.device import heading, machine
 from dsr_nss.studies.benchmark.item_stages import listen
-from dsr_nss.studies.benchmark.loader_memory import MemoryWatch, peak_memory_of, watch_memory
-from dsr_nss.studies.benchmark.timing import Timing, rounds, synchronise
+from dsr_nss.studies.benchmark.loader_memory import peak_memory_of, watch_memory
+from dsr_nss.studies.benchmark.timing import Row, rounds, span, summarise, synchronise
+from dsr_nss.visualization.text_table import text_table
 
 #: In the order of the work; what belongs to none of them is the rest.
 STAGES = ('read', 'decode', 'resize', 'crop', 'flip', 'rest', 'collate', 'transfer')
-
-
-@dataclass(frozen=True)
-class ItemTiming:
-    """What items cost on one core.
-
-    Attributes:
-        timing: Processor seconds for each item, from reading to the collated batch.
-        stages: Stage -> its processor seconds for each item; `transfer` (to the device) is not in
-            `timing`.
-        mean: Mean processor seconds per item; items differ in how many crops were tried.
-    """
-
-    timing: Timing
-    stages: Mapping[str, Timing]
-    mean: float
-
-    def workers(self, batch_size: int, step_time: float) -> int:
-        """How many loader processes give a batch every `step_time` seconds."""
-        return max(1, math.ceil(batch_size * self.mean / step_time))
-
-
-@dataclass(frozen=True)
-class LoaderTiming:
-    """What the config's loader does on the whole machine.
-
-    Attributes:
-        workers: Number of processes.
-        timing: Wall seconds per batch; each sample is the mean of as many batches as there are
-            workers.
-        batches: Number of batches that were measured.
-        items_per_s: Items per second over all measured batches.
-        peak_memory: Most bytes that a worker had resident, for each worker.
-    """
-
-    workers: int
-    timing: Timing
-    batches: int
-    items_per_s: float
-    peak_memory: tuple[int, ...]
-
-
-def benchmark_items(
-    datasets: Mapping[str, Dataset],
-    *,
-    batch_size: int,
-    device: torch.device,
-    warmup: int,
-    repeats: int,
-) -> dict[str, ItemTiming]:
-    """Times batches of items in turns, on one thread of this process.
-
-    Args:
-        datasets: Name -> dataset; all make their items from the same sample numbers.
-        batch_size: Items in a batch.
-        device: Device that batches are moved to.
-        warmup: Batches that are not timed.
-        repeats: Batches that are.
-    """
-    samples: dict[str, list[dict[str, float]]] = {name: [] for name in datasets}
-    with _one_thread():
-        for batch in chain(range(warmup), (warmup + i for i in rounds(repeats))):
-            numbers = range(batch * batch_size, (batch + 1) * batch_size)
-            for name, dataset in datasets.items():
-                seconds = _batch(dataset, numbers, device)
-                if batch >= warmup:
-                    samples[name].append(seconds)
-    return {name: _item_timing(rows) for name, rows in samples.items()}
-
-
-def _batch(dataset: Dataset, numbers: range, device: torch.device) -> dict[str, float]:
-    """Seconds an item by stage."""
-    with listen() as seconds:
-        start = time.thread_time()
-        items = [dataset[number] for number in numbers]
-        made = time.thread_time()
-        collated = default_collate(items)
-        collate = time.thread_time() - made
-    parts = {**seconds, 'rest': made - start - sum(seconds.values()), 'collate': collate}
-    tensors = [value for value in collated.values() if torch.is_tensor(value)]
-    if device.type == 'cuda':  # as `pin_memory=True` prepares them
-        tensors = [tensor.pin_memory() for tensor in tensors]
-    synchronise(device)
-    start = time.perf_counter()
-    for tensor in tensors:
-        tensor.to(device, non_blocking=True)
-    synchronise(device)
-    parts['transfer'] = time.perf_counter() - start
-    return {name: value / len(numbers) for name, value in parts.items()}
-
-
-def _item_timing(rows: list[dict[str, float]]) -> ItemTiming:
-    totals = tuple(sum(row.values()) - row['transfer'] for row in rows)
-    names = [name for name in STAGES if any(name in row for row in rows)]
-    parts = {name: Timing(tuple(row.get(name, 0.0) for row in rows)) for name in names}
-    return ItemTiming(Timing(totals), parts, sum(totals) / len(totals))
-
-
-@contextmanager
-def _one_thread():
-    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(cv_threads)
-
-
-def benchmark_loader(config: Config, *, workers: int, warmup: int, repeats: int) -> LoaderTiming:
-    """Times the loader that training would build.
-
-    Args:
-        config: Config of a training.
-        workers: Processes; at least 1.
-        warmup: Batches that are not timed; each worker's first ones are made in them.
-        repeats: Batches that are, at least; whole rounds of the workers.
-    """
-    batch_size = config.train_dataloader.batch_size
-    with training_loader(config, workers) as batches:
-        for _ in islice(batches, warmup + 2 * workers):  # the loader reads two batches ahead
-            pass
-        times = [time.perf_counter()]
-        # Workers that began together deliver together: only whole rounds of them show their rate.
-        for _ in rounds(max(2, math.ceil(repeats / workers))):
-            for _ in islice(batches, workers):
-                pass
-            times.append(time.perf_counter())
-        peaks = peak_memory_of([child.pid for child in multiprocessing.active_children()])
-    samples = tuple((after - before) / workers for before, after in pairwise(times))
-    number = workers * len(samples)
-    rate = number * batch_size / (times[-1] - times[0])
-    return LoaderTiming(workers, Timing(samples), number, rate, peaks)
-
-
-@contextmanager
-def training_loader(config: Config, workers: int):
-    """The batches of the training's own loader, with this many processes; they end with it."""
-    settings = config.train_dataloader.to_dict()
-    settings['num_workers'] = workers
-    seed = config.get('randomness', {}).get('seed', 0)
-    iterator = iter(AdaptationRunner.build_dataloader(settings, seed=seed))
-    try:
-        yield iterator
-    finally:
-        iterator._shutdown_workers()
 
 
 def report_data(
@@ -203,34 +58,145 @@ def report_data(
         with png.not_in_use():
             slower = _describe_reader(None)
         built, kinds = {slower: _WithOpenCV(built[name]), **built}, {slower: kinds[name], **kinds}
+    times = dict(warmup=warmup, repeats=repeats)
     batch_size = config.train_dataloader.batch_size
-    timings = benchmark_items(
-        built,
-        batch_size=batch_size,
-        device=device,
-        warmup=warmup,
-        repeats=repeats,
-    )
-    workers = workers or _workers(config)
-    report: dict[str, Any] = {'batch_size': batch_size, 'step_time_s': step_time, 'items': {}}
-    for name, timing in timings.items():
+    rows = benchmark_items(built, batch_size=batch_size, device=device, **times)
+    for name, row in rows.items():
         config.train_dataloader.dataset = kinds[name]
+        row['workers_for_step_time'] = workers_needed(row['mean_s'], batch_size, step_time)
         with png.not_in_use() if isinstance(built[name], _WithOpenCV) else nullcontext():
-            loader = benchmark_loader(config, workers=workers, warmup=warmup, repeats=repeats)
-        report['items'][name] = {
-            **timing.timing.as_dict(),
-            'items_per_s_and_core': 1 / timing.mean,
-            'workers_for_step_time': timing.workers(batch_size, step_time),
-            'stages': {stage: part.as_dict() for stage, part in timing.stages.items()},
-            'loader': {
-                'workers': workers,
-                'batches': loader.batches,
-                'items_per_s': loader.items_per_s,
-                'batch': loader.timing.as_dict(),
-                'peak_memory': list(loader.peak_memory),
-            },
-        }
-    return report
+            row['loader'] = benchmark_loader(config, workers=workers or _workers(config), **times)
+    return {**machine(device), 'batch_size': batch_size, 'step_time_s': step_time, 'items': rows}
+
+
+def benchmark_items(
+    datasets: Mapping[str, Dataset],
+    *,
+    batch_size: int,
+    device: torch.device,
+    warmup: int,
+    repeats: int,
+) -> dict[str, Row]:
+    """Times batches of items in turns, on one thread of this process.
+
+    Args:
+        datasets: Name -> dataset; all make their items from the same sample numbers.
+        batch_size: Items in a batch.
+        device: Device that batches are moved to.
+        warmup: Batches that are not timed.
+        repeats: Batches that are.
+
+    Returns:
+        Name -> processor seconds for each item, from reading to the collated batch; `mean_s`, their
+        mean (items differ in how many crops were tried); `items_per_s_and_core`; and `stages`: name
+        -> a row, of which `transfer` (to the device) is not in the sum.
+    """
+    samples: dict[str, list[dict[str, float]]] = {name: [] for name in datasets}
+    with _one_thread():
+        for batch in chain(range(warmup), (warmup + i for i in rounds(repeats))):
+            numbers = range(batch * batch_size, (batch + 1) * batch_size)
+            for name, dataset in datasets.items():
+                seconds = _batch(dataset, numbers, device)
+                if batch >= warmup:
+                    samples[name].append(seconds)
+    return {name: _item_row(batches) for name, batches in samples.items()}
+
+
+def _batch(dataset: Dataset, numbers: range, device: torch.device) -> dict[str, float]:
+    """Seconds an item by stage."""
+    with listen() as seconds:
+        start = time.thread_time()
+        items = [dataset[number] for number in numbers]
+        made = time.thread_time()
+        collated = default_collate(items)
+        collate = time.thread_time() - made
+    parts = {**seconds, 'rest': made - start - sum(seconds.values()), 'collate': collate}
+    tensors = [value for value in collated.values() if torch.is_tensor(value)]
+    if device.type == 'cuda':  # as `pin_memory=True` prepares them
+        tensors = [tensor.pin_memory() for tensor in tensors]
+    synchronise(device)
+    start = time.perf_counter()
+    for tensor in tensors:
+        tensor.to(device, non_blocking=True)
+    synchronise(device)
+    parts['transfer'] = time.perf_counter() - start
+    return {name: value / len(numbers) for name, value in parts.items()}
+
+
+def _item_row(batches: list[dict[str, float]]) -> Row:
+    totals = [sum(batch.values()) - batch['transfer'] for batch in batches]
+    names = [name for name in STAGES if any(name in batch for batch in batches)]
+    return {
+        **summarise(totals),
+        'mean_s': statistics.mean(totals),
+        'items_per_s_and_core': 1 / statistics.mean(totals),
+        'stages': {name: summarise([b.get(name, 0.0) for b in batches]) for name in names},
+    }
+
+
+def workers_needed(item_seconds: float, batch_size: int, step_time: float) -> int:
+    """How many loader processes give a batch every `step_time` seconds."""
+    return max(1, math.ceil(batch_size * item_seconds / step_time))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(cv_threads)
+
+
+def benchmark_loader(config: Config, *, workers: int, warmup: int, repeats: int) -> Row:
+    """Times the loader that training would build.
+
+    Args:
+        config: Config of a training.
+        workers: Processes; at least 1.
+        warmup: Batches that are not timed; each worker's first ones are made in them.
+        repeats: Batches that are, at least; whole rounds of the workers.
+
+    Returns:
+        `workers`; `batches`, the number that was measured; `items_per_s` over all of them; `batch`:
+        wall seconds per batch, each the mean over a round of the workers; `peak_memory`: the most
+        bytes that each worker had resident.
+    """
+    batch_size = config.train_dataloader.batch_size
+    with training_loader(config, workers) as batches:
+        for _ in islice(batches, warmup + 2 * workers):  # the loader reads two batches ahead
+            pass
+        times = [time.perf_counter()]
+        # Workers that began together deliver together: only whole rounds of them show their rate.
+        for _ in rounds(max(2, math.ceil(repeats / workers))):
+            for _ in islice(batches, workers):
+                pass
+            times.append(time.perf_counter())
+        peaks = peak_memory_of([child.pid for child in multiprocessing.active_children()])
+    samples = [(after - before) / workers for before, after in pairwise(times)]
+    number = workers * len(samples)
+    return {
+        'workers': workers,
+        'batches': number,
+        'items_per_s': number * batch_size / (times[-1] - times[0]),
+        'batch': summarise(samples),
+        'peak_memory': peaks,
+    }
+
+
+@contextmanager
+def training_loader(config: Config, workers: int) -> Iterator[Iterator[Any]]:
+    """The batches of the training's own loader, with this many processes; they end with it."""
+    settings = {**config.train_dataloader.to_dict(), 'num_workers': workers}
+    seed = config.get('randomness', {}).get('seed', 0)
+    iterator = iter(AdaptationRunner.build_dataloader(settings, seed=seed))
+    try:
+        yield iterator
+    finally:
+        iterator._shutdown_workers()
 
 
 class _WithOpenCV(Dataset):
@@ -246,7 +212,7 @@ class _WithOpenCV(Dataset):
 
 def soak(
     config: Config, *, minutes: float, workers: int | None = None, cache: str | None = None
-) -> MemoryWatch:
+) -> dict[str, Any]:
     """Reads batches of the training's loader for some time and watches its memory.
 
     Args:
@@ -276,29 +242,25 @@ def _describe_reader(cache: str | None) -> str:
 
 def format_data(report: Mapping[str, Any], show_stages: bool) -> str:
     """The report as text."""
-    lines = []
+    lines = [heading(report)]
     first: float | None = None
     for name, row in report['items'].items():
         first = first or row['median_s']
-        lines += [
-            f'{name}:',
-            f'  an item on one core: {_span(row)}, {row["items_per_s_and_core"]:.1f} items/s'
-            + (f', {first / row["median_s"]:.1f}x the first' if row['median_s'] != first else ''),
-        ]
-        if show_stages:
-            lines += [f'    {stage:9s} {_span(part)}' for stage, part in row['stages'].items()]
         loader = row['loader']
         peak = max(loader['peak_memory'], default=0) / 2**20
         lines += [
+            f'{name}:',
+            f'  an item on one core: {span(row)}, {row["items_per_s_and_core"]:.1f} items/s'
+            + (f', {first / row["median_s"]:.1f}x the first' if row['median_s'] != first else ''),
+        ]
+        if show_stages:
+            stages = [[stage, span(part)] for stage, part in row['stages'].items()]
+            lines.append(text_table(['stage', 'an item'], stages))
+        lines += [
             f'  {loader["workers"]} worker(s): {loader["items_per_s"]:.1f} items/s, '
-            f'a batch of {report["batch_size"]} every {_span(loader["batch"])}, median of '
+            f'a batch of {report["batch_size"]} every {span(loader["batch"])}, median of '
             f'{loader["batch"]["repeats"]} round(s) of the workers, '
             f'at most {peak:.0f} MiB resident each',
             f'  steps of {report["step_time_s"]:g} s need {row["workers_for_step_time"]} worker(s)',
         ]
     return '\n'.join(lines)
-
-
-def _span(timing: Mapping[str, float]) -> str:
-    low, high = (1000 * timing[key] for key in ('min_s', 'max_s'))
-    return f'{1000 * timing["median_s"]:.1f} ms ({low:.1f} to {high:.1f})'

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.studies.benchmark.drawn_data import drawn_options, missing_data
 from dsr_nss.studies.benchmark.report import PAPER_STEPS
 from dsr_nss.studies.benchmark.timing import OUT_OF_MEMORY
+from dsr_nss.visualization.text_table import text_table
 
 #: Exit status of a part whose device has too little memory.
 EXIT_OUT_OF_MEMORY = 3
@@ -33,9 +34,8 @@ STEPS = ('step, float32', 'step, bf16', 'step, bf16 and compiled')
 #: Of its time, a part spends so much on measuring; the rest is for imports, weights, one last step.
 _MEASURING = 0.5
 
-#: Of `toy`: the side of crops and how often anything is timed.
+#: Of `toy`: the side of crops.
 _CROP = 128
-_TOY_REPEATS = ('--warmup', '1', '--repeats', '1')
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Outcome:
     reason: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def step(self) -> Mapping[str, Any] | None:
+        """The one step of its report, if it has one."""
+        return next(iter(self.report.get('steps', {}).values()), None)
+
 
 def plan(
     config: Config,
@@ -100,49 +105,39 @@ def plan(
         )
     given = {**(options or {}), **(_toy_options(config) if toy else {})}
     where = () if device is None else ('--device', device)
-    repeats = _TOY_REPEATS if toy else ()
 
-    def command(
-        verb: str, *arguments: str, more: Mapping[str, Any] | None = None
-    ) -> tuple[str, ...]:
+    def command(arguments: str, more: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        verb, *rest = arguments.split()
+        repeats = ('--warmup', '1', '--repeats', '1') if toy else ()
         settings = [f'{key}={value}' for key, value in {**given, **(more or {})}.items()]
         tail = ('--cfg-options', *settings) if settings else ()
-        return (verb, str(config.filename), *where, *repeats, *arguments, *tail)
+        return (verb, str(config.filename), *where, *repeats, *rest, *tail)
 
-    # the tracing alone is rehearsed; making kernels takes a CPU minutes
-    compiled = {'+compile.backend': 'aot_eager'} if toy else {'+compile': True}
-    growing = '--warmup 1 --repeats 5'
+    growth, size, pair = '--warmup 1 --repeats 5', '1080x1920 --images 4 --amp fp16', '1024x1024'
+    compiled: dict[str, Any] = {'+compile': True}
     if toy:
-        growing = '--crops 128 192 --batches 1 2'
-        growing += ' --banks 1 4' if config.model.get('bank') else ''
-    pair = (f'{_CROP}x{_CROP}', '96x160') if toy else ('1024x1024', '1080x1920')
-    images = '2' if toy else '4'
-    half = () if toy else ('--amp', 'fp16')  # a CPU takes many times as long for fp16
-    aligner = (config.model.get('refinement') or {}).get('aligner')
+        banks = ' --banks 1 4' if config.model.get('bank') else ''
+        growth = f'--crops 128 192 --batches 1 2{banks}'
+        # a CPU takes many times as long for fp16 as for float32
+        size, pair = '96x160 --images 2', f'{_CROP}x{_CROP}'
+        # the tracing alone is rehearsed; making kernels takes a CPU minutes
+        compiled = {'+compile.backend': 'aot_eager'}
+    without_aligner = without_data = None
+    if not (config.model.get('refinement') or {}).get('aligner'):
+        without_aligner = 'the config has no model.refinement.aligner'
+    if drawn is None and missing_data(config):
+        without_data = f'no folder {" and ".join(missing_data(config).values())}'
+    data = command('data --stages', {} if drawn is None else drawn_options(config, drawn))
+    bf16 = 'step --stages --amp bf16'
     return [
         Part('device', ('device', *where), 25),
-        Part(STEPS[0], command('step', '--stages'), 60, pictures=True),
-        Part(STEPS[1], command('step', '--stages', '--amp', 'bf16'), 50, pictures=True),
-        Part('growth', command('growth', '--amp', 'bf16', *growing.split()), 90),
-        Part(
-            'align',
-            command('align', '--size', pair[0]),
-            35,
-            skip=None if aligner else 'the config has no model.refinement.aligner',
-        ),
-        Part(
-            'infer',
-            command('infer', '--stages', *half, '--size', pair[1], '--images', images),
-            50,
-        ),
-        Part(
-            'data',
-            command('data', '--stages', more={} if drawn is None else drawn_options(config, drawn)),
-            40,
-            step_time_of=STEPS[1],
-            skip=_without_data(config) if drawn is None else None,
-        ),
-        Part(STEPS[2], command('step', '--stages', '--amp', 'bf16', more=compiled), 130),
+        Part(STEPS[0], command('step --stages'), 60, pictures=True),
+        Part(STEPS[1], command(bf16), 50, pictures=True),
+        Part('growth', command(f'growth --amp bf16 {growth}'), 90),
+        Part('align', command(f'align --size {pair}'), 35, skip=without_aligner),
+        Part('infer', command(f'infer --stages --size {size}'), 50),
+        Part('data', data, 40, step_time_of=STEPS[1], skip=without_data),
+        Part(STEPS[2], command(bf16, compiled), 130),
     ]
 
 
@@ -160,11 +155,6 @@ def _toy_options(config: Config) -> dict[str, Any]:
     if config.model.student.backbone.type == 'MiT':
         options['model.student.backbone.arch'] = 'b1'  # as wide as B5, less deep
     return options
-
-
-def _without_data(config: Config) -> str | None:
-    missing = missing_data(config)
-    return f'no folder {" and ".join(missing.values())}' if missing else None
 
 
 def run_parts(
@@ -192,7 +182,12 @@ def run_parts(
             continue
         shares = [other.share for other in parts[i:] if other.skip is None]
         limit = max(1.0, (end - time.perf_counter()) * part.share / sum(shares))
-        command = [str(program), *_arguments(part, outcomes, out)]
+        more = []
+        if part.pictures and out is not None:
+            more += ['--out', str(out / part.name.replace(', ', '_').replace(' ', '_'))]
+        if (timed := outcomes.get(part.step_time_of or '')) and timed.step:
+            more += ['--step-time', f'{timed.step["median_s"]:.4f}']
+        command = [str(program), *_before_options(part.arguments, more)]
         print(f'\n=== {part.name}, at most {limit:.0f} s: python {shlex.join(command)}', flush=True)
         outcomes[part.name] = outcome = _run(command, limit)
         print(f'--- {part.name}: {outcome.status} after {outcome.seconds:.0f} s', end='')
@@ -200,21 +195,10 @@ def run_parts(
     return outcomes
 
 
-def _arguments(part: Part, outcomes: Mapping[str, Outcome], out: Path | None) -> list[str]:
-    verb, *rest = part.arguments
-    more = []
-    if part.pictures and out is not None:
-        more += ['--out', str(out / part.name.replace(', ', '_').replace(' ', '_'))]
-    step_time = None if part.step_time_of is None else _step(outcomes.get(part.step_time_of))
-    if step_time is not None:
-        more += ['--step-time', f'{step_time["median_s"]:.4f}']
-    return [verb, *_before_options(rest, more)]
-
-
-def _before_options(arguments: list[str], more: list[str]) -> list[str]:
+def _before_options(arguments: Sequence[str], more: Sequence[str]) -> list[str]:
     """`--cfg-options` takes all that follows it."""
     at = arguments.index('--cfg-options') if '--cfg-options' in arguments else len(arguments)
-    return arguments[:at] + more + arguments[at:]
+    return [*arguments[:at], *more, *arguments[at:]]
 
 
 def _run(command: list[str], limit: float) -> Outcome:
@@ -239,16 +223,17 @@ def _run(command: list[str], limit: float) -> Outcome:
         print(text.read_text(errors='replace'), end='')
         taken = time.perf_counter() - start
         content = json.loads(report.read_text()) if report.is_file() else {}
-        if status == 0:
-            return Outcome('done', taken, report=content)
         tail = errors.read_text(errors='replace').strip().splitlines()
+    if status == 0:
+        return Outcome('done', taken, report=content)
+    reason = tail[-1] if tail else f'exit status {status}'
     if status is None:
-        return Outcome('failed', taken, f'ended because its {limit:.0f} s were over', content)
-    if status == EXIT_OUT_OF_MEMORY:
-        return Outcome('failed', taken, OUT_OF_MEMORY, content)
-    if status != 2:  # no explained error, hence a traceback
+        reason = f'ended because its {limit:.0f} s were over'
+    elif status == EXIT_OUT_OF_MEMORY:
+        reason = OUT_OF_MEMORY
+    elif status != 2:  # no explained error, hence a traceback
         print('\n'.join(tail[-15:]))
-    return Outcome('failed', taken, tail[-1] if tail else f'exit status {status}', content)
+    return Outcome('failed', taken, reason, content)
 
 
 def _end(process: subprocess.Popen) -> None:
@@ -260,60 +245,35 @@ def _end(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _step(outcome: Outcome | None) -> Mapping[str, Any] | None:
-    """The one step of a report."""
-    steps = {} if outcome is None else outcome.report.get('steps', {})
-    return next(iter(steps.values()), None)
-
-
 def summary(outcomes: Mapping[str, Outcome]) -> str:
-    """The steps beside one another, and what is missing."""
-    lines = [
-        f'{"":26s} {"s a step":>9s} {"x first":>8s} {"repeats":>7s} {"GiB*":>6s} {"% of peak":>9s} '
-        f'{f"h for {PAPER_STEPS}":>12s}'
-    ]
+    """The steps beside one another, the loader, and what is missing."""
+    titles = ['', 's a step', 'x first', 'repeats', 'GiB*', '% of peak', f'h for {PAPER_STEPS}', '']
     first: float | None = None
+    rows: list[list[str]] = []
     for name in STEPS:
-        outcome = outcomes.get(name)
-        step = _step(outcome)
-        if outcome is None:
-            continue
+        outcome = outcomes.get(name, Outcome('skipped'))
+        step = outcome.step
         if step is None:
-            lines.append(f'{name:26s} {outcome.reason}')
+            rows += [[name, outcome.reason]] if outcome.reason else []
             continue
         median = step['median_s']
         first = first or median
-        lines.append(
-            f'{name:26s} {median:9.3f} {first / median:8.2f} {step["repeats"]:7d} '
-            f'{step["peak_memory"] / 2**30:6.2f} {100 * step["share_of_peak"]:9.1f} '
-            f'{PAPER_STEPS * median / 3600:12.2f}'
-        )
-    lines += [
-        '* beyond weights and optimiser state',
-        *_loaders(outcomes.get('data')),
-    ]
-    lines += [
-        f'{outcome.status}: {name}: {outcome.reason}'
-        for name, outcome in outcomes.items()
-        if outcome.status != 'done'
-    ]
-    return '\n'.join(lines)
+        row = [name, f'{median:.3f}', f'{first / median:.2f}', f'{step["repeats"]}']
+        row += [f'{step["peak_memory"] / 2**30:.2f}', f'{100 * step["share_of_peak"]:.1f}']
+        rows.append([*row, f'{PAPER_STEPS * median / 3600:.2f}'])
+    missing = [f'{o.status}: {name}: {o.reason}' for name, o in outcomes.items() if o.reason]
+    loaders = _loaders(outcomes.get('data', Outcome('skipped')).report)
+    table = text_table(titles, rows, loaders)
+    return '\n'.join([table, '* beyond weights and optimiser state', *missing])
 
 
-def _loaders(outcome: Outcome | None) -> list[str]:
+def _loaders(report: Mapping[str, Any]) -> list[list[str]]:
     """The loader by itself: a training takes the longer of its time and that of the step."""
-    report = {} if outcome is None else outcome.report
-    lines = []
+    rows = []
     for reader, row in report.get('items', {}).items():
         loader = row['loader']
         seconds = report['batch_size'] / loader['items_per_s']  # a mean: rates add up
-        lines.append(
-            f'{"loader by itself":26s} {seconds:9.3f} {"":31s} {PAPER_STEPS * seconds / 3600:12.2f}'
-            f'  {loader["workers"]} worker(s), mean of {loader["batches"]} batches, {reader}'
-        )
-    return lines
-
-
-def as_dict(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-    """For a JSON file."""
-    return {'parts': {name: asdict(outcome) for name, outcome in outcomes.items()}}
+        hours = f'{PAPER_STEPS * seconds / 3600:.2f}'
+        how = f'{loader["workers"]} worker(s), mean of {loader["batches"]} batches, {reader}'
+        rows.append(['loader by itself', f'{seconds:.3f}', '', '', '', '', hours, how])
+    return rows

@@ -34,8 +34,10 @@ from dsr_nss.inference.load import dataset_meta, load_model, segmentor_config
 from dsr_nss.inference.mosaic import Mosaic
 from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import classes_of_views, compile_stages
+from dsr_nss.studies.benchmark.device import heading, machine
 from dsr_nss.studies.benchmark.step import forget_weights
-from dsr_nss.studies.benchmark.timing import Timing, measure, peak_memory
+from dsr_nss.studies.benchmark.timing import Row, measure, peak_memory, span
+from dsr_nss.visualization.text_table import text_table
 
 #: In the order in which an image goes through them.
 STAGES = ('decode', 'transfer', 'windows', 'accumulate', 'argmax', 'metric', 'encode')
@@ -73,7 +75,7 @@ def report_infer(
         warmup, repeats: Same meaning as in `measure`.
 
     Returns:
-        `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> `Timing.as_dict()`; mmseg's windows include
+        `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> row of times; mmseg's windows include
         its accumulation, which `accumulate` has without the network; `inference` and `evaluation`:
         the same for one image with its network and one of the set without; `peak_memory`: bytes
         from the windows' logits to the classes; `differing`: share of pixels whose class differs
@@ -86,27 +88,28 @@ def report_infer(
     plain = copy.deepcopy(model) if compiled else model
     if compiled:
         compile_stages(model)
+
+    def times(work: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Row]:
+        rows = measure(list(work.values()), device, warmup=rounds, repeats=repeats)
+        return dict(zip(work, rows, strict=True))
+
     with tempfile.TemporaryDirectory() as folder:
         dataset = _made_set(Path(folder), size, images, model.dataset_meta)
         bench = _Bench(model, plain, dataset, device, amp, Path(folder) / 'out', workers)
-        stages: dict[str, Any] = {}
-        for name, work in (bench.stages() | {INFERENCE: bench.inference()}).items():
-            timings = measure(list(work.values()), device, warmup=warmup, repeats=repeats)
-            stages[name] = {k: t.as_dict() for k, t in zip(work, timings, strict=True)}
-        whole = measure(
-            list(bench.evaluations().values()), device, warmup=min(warmup, 1), repeats=repeats
-        )
+        stages = {name: times(work, warmup) for name, work in bench.stages().items()}
+        inference = times(bench.inference(), warmup)
+        whole = times(bench.evaluations(), min(warmup, 1))
+        for row in whole.values():
+            row |= {key: row[key] / images for key in ('median_s', 'min_s', 'max_s')}
         return {
+            **machine(device),
             'size': list(size),
             'images': images,
             'amp': amp,
             'compiled': compiled,
-            INFERENCE: stages.pop(INFERENCE),
             'stages': stages,
-            EVALUATION: {
-                name: Timing(tuple(s / images for s in timing.samples)).as_dict()
-                for name, timing in zip((OURS, MMSEG), whole, strict=True)
-            },
+            INFERENCE: inference,
+            EVALUATION: whole,
             'peak_memory': {
                 OURS: peak_memory(bench.our_classes, device),
                 MMSEG: peak_memory(bench.their_classes, device),
@@ -136,33 +139,29 @@ class _Bench:
         self.metas = [dict(sample.metainfo) for sample in self.data['data_samples']]
         self.logits, self.boxes = self._windows()
         self.sample = self.data['data_samples'][0]
-        self.ids = self.our_classes()
-        self.mosaic = self._mosaic()
 
     def stages(self) -> dict[str, dict[str, Callable[[], Any]]]:
         """Stage -> ours and mmseg's, where it has one."""
-        with self._no_network():
-            theirs = self._slide()
-        label = self.sample.gt_sem_seg
-        ours = {'gt_sem_seg': dict(data=label.data)}
-        predicted = {**ours, 'pred_sem_seg': dict(data=self.ids)}
+        mosaic, ids = self._mosaic(), self.our_classes()
+        theirs, their_ids = self._slide_without_network(), self.their_classes()
+        label = {'gt_sem_seg': dict(data=self.sample.gt_sem_seg.data)}
+        predicted = {**label, 'pred_sem_seg': dict(data=ids)}
+        their_sample = {**label, 'pred_sem_seg': dict(data=their_ids[None])}
         metric = self._metric()
-        mmseg_ids = self.plain.postprocess_result(theirs, [self.sample])[0].pred_sem_seg.data
-        mmseg_sample = {**ours, 'pred_sem_seg': dict(data=mmseg_ids)}
         number = self.model.num_classes
-        picture = (self.ids.cpu().numpy(), 'a', self.out, self.model.dataset_meta['palette'])
+        picture = (ids.cpu().numpy(), 'a', self.out, self.model.dataset_meta['palette'])
         return {
             'decode': {OURS: lambda: self.checked[0]},
             'transfer': {OURS: lambda: self.model.data_preprocessor(self.item, False)},
             'windows': {OURS: self._windows, MMSEG: self._slide},
             'accumulate': {OURS: self._mosaic, MMSEG: self._slide_without_network},
             'argmax': {
-                OURS: lambda: classes_of_views([self.mosaic], None),
+                OURS: lambda: classes_of_views([mosaic], None),
                 MMSEG: lambda: self.plain.postprocess_result(theirs, [self.sample]),
             },
             'metric': {
                 OURS: lambda: sample_confusion(predicted, number),
-                MMSEG: lambda: metric.process({}, [mmseg_sample]),
+                MMSEG: lambda: metric.process({}, [their_sample]),
             },
             'encode': {OURS: lambda: write_prediction(*picture)},
         }
@@ -179,7 +178,7 @@ class _Bench:
         return {OURS: self._our_evaluation, MMSEG: self._mmseg_evaluation}
 
     def our_classes(self) -> Tensor:
-        """From the logits of the windows to the classes."""
+        """From the logits of the windows to the classes `(H, W)`."""
         return classes_of_views([self._mosaic()], None)[0][0]
 
     def their_classes(self) -> Tensor:
@@ -300,32 +299,27 @@ def _made_set(folder: Path, size: tuple[int, int], images: int, meta: Mapping[st
     return folder_dataset(folder / 'images', folder / 'labels', meta)
 
 
-def format_infer(report: Mapping[str, Any], device: Mapping[str, Any], stages: bool) -> str:
+def format_infer(report: Mapping[str, Any], stages: bool) -> str:
     """The report as text.
 
     Args:
         report: The result of `report_infer`.
-        device: The result of `describe_device`.
         stages: Also show the stages.
     """
-    size = 'x'.join(map(str, report['size']))
-    ours = f'{report["amp"] or "float32"}{", compiled" if report["compiled"] else ""}'
-    lines = [
-        f'{device["device"]}, {device["threads"]} thread(s), torch {device["torch"]}, '
-        f'{ours} (mmseg: float32), commit {device["commit"]}; images of {size}',
-        f'{"ms an image":12s} {"dsr_nss":>24s} {"mmseg":>24s} {"ratio":>6s}',
-    ]
-    rows = report['stages'] if stages else {'windows': report['stages']['windows']}
-    lines += [_row(name, row) for name, row in rows.items()]
-    lines += [_row(name, report[name]) for name in (INFERENCE, EVALUATION)]
-    timed = (*rows.values(), report[INFERENCE], report[EVALUATION])
-    timings = [timing for row in timed for timing in row.values()]
-    fewest = min(timing['repeats'] for timing in timings)
+    shown = report['stages'] if stages else {'windows': report['stages']['windows']}
+    shown = {**shown, INFERENCE: report[INFERENCE], EVALUATION: report[EVALUATION]}
+    fewest = min(row['repeats'] for rows in shown.values() for row in rows.values())
     rate = 1 / report['stages']['windows'][OURS]['median_s']
     memory = ', '.join(f'{k} {v / 2**20:.0f} MiB' for k, v in report['peak_memory'].items())
     return '\n'.join(
         [
-            *lines,
+            f'{heading(report)}; images of {"x".join(map(str, report["size"]))}'
+            + (', compiled' if report['compiled'] else '')
+            + ' (mmseg: float32)',
+            text_table(
+                ['an image', OURS, MMSEG, 'ratio'],
+                [[name, *_cells(rows)] for name, rows in shown.items()],
+            ),
             f'medians of at least {fewest} repeat(s)',
             f'network alone {rate:.3g} images/s; {INFERENCE}: from the image on the device to its '
             f'classes; {EVALUATION}: a set of {report["images"]} without the network',
@@ -335,10 +329,8 @@ def format_infer(report: Mapping[str, Any], device: Mapping[str, Any], stages: b
     )
 
 
-def _row(name: str, row: Mapping[str, Mapping[str, float]]) -> str:
-    cells = [
-        f'{1000 * t["median_s"]:.1f} ({1000 * t["min_s"]:.1f} to {1000 * t["max_s"]:.1f})'
-        for t in (row[key] for key in (OURS, MMSEG) if key in row)
-    ]
-    ratio = f'{row[OURS]["median_s"] / row[MMSEG]["median_s"]:.3f}' if MMSEG in row else ''
-    return f'{name:12s} ' + ' '.join(f'{cell:>24s}' for cell in [*cells, ''][:2]) + f' {ratio:>6s}'
+def _cells(rows: Mapping[str, Row]) -> list[str]:
+    if MMSEG not in rows:
+        return [span(rows[OURS])]
+    ratio = rows[OURS]['median_s'] / rows[MMSEG]['median_s']
+    return [span(rows[OURS]), span(rows[MMSEG]), f'{ratio:.3f}']

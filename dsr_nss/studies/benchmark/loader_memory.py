@@ -3,8 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +15,16 @@ from dsr_nss.errors import ConfigError
 WARM_UP, LONGEST_WARM_UP = 0.25, 300.0
 
 
-@dataclass(frozen=True)
-class MemoryWatch:
-    """Memory of the loader over time.
-
-    Attributes:
-        seconds: When it was read, since the start.
-        memory: Bytes of this process and its workers together; a page that several of them share
-            counts once.
-    """
-
-    seconds: tuple[float, ...]
-    memory: tuple[int, ...]
-
-    @property
-    def warm_up(self) -> float:
-        """Seconds that do not count for the growth."""
-        return min(WARM_UP * self.seconds[-1], LONGEST_WARM_UP)
-
-    @property
-    def growth(self) -> float:
-        """Bytes a minute after the warm-up: the slope of the line nearest to the readings."""
-        seconds, memory = np.array(self.seconds), np.array(self.memory, float)
-        late = seconds >= self.warm_up
-        return float(np.polyfit(seconds[late] / 60, memory[late], 1)[0])
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
-        return {
-            'seconds': list(self.seconds),
-            'memory': list(self.memory),
-            'warm_up_s': self.warm_up,
-            'growth_per_minute': self.growth,
-        }
-
-    def __str__(self) -> str:
-        late = [m for s, m in zip(self.seconds, self.memory, strict=True) if s >= self.warm_up]
-        return (
-            f'{self.seconds[-1] / 60:.1f} minutes, the first {self.warm_up / 60:.1f} as warm-up: '
-            f'{min(late) / 2**20:.0f} to {max(late) / 2**20:.0f} MiB in all processes together, '
-            f'{self.growth / 2**20:+.2f} MiB a minute'
-        )
-
-
-def watch_memory(batches: Iterator[Any], minutes: float, interval: float = 2.0) -> MemoryWatch:
+def watch_memory(batches: Iterator[Any], minutes: float, interval: float = 2.0) -> dict[str, Any]:
     """Reads batches for some time and notes the memory.
 
     Args:
         batches: Batches of a loader with workers.
         minutes: Time to watch, in minutes.
         interval: Seconds between two notes.
+
+    Returns:
+        See `memory_report`; a page that several processes share counts once.
 
     Raises:
         ConfigError: This system does not tell (it is not Linux), or the time is too short.
@@ -83,7 +42,39 @@ def watch_memory(batches: Iterator[Any], minutes: float, interval: float = 2.0) 
             memory.append(sum(shared_memory_of(pid) for pid in pids if pid is not None))
         if now >= 60 * minutes:
             break
-    return MemoryWatch(tuple(seconds), tuple(memory))
+    return memory_report(seconds, memory)
+
+
+def memory_report(seconds: Sequence[float], memory: Sequence[int]) -> dict[str, Any]:
+    """The growth of the memory: the slope of the line nearest to the readings after the warm-up.
+
+    Args:
+        seconds: When the memory was read, since the start.
+        memory: Bytes of all processes together at these times.
+
+    Returns:
+        `seconds` and `memory` as lists, `warm_up_s`, and `growth_per_minute` in bytes.
+    """
+    warm_up = min(WARM_UP * seconds[-1], LONGEST_WARM_UP)
+    late = np.array(seconds) >= warm_up
+    slope = np.polyfit(np.array(seconds)[late] / 60, np.array(memory, float)[late], 1)[0]
+    return {
+        'seconds': list(seconds),
+        'memory': list(memory),
+        'warm_up_s': warm_up,
+        'growth_per_minute': float(slope),
+    }
+
+
+def format_memory(report: Mapping[str, Any]) -> str:
+    """The report as text."""
+    readings = zip(report['seconds'], report['memory'], strict=True)
+    late = [memory / 2**20 for second, memory in readings if second >= report['warm_up_s']]
+    return (
+        f'{report["seconds"][-1] / 60:.1f} minutes, the first {report["warm_up_s"] / 60:.1f} as '
+        f'warm-up: {min(late):.0f} to {max(late):.0f} MiB in all processes together, '
+        f'{report["growth_per_minute"] / 2**20:+.2f} MiB a minute'
+    )
 
 
 def shared_memory_of(pid: int) -> int:
@@ -96,12 +87,10 @@ def shared_memory_of(pid: int) -> int:
     return fields['Pss_Anon'] + fields['Pss_Shmem']
 
 
-def peak_memory_of(pids: Sequence[int | None]) -> tuple[int, ...]:
-    """The most bytes that each process had resident, shared pages included; () if unknown."""
+def peak_memory_of(pids: Sequence[int | None]) -> list[int]:
+    """The most bytes that each process had resident, shared pages included; [] if unknown."""
     paths = [Path(f'/proc/{pid}/status') for pid in pids]
-    if not all(path.is_file() for path in paths):
-        return ()
-    return tuple(_read(path)['VmHWM'] for path in paths)
+    return [_read(path)['VmHWM'] for path in paths] if all(p.is_file() for p in paths) else []
 
 
 def _read(path: Path) -> dict[str, int]:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -77,43 +78,37 @@ def clock(device: torch.device) -> Callable[[], float]:
 @contextmanager
 def metered(model: Adaptation, optim_wrapper: OptimWrapper, meter: StageMeter) -> Iterator[None]:
     """While inside, `model.train_step` reports its stages to the meter."""
+    refinement = getattr(model, 'refinement', None)
+    wrapped: list[tuple[Any, str, Sequence[str]]] = [
+        (model, 'train_step', ['rest']),
+        (model.student, 'forward_train', ['source pass', 'mixed pass']),
+        (model.student, 'segmentation_loss', ['source pass', 'mixed pass']),
+        (optim_wrapper, 'backward', ['backward']),
+        (optim_wrapper, 'step', ['optimiser']),
+        (optim_wrapper, 'zero_grad', ['optimiser']),
+        (model, 'after_step', ['EMA']),
+        (getattr(model, 'teacher', None), 'forward', ['teacher']),
+        (refinement, 'forward', ['refinement']),
+        (getattr(refinement, 'aligner', None), 'forward', ['alignment']),
+        (model, '_mix', ['mixing']),
+        (model, '_align', ['FPA']),
+        (getattr(model, 'feature_distance', None), 'forward', ['feature distance']),
+    ]
     with ExitStack() as undo:
-
-        def wrap(owner: Any, attribute: str, *names: str) -> None:
-            if owner is not None:
-                undo.enter_context(_wrapped(owner, attribute, names, meter))
-
-        wrap(model, 'train_step', 'rest')
-        wrap(model.student, 'forward_train', 'source pass', 'mixed pass')
-        wrap(model.student, 'segmentation_loss', 'source pass', 'mixed pass')
-        wrap(optim_wrapper, 'backward', 'backward')
-        wrap(optim_wrapper, 'step', 'optimiser')
-        wrap(optim_wrapper, 'zero_grad', 'optimiser')
-        wrap(model, 'after_step', 'EMA')
-        wrap(getattr(model, 'teacher', None), 'forward', 'teacher')
-        refinement = getattr(model, 'refinement', None)
-        wrap(refinement, 'forward', 'refinement')
-        wrap(getattr(refinement, 'aligner', None), 'forward', 'alignment')
-        if hasattr(model, '_mix'):
-            wrap(model, '_mix', 'mixing')
-            wrap(model, '_align', 'FPA')
-        wrap(getattr(model, 'feature_distance', None), 'forward', 'feature distance')
+        for owner, attribute, names in wrapped:
+            if hasattr(owner, attribute):
+                method = _metered(getattr(owner, attribute), attribute, names, meter)
+                undo.enter_context(mock.patch.object(owner, attribute, method))
         yield
 
 
-@contextmanager
-def _wrapped(owner: Any, attribute: str, names: Sequence[str], meter: StageMeter) -> Iterator[None]:
+def _metered(method: Callable, attribute: str, names: Sequence[str], meter: StageMeter) -> Callable:
     """The calls of a method within a step count as `names` in turn."""
-    original = getattr(owner, attribute)
 
-    def method(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         name = names[meter.calls[attribute] % len(names)]
         meter.calls[attribute] += 1
         with meter.stage(name):
-            return original(*args, **kwargs)
+            return method(*args, **kwargs)
 
-    owner.__dict__[attribute] = method
-    try:
-        yield
-    finally:
-        del owner.__dict__[attribute]
+    return call

@@ -1,8 +1,8 @@
 """One training step: its time, its stages, its memory, its floating-point operations."""
 
 import copy
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,29 +14,10 @@ from dsr_nss.engine.launch import use_amp
 from dsr_nss.errors import ConfigError
 from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.studies.benchmark.stages import StageMeter, clock, metered
-from dsr_nss.studies.benchmark.timing import Timing, measure, peak_memory, rounds
+from dsr_nss.studies.benchmark.timing import Row, measure, peak_memory, rounds
 
 #: Random labels are rectangles of one class; so many of them along a side of the crop.
 _LABEL_CELLS = 8
-
-
-@dataclass(frozen=True)
-class StepTiming:
-    """What was measured of one config.
-
-    Attributes:
-        timing: Times of undisturbed steps.
-        stages: Stage -> seconds, the median over steps that waited at every border.
-        peak_memory: Bytes beyond weights and optimiser state, see `timing.peak_memory`.
-        batch_size: Source images in a step, and as many night images.
-        crop_size: (height, width) of all images.
-    """
-
-    timing: Timing
-    stages: Mapping[str, float]
-    peak_memory: int
-    batch_size: int
-    crop_size: tuple[int, int]
 
 
 def benchmark_step(
@@ -47,7 +28,7 @@ def benchmark_step(
     warmup: int = 2,
     repeats: int = 10,
     stages: bool = True,
-) -> list[StepTiming]:
+) -> list[Row]:
     """Times the training steps of configs in turns, on random images and with random weights.
 
     Times do not depend on what the weights and images are; a step is one after the start of
@@ -62,27 +43,25 @@ def benchmark_step(
         warmup: Steps before the clock starts.
         repeats: Steps that are timed.
         stages: Measure the stages too, in `repeats` further steps.
+
+    Returns:
+        A row for each config: times of undisturbed steps; `peak_memory`, bytes beyond weights and
+        optimiser state; `seconds_by_stage`, medians over steps that waited at every border;
+        `batch_size`, the number of source images and of night images; `crop_size`.
     """
     built = [build_step(config, device, amp=amp) for config in configs]
     batches = [_pinned(random_items(config), device) for config in configs]
-
-    def step(i: int) -> None:
-        model, optim_wrapper = built[i]
-        model.train_step(batches[i], optim_wrapper)
-
-    works = [lambda i=i: step(i) for i in range(len(configs))]
-    timings = measure(works, device, warmup=warmup, repeats=repeats)
-    peaks = [peak_memory(work, device) for work in works]
-    parts = [
-        _stages(*both, items, device, repeats) if stages else {}
-        for both, items in zip(built, batches, strict=True)
+    works = [
+        lambda model=model, items=items, wrapper=wrapper: model.train_step(items, wrapper)
+        for (model, wrapper), items in zip(built, batches, strict=True)
     ]
-    return [
-        StepTiming(timing, part, peak, len(items['source_image']), crop_size(config))
-        for config, items, timing, part, peak in zip(
-            configs, batches, timings, parts, peaks, strict=True
-        )
-    ]
+    rows = measure(works, device, warmup=warmup, repeats=repeats)
+    for i, (config, row) in enumerate(zip(configs, rows, strict=True)):
+        row['peak_memory'] = peak_memory(works[i], device)
+        row['seconds_by_stage'] = _stages(*built[i], batches[i], device, repeats) if stages else {}
+        row['batch_size'] = config.train_dataloader.batch_size
+        row['crop_size'] = crop_size(config)
+    return rows
 
 
 def _stages(
@@ -95,11 +74,7 @@ def _stages(
             model.train_step(items, optim_wrapper)
             steps.append(meter.take())
     names = dict.fromkeys(name for step in steps for name in step)
-    return {name: _median([step.get(name, 0.0) for step in steps]) for name in names}
-
-
-def _median(values: Sequence[float]) -> float:
-    return Timing(tuple(values)).median
+    return {name: statistics.median(step.get(name, 0.0) for step in steps) for name in names}
 
 
 def build_step(
@@ -136,12 +111,11 @@ def build_step(
 
 def forget_weights(node: Any) -> None:
     """Drops the names of weight files from a config of a model, in place."""
-    if isinstance(node, dict):
+    if isinstance(node, Mapping):
         if node.get('init_cfg') is not None:
-            node['init_cfg'] = None
-        for value in node.values():
-            forget_weights(value)
-    elif isinstance(node, (list, tuple)):
+            node['init_cfg'] = None  # type: ignore[index]
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
         for value in node:
             forget_weights(value)
 
@@ -156,22 +130,20 @@ def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
     """A collated batch as the loader would give it: noise, and labels of random rectangles."""
     generator = torch.Generator().manual_seed(seed)
     size, batch = crop_size(config), config.train_dataloader.batch_size
+
+    def noise() -> torch.Tensor:
+        shape = (batch, 3, *size)
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
     cells = torch.randint(0, 19, (batch, 1, _LABEL_CELLS, _LABEL_CELLS), generator=generator)
     label = torch.nn.functional.interpolate(cells.float(), size, mode='nearest')[:, 0]
-    items: dict[str, Any] = {
-        'source_image': _noise(batch, size, generator),
-        'source_label': label.to(torch.uint8),
-        'source_file': ['random'] * batch,
-    }
+    items: dict[str, Any] = {'source_image': noise(), 'source_label': label.to(torch.uint8)}
     if config.train_dataloader.dataset.get('target') is not None:
-        items |= {
-            'night_image': _noise(batch, size, generator),
-            'reference_image': _noise(batch, size, generator),
-            'has_reference': torch.ones(batch, dtype=torch.bool),
-            'night_file': ['random'] * batch,
-            'reference_file': ['random'] * batch,
-        }
-    return items
+        items |= {'night_image': noise(), 'reference_image': noise()}
+        items['has_reference'] = torch.ones(batch, dtype=torch.bool)
+    return items | {
+        key.replace('image', 'file'): ['random'] * batch for key in items if key.endswith('_image')
+    }
 
 
 def _pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
@@ -182,8 +154,3 @@ def _pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
         name: value.pin_memory() if torch.is_tensor(value) else value
         for name, value in items.items()
     }
-
-
-def _noise(batch: int, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
-    shape = (batch, 3, *size)
-    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)

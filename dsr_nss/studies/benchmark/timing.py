@@ -1,4 +1,8 @@
-"""Repeated measurements on a CPU or a GPU."""
+"""Repeated measurements on a CPU or a GPU.
+
+`torch.utils.benchmark.Timer` times one piece of work after the other and warms up with two calls
+each time, which triples what a training step costs; here pieces of work take turns.
+"""
 
 import gc
 import itertools
@@ -9,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+
+#: What was measured of one thing, as it stands in JSON files: `summarise`; or `failed`: why not.
+Row = dict[str, Any]
 
 #: In the place of what the device's memory did not suffice for.
 OUT_OF_MEMORY = 'out of memory'
@@ -23,38 +29,23 @@ OUT_OF_MEMORY = 'out of memory'
 _deadline: ContextVar[float] = ContextVar('deadline', default=math.inf)
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Repeated measurements of one thing.
-
-    Attributes:
-        samples: Seconds, in the order of measurement.
-    """
-
-    samples: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """Seconds."""
-        return statistics.median(self.samples)
-
-    @property
-    def spread(self) -> tuple[float, float]:
-        """The fastest and the slowest, in seconds."""
-        return min(self.samples), max(self.samples)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
-        low, high = self.spread
-        return {'median_s': self.median, 'min_s': low, 'max_s': high, 'repeats': len(self.samples)}
-
-    def __str__(self) -> str:
-        low, high = self.spread
-        return f'{_seconds(self.median)} ({_seconds(low)} to {_seconds(high)})'
+def summarise(samples: Sequence[float]) -> Row:
+    """`median_s`, `min_s` and `max_s` of seconds, and `repeats`, their number."""
+    return {
+        'median_s': statistics.median(samples),
+        'min_s': min(samples),
+        'max_s': max(samples),
+        'repeats': len(samples),
+    }
 
 
-def _seconds(value: float) -> str:
-    return f'{1000 * value:.1f} ms' if value < 1 else f'{value:.2f} s'
+def span(row: Row) -> str:
+    """`12 ms (11 to 14)`, the median and the extremes; or why there is none."""
+    if 'failed' in row:
+        return row['failed']
+    scale, unit = (1000, 'ms') if row['median_s'] < 1 else (1, 's')
+    median, low, high = (f'{scale * row[key]:.4g}' for key in ('median_s', 'min_s', 'max_s'))
+    return f'{median} {unit} ({low} to {high})'
 
 
 @contextmanager
@@ -98,6 +89,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def attempt(function: Callable[[], Row], device: torch.device) -> Row:
+    """The row that a function returns, or a failed one if the device has too little memory."""
+    try:
+        return function()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    release_memory(device)  # the error is gone, and with it the frames that held the tensors
+    return {'failed': OUT_OF_MEMORY}
+
+
 def release_memory(device: torch.device) -> None:
     """Gives what nothing holds any more back to the device."""
     gc.collect()
@@ -114,7 +116,7 @@ def synchronise(device: torch.device) -> None:
 
 def measure(
     work: Sequence[Callable[[], Any]], device: torch.device, *, warmup: int, repeats: int
-) -> list[Timing]:
+) -> list[Row]:
     """Times several pieces of work in turns, so that what else the machine does hits all alike.
 
     Args:
@@ -124,7 +126,7 @@ def measure(
         repeats: Timed calls of each; fewer where a `time_limit` asks for it.
 
     Returns:
-        One `Timing` for each of `work`.
+        A row for each of `work`, see `summarise`.
     """
     for _ in rounds(warmup):
         for function in work:
@@ -137,7 +139,7 @@ def measure(
             function()
             synchronise(device)
             times.append(time.perf_counter() - start)
-    return [Timing(tuple(times)) for times in samples]
+    return [summarise(times) for times in samples]
 
 
 def peak_memory(work: Callable[[], Any], device: torch.device) -> int:

@@ -1,12 +1,17 @@
 """The demo's report: one HTML file that needs nothing else, and a JSON summary."""
 
+import base64
 import datetime
-import html
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
+import jinja2
 import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
 
 from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.datasets.cityscapes import Cityscapes
@@ -16,21 +21,15 @@ from dsr_nss.engine.environment import describe_environment, describe_machine
 from dsr_nss.evaluation.iou import REPORTED_GROUPS
 from dsr_nss.files import write_json, write_text
 from dsr_nss.inference.pictures import LABEL_FOLDER
-from dsr_nss.studies.demo import page as ui
 from dsr_nss.visualization.comparison import Compared, classes_present
-from dsr_nss.visualization.curves import Scalars, loss_figure, miou_figure, read_scalars
+from dsr_nss.visualization.curves import loss_figure, miou_figure, read_scalars, to_svg
 
 TITLES = {'source_only': 'source only', 'dsr_nss': 'DSR-NSS'}
 #: How many night images the report shows.
 SHOWN = 4
-
-_INTRODUCTION = (
-    'Two networks start from the same weights and train for the same number of iterations on the '
-    'same labelled <em>day</em> images. One of them also adapts to <em>night</em> images that have '
-    'no labels. Both are tested at night: last checkpoint, student. The scenes are synthetic and '
-    'the training is short, so the figures show that the adaptation works here; they cannot be '
-    'compared with published ones.'
-)
+#: (data URI, what it shows)
+Picture = tuple[str, str]
+_NO_PACKAGES = ('git_commit', 'device', 'platform', 'python')
 
 
 class Run(Protocol):
@@ -72,7 +71,7 @@ def write_summary(
         summary[run.name] = {
             **scores,
             'model': run.scores['model'],
-            'iterations': _iterations(read_scalars(run.folder)),
+            'iterations': max(line['step'] for line in read_scalars(run.folder)),
             'train_seconds': run.train_seconds,
         }
     first, last = runs[0].name, runs[-1].name
@@ -103,64 +102,53 @@ def write_demo_report(
     Raises:
         FileNotFoundError: A prediction, a scalar file or a part of the data is missing.
     """
-    scalars = {TITLES[run.name]: read_scalars(run.folder) for run in runs}
-    set_title = summary['test_set'].replace('_', ' ')
-    body = [
-        f'<header><h1>From day to night with DSR-NSS</h1><p>{_INTRODUCTION}</p></header>',
-        _headline(runs, summary),
-        ui.section(
-            'What they see at night',
-            f'{SHOWN} images of <em>{html.escape(set_title)}</em>, evenly spaced, not chosen.',
-            _comparison(runs, data),
-        ),
-        ui.section(
-            'IoU of each class at night',
-            'Percent of the union. Means are over the classes that occur in the labels; '
-            '<em>official</em> also counts a class that is predicted but absent, as 0.',
-            _names(runs),
-            _scores(runs, summary),
-        ),
-        ui.section('During training', 'mIoU at night, then losses.', _curves(scalars, summary)),
-        _training_step(runs[-1]),
-        ui.section(
-            'The data',
-            'Nightscape, procedural street scenes: labelled day images of the source, and night '
-            'images of the target, each with a day reference: about the same place, another '
-            'position, other traffic.',
-            _data_strip(data),
-        ),
-        ui.section(
-            'How this was made',
-            'Each step by hand:',
-            ui.commands([make_data, *(line for run in runs for line in run.commands)]),
-            ui.facts(_provenance(runs, summary)),
-        ),
-    ]
-    write_text(path, ui.page('From day to night with DSR-NSS', body))
+    titles = [TITLES[run.name] for run in runs]
+    scalars = {title: read_scalars(run.folder) for title, run in zip(titles, runs, strict=True)}
+    miou = f'{summary["test_set"]}/mIoU'
+    pictures, legend = _comparison(runs, data)
+
+    def row(title: str, name: str) -> tuple[str, list[float | None]]:
+        return title, [summary[run.name].get(name) for run in runs]
+
+    means = [row(group.replace('_', ' '), f'mIoU_{group}') for group in REPORTED_GROUPS]
+    means += [row('all: mIoU', 'mIoU'), row('all: official', 'mIoU_official')]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, '.'),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template('report.html.jinja').render(
+        summary=summary,
+        runs=[
+            {
+                'title': title,
+                'miou': summary[run.name]['mIoU'],
+                'iterations': summary[run.name]['iterations'],
+                'minutes': run.train_seconds / 60,
+            }
+            for title, run in zip(titles, runs, strict=True)
+        ],
+        comparison=pictures,
+        comparison_captions=['night', 'ground truth', *titles],
+        legend=legend,
+        classes=[row(name, f'IoU/{name}') for name in CLASSES],
+        means=means,
+        miou_chart=[_svg(miou_figure(scalars, miou, dark)) for dark in (False, True)],
+        loss_chart=[_svg(loss_figure(scalars, dark=dark)) for dark in (False, True)],
+        panel=_training_step(runs[-1]),
+        data=_data_strip(data),
+        commands=[make_data, *(line for run in runs for line in run.commands)],
+        facts=_provenance(runs, summary),
+    )
+    write_text(path, page)
 
 
-def _headline(runs: Sequence[Run], summary: Mapping[str, Any]) -> str:
-    cards = [
-        (
-            ui.key(i, TITLES[run.name]),
-            f'{summary[run.name]["mIoU"]:.1f}',
-            f'mIoU at night after {summary[run.name]["iterations"]} iterations, '
-            f'{run.train_seconds / 60:.1f} min',
-        )
-        for i, run in enumerate(runs)
-    ]
-    gain = (f'{summary["gain"]:+.1f}', f'mIoU points, seed {summary["seed"]}')
-    return ui.headline([*cards, ('gain', *gain)])
-
-
-def _names(runs: Sequence[Run]) -> str:
-    names = [ui.key(i, TITLES[run.name]) for i, run in enumerate(runs)]
-    return f'<div class="names">{"".join(names)}</div>'
-
-
-def _comparison(runs: Sequence[Run], data: Path) -> str:
+def _comparison(
+    runs: Sequence[Run], data: Path
+) -> tuple[list[Picture], list[tuple[str, tuple[int, ...]]]]:
+    """Night, truth and predictions of each image; the classes that are shown, and their colours."""
     dataset = DarkZurich(data_root=str(data / 'dark_zurich'), split='val', pipeline=[])
-    names = ['night', 'ground truth', *(TITLES[run.name] for run in runs)]
+    names = ['ground truth', *(TITLES[run.name] for run in runs)]
     pictures, samples = [], []
     for position in np.linspace(0, len(dataset) - 1, min(SHOWN, len(dataset))).round():
         info = dataset.get_data_info(int(position))
@@ -170,11 +158,12 @@ def _comparison(runs: Sequence[Run], data: Path) -> str:
             read_label(info['seg_map_path']),
             tuple(_prediction(run.predictions / LABEL_FOLDER, stem) for run in runs),
         )
-        maps = zip(names[1:], (sample.label, *sample.predictions), strict=True)
-        pictures.append(ui.photo(sample.image, f'{stem}, night'))
-        pictures += [ui.label_map(ids, PALETTE, f'{stem}, {name}') for name, ids in maps]
+        maps = zip(names, (sample.label, *sample.predictions), strict=True)
+        pictures.append((_photo(sample.image), f'{stem}, night'))
+        pictures += [(_label_map(ids), f'{stem}, {name}') for name, ids in maps]
         samples.append(sample)
-    return ui.grid(names, pictures) + _legend(classes_present(samples))
+    shown = [(CLASSES[i], tuple(PALETTE[i])) for i in classes_present(samples)]
+    return pictures, [*shown, ('not labelled', (0, 0, 0))]
 
 
 def _prediction(folder: Path, stem: str) -> np.ndarray:
@@ -184,66 +173,31 @@ def _prediction(folder: Path, stem: str) -> np.ndarray:
     return read_label(found[0])
 
 
-def _legend(ids: Sequence[int]) -> str:
-    """Classes that are shown, and what black means."""
-    names, colours = [CLASSES[i] for i in ids], [PALETTE[i] for i in ids]
-    return ui.legend([*names, 'not labelled'], [*colours, (0, 0, 0)])
-
-
-def _scores(runs: Sequence[Run], summary: Mapping[str, Any]) -> str:
-    def row(title: str, name: str) -> ui.Row:
-        return title, [summary[run.name].get(name) for run in runs]
-
-    means = [row(group.replace('_', ' '), f'mIoU_{group}') for group in REPORTED_GROUPS]
-    means += [row('all: mIoU', 'mIoU'), row('all: official', 'mIoU_official')]
-    return ui.bars([row(name, f'IoU/{name}') for name in CLASSES], means)
-
-
-def _curves(scalars: Mapping[str, Scalars], summary: Mapping[str, Any]) -> str:
-    miou = f'{summary["test_set"]}/mIoU'
-    return (
-        '<div class="curves">'
-        + ui.chart(lambda dark: miou_figure(scalars, miou, dark), 'mIoU at night over iterations')
-        + ui.chart(lambda dark: loss_figure(scalars, dark=dark), 'losses over iterations')
-        + '</div>'
-    )
-
-
-def _training_step(run: Run) -> str:
+def _training_step(run: Run) -> dict[str, Any] | None:
     """The last picture that the panel hook left, if it left one."""
     panels = sorted((run.folder / 'vis').glob('iter_*.png'))
     if not panels:
-        return ''
-    return ui.section(
-        'Inside a training step',
-        f'Iteration {int(panels[-1].stem.removeprefix("iter_"))} of {TITLES[run.name]}, one sample '
-        'a row: objects of the source are pasted into the night image; its label is the '
-        "teacher's prediction.",
-        ui.photo(read_image(panels[-1]), 'one training step'),
-    )
+        return None
+    iteration = int(panels[-1].stem.removeprefix('iter_'))
+    return {'iteration': iteration, 'source': _photo(read_image(panels[-1]))}
 
 
-def _data_strip(data: Path) -> str:
+def _data_strip(data: Path) -> list[Picture]:
     source = Cityscapes(data_root=str(data / 'cityscapes'), split='train', pipeline=[])
     target = DarkZurich(data_root=str(data / 'dark_zurich'), split='val', pipeline=[])
     labelled, pair = source.get_data_info(0), target.get_data_info(0)
-    label = read_label(labelled['seg_map_path'])
-    captions = ['source: day', 'its label', 'target: night', 'its day reference']
-    pictures = [
-        ui.photo(read_image(labelled['img_path']), captions[0]),
-        ui.label_map(label, PALETTE, captions[1]),
-        ui.photo(read_image(pair['img_path']), captions[2]),
-        ui.photo(read_image(pair['reference_path']), captions[3]),
+    return [
+        (_photo(read_image(labelled['img_path'])), 'source: day'),
+        (_label_map(read_label(labelled['seg_map_path'])), 'its label'),
+        (_photo(read_image(pair['img_path'])), 'target: night'),
+        (_photo(read_image(pair['reference_path'])), 'its day reference'),
     ]
-    return ui.grid(captions, pictures)
 
 
 def _provenance(runs: Sequence[Run], summary: Mapping[str, Any]) -> dict[str, str]:
     trained = ', '.join(f'{TITLES[r.name]} {r.train_seconds / 60:.1f} min' for r in runs)
-    environment = dict(summary['environment'])
-    commit = environment.pop('git_commit', 'unknown')
-    environment.pop('device', None)
-    machine, python = environment.pop('platform', ''), environment.pop('python', '')
+    packages = {k: v for k, v in summary['environment'].items() if k not in _NO_PACKAGES}
+    environment = summary['environment']
     return {
         'made': datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
         'whole demo': f'{summary["seconds"] / 60:.1f} min',
@@ -251,11 +205,36 @@ def _provenance(runs: Sequence[Run], summary: Mapping[str, Any]) -> dict[str, st
         'iterations': str(summary['iterations']),
         'seed': str(summary['seed']),
         'hardware': describe_machine(),
-        'system': f'{machine}, Python {python}',
-        'packages': ', '.join(f'{name} {version}' for name, version in environment.items()),
-        'commit': commit,
+        'system': f'{environment["platform"]}, Python {environment["python"]}',
+        'packages': ', '.join(f'{name} {version}' for name, version in packages.items()),
+        'commit': environment['git_commit'],
     }
 
 
-def _iterations(scalars: Scalars) -> int:
-    return max(line['step'] for line in scalars)
+# ---- pictures in the page -----------------------------------------------------------------------
+
+
+def _photo(picture: np.ndarray) -> str:
+    """`(H, W, 3)` uint8 RGB as a JPEG."""
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    return _uri('image/jpeg', data)
+
+
+def _label_map(ids: np.ndarray) -> str:
+    """`(H, W)` class ids in their colours, as a small exact PNG; 255 is black."""
+    image = Image.fromarray(ids.astype(np.uint8))
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(PALETTE)] = PALETTE
+    image.putpalette(table.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, 'png', optimize=True)
+    return _uri('image/png', buffer.getvalue())
+
+
+def _svg(figure: Figure) -> str:
+    return _uri('image/svg+xml', to_svg(figure))
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f'data:{kind};base64,{base64.b64encode(content).decode()}'

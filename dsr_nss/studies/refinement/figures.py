@@ -1,7 +1,6 @@
 """Pictures of what alignment is worth: refined pseudo-labels, and accuracy by confidence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,6 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX, PALETTE
+from dsr_nss.studies.refinement.scores import Bin
+from dsr_nss.studies.refinement.views import Pair, Refined
 from dsr_nss.visualization.colours import IGNORE_COLOUR, colourise
 from dsr_nss.visualization.curves import LINE_COLOURS
 from dsr_nss.visualization.tiles import BACKGROUND, headline, legend, tile
@@ -23,74 +24,26 @@ MARKS = ('o', 's', '^', 'D', 'v', 'P')
 MIN_SHARE = 0.1
 
 
-@dataclass(frozen=True)
-class View:
-    """A pair of images, or the same crop of both.
-
-    Attributes:
-        name: What to call it.
-        night: `(H, W, 3)` uint8 RGB.
-        day: `(H, W, 3)` uint8 RGB of the day reference, not aligned.
-        label: `(H, W)` class ids of the night image, 255 = ignore.
-    """
-
-    name: str
-    night: np.ndarray
-    day: np.ndarray
-    label: np.ndarray
-
-
-@dataclass(frozen=True)
-class Column:
-    """The pseudo-label of one aligner.
-
-    Attributes:
-        title: Its name.
-        label: `(H, W)` class ids.
-        warped_day: `(H, W, 3)` uint8 RGB; None for the night prediction alone.
-    """
-
-    title: str
-    label: np.ndarray
-    warped_day: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Accuracy by confidence of one aligner.
-
-    Attributes:
-        edges: Edges of the bins of confidence, one more than there are bins.
-        accuracy: Percent of right pixels in each bin; None without pixels.
-        share: Percent of all pixels in each bin.
-    """
-
-    edges: Sequence[float]
-    accuracy: Sequence[float | None]
-    share: Sequence[float]
-
-
-def view_picture(view: View, columns: Sequence[Column]) -> np.ndarray:
+def view_picture(pair: Pair, results: Mapping[str, Refined]) -> np.ndarray:
     """Three rows: images, labels, changes; first the truth, then one column an aligner.
 
     Args:
-        view: The images and the truth.
-        columns: The first is the night prediction alone, against which changes are shown.
+        pair: The images and the truth.
+        results: Title -> pseudo-label. The first is the night prediction alone, against which
+            changes are shown.
 
     Returns:
         `(height, width, 3)` uint8 RGB.
     """
-    alone = columns[0].label
-    blank = np.full_like(view.night, BACKGROUND[0])
-    images = [view.night]
-    labels = [view.label]
-    changes = [blank]
+    alone = next(iter(results.values())).label
+    images, labels = [pair.night], [pair.label]
+    changes = [np.full_like(pair.night, BACKGROUND[0])]
     captions = ['night, truth']
-    for column in columns:
-        images.append(view.day if column.warped_day is None else column.warped_day)
-        labels.append(column.label)
-        changes.append(change_picture(view.label, alone, column.label))
-        captions.append(f'{column.title}: {accuracy(view.label, column.label)}')
+    for title, result in results.items():
+        images.append(pair.day if result.warped_day is None else result.warped_day)
+        labels.append(result.label)
+        changes.append(change_picture(pair.label, alone, result.label))
+        captions.append(f'{title}: {accuracy(pair.label, result.label)}')
     rows = [
         [_to_width(image) for image in images],
         [_to_width(colourise(ids, PALETTE), labels=True) for ids in labels],
@@ -102,7 +55,7 @@ def view_picture(view: View, columns: Sequence[Column]) -> np.ndarray:
     names += ['corrected by the day', 'spoiled by the day', 'wrong in both']
     colours = [*(PALETTE[i] for i in present), IGNORE_COLOUR, CORRECTED, SPOILED, STILL_WRONG]
     width = grid.shape[1]
-    text = f'{view.name}. Below: right pixels; white in a warped day: outside of it'
+    text = f'{pair.name}. Below: right pixels; white in a warped day: outside of it'
     return np.concatenate([headline(text, width), grid, legend(names, colours, width)])
 
 
@@ -131,16 +84,16 @@ def change_picture(truth: np.ndarray, alone: np.ndarray, refined: np.ndarray) ->
 
 
 def accuracy(truth: np.ndarray, label: np.ndarray) -> str:
-    """`'81.2 %'` of the labelled pixels, or `'-'` where there are none."""
+    """`'81.2 %'` of the labelled pixels are right, or `'-'` where there are none; ids `(H, W)`."""
     labelled = truth != IGNORE_INDEX
     return f'{100 * (label == truth)[labelled].mean():.1f} %' if labelled.any() else '-'
 
 
-def confidence_figure(curves: Mapping[str, Curve], title: str) -> Figure:
+def confidence_figure(curves: Mapping[str, Sequence[Bin]], title: str) -> Figure:
     """Left accuracy over the confidence, right the share of the pixels in each bin.
 
     Args:
-        curves: Aligner -> its curve; the first is the prediction without a reference. Bins with
+        curves: Aligner -> its bins; the first is the prediction without a reference. Bins with
             less than `MIN_SHARE` of the pixels are left out on the left.
         title: Above the left one.
     """
@@ -148,8 +101,8 @@ def confidence_figure(curves: Mapping[str, Curve], title: str) -> Figure:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 100], color='#bdc1c6', linewidth=1.2, linestyle='--')
-    for i, (name, curve) in enumerate(curves.items()):
-        centres = (np.array(curve.edges[:-1]) + np.array(curve.edges[1:])) / 2
+    for i, (name, bins) in enumerate(curves.items()):
+        centres = [(each.low + each.high) / 2 for each in bins]
         # the first, without a reference, is a broad band: another one may lie on it
         marker, width = (None, 5.0) if i == 0 else (MARKS[i % len(MARKS)], 1.6)
         style = dict(
@@ -157,11 +110,11 @@ def confidence_figure(curves: Mapping[str, Curve], title: str) -> Figure:
             markersize=4, linewidth=width, label=name,
         )  # fmt: skip
         values = [
-            value if value is not None and share >= MIN_SHARE else np.nan
-            for value, share in zip(curve.accuracy, curve.share, strict=True)
+            each.accuracy if each.accuracy is not None and each.share >= MIN_SHARE else np.nan
+            for each in bins
         ]
         left.plot(centres, values, **style)
-        right.plot(centres, curve.share, **style)
+        right.plot(centres, [each.share for each in bins], **style)
     left.set_title(f'{title}: right pixels, %', loc='left', fontsize=11)
     right.set_title('share of the pixels, %', loc='left', fontsize=11)
     for axes in (left, right):

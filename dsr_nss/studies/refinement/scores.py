@@ -1,13 +1,15 @@
 """Scores of pseudo-labels: accuracy and IoU by class group, and accuracy by confidence."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX, class_ids, reported_groups
 from dsr_nss.evaluation.iou import REPORTED_GROUPS, confusion_matrix, iou_scores
+from dsr_nss.studies.refinement.views import Refined
+from dsr_nss.visualization.text_table import text_table
 
 #: Bins of the confidence, of equal width in 0..1.
 BINS = 10
@@ -23,23 +25,20 @@ ROWS = {
 }
 
 
-class PseudoLabel(Protocol):
-    """What is counted.
+class Bin(NamedTuple):
+    """Pseudo-labels of one range of the confidence.
 
     Attributes:
-        label: `(H, W)` integer class ids.
-        confidence: `(H, W)` in 0..1.
-        aligned: False where no correspondence was found; None without a reference.
+        low: Confidence at which the bin begins.
+        high: Confidence at which it ends.
+        accuracy: Percent of right pixels in it; None without pixels.
+        share: Percent of all pixels that are in it.
     """
 
-    @property
-    def label(self) -> np.ndarray: ...  # noqa: D102
-
-    @property
-    def confidence(self) -> np.ndarray: ...  # noqa: D102
-
-    @property
-    def aligned(self) -> bool | None: ...  # noqa: D102
+    low: float
+    high: float
+    accuracy: float | None
+    share: float
 
 
 class Tally:
@@ -60,7 +59,7 @@ class Tally:
         #: Views with a reference, and those that could not be aligned.
         self.referenced = self.unaligned = 0
 
-    def add(self, result: PseudoLabel, alone: PseudoLabel, truth: np.ndarray) -> None:
+    def add(self, result: Refined, alone: Refined, truth: np.ndarray) -> None:
         """Counts one view.
 
         Args:
@@ -134,43 +133,33 @@ def aligner_names(results: Mapping[str, Any]) -> list[str]:
     return [key.removesuffix('/mIoU') for key in results if key.endswith('/mIoU')]
 
 
-def confidence_bins(results: Mapping[str, Any], aligner: str) -> list[tuple[float, float]]:
-    """(low, high) of each bin of a flat result."""
+def confidence_bins(results: Mapping[str, Any], aligner: str) -> list[Bin]:
+    """The bins of one aligner in a flat result, from low to high confidence."""
     start, end = f'{aligner}/confidence/', '/share'
-    texts = [
-        key.removeprefix(start).removesuffix(end)
-        for key in results
-        if key.startswith(start) and key.endswith(end)
-    ]
-    return [(float(low), float(high)) for low, high in (text.split('-') for text in texts)]
+    ranges = [k[len(start) : -len(end)] for k in results if k.startswith(start) and k.endswith(end)]
+    bins = []
+    for text in ranges:
+        low, high = map(float, text.split('-'))
+        accuracy, share = (results[f'{start}{text}/{key}'] for key in ('accuracy', 'share'))
+        bins.append(Bin(low, high, accuracy, share))
+    return bins
 
 
 def format_worth(results: Mapping[str, Any]) -> str:
     """A flat result as two tables: scores, and accuracy with the share of pixels by confidence."""
     names = aligner_names(results)
-    scores = [(title, [_cell(results[f'{a}/{key}']) for a in names]) for key, title in ROWS.items()]
-    bins = []
-    for low, high in confidence_bins(results, names[0]):
-        key = f'confidence/{low:.2f}-{high:.2f}'
-        cells = [(results[f'{a}/{key}/accuracy'], results[f'{a}/{key}/share']) for a in names]
-        bins.append((f'{low:.2f} to {high:.2f}', [f'{_cell(x)} ({_cell(y, 1)})' for x, y in cells]))
-    first = max(len(title) for title, _ in scores + bins)
+    scores = [
+        [title, *(_cell(results[f'{a}/{key}']) for a in names)] for key, title in ROWS.items()
+    ]
+    bins = [
+        [f'{row[0].low:.2f} to {row[0].high:.2f}']
+        + [f'{_cell(each.accuracy)} ({_cell(each.share, 1)})' for each in row]
+        for row in zip(*(confidence_bins(results, a) for a in names), strict=True)
+    ]
     heading = 'right pixels by confidence (in brackets: share of the pixels)'
-    return '\n'.join([*_table(names, scores, first), '', heading, *_table(names, bins, first)])
+    titles = ['', *names]
+    return '\n'.join([text_table(titles, scores), '', heading, text_table(titles, bins)])
 
 
 def _cell(value: float | None, digits: int = 2) -> str:
     return '-' if value is None else f'{value:.{digits}f}'
-
-
-def _table(columns: Sequence[str], rows: Sequence[tuple[str, list[str]]], first: int) -> list[str]:
-    widths = [
-        max(len(name), *(len(cells[i]) for _, cells in rows)) for i, name in enumerate(columns)
-    ]
-
-    def line(title: str, cells: Sequence[str]) -> str:
-        aligned = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        return '  '.join([title.ljust(first), *aligned])
-
-    head = line('', columns)
-    return [head, '-' * len(head), *(line(title, cells) for title, cells in rows)]

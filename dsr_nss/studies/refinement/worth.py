@@ -1,7 +1,6 @@
 """What alignment is worth: the refined pseudo-label of each aligner against the truth."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.datasets.crops import CropBox
-from dsr_nss.datasets.dark_zurich import DarkZurich
-from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, Size
+from dsr_nss.datasets.pixels import Size
 from dsr_nss.engine.config import open_config
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError, DataError
@@ -28,14 +25,9 @@ from dsr_nss.models.initialise import initialise_quietly
 from dsr_nss.models.preprocessor import to_pixels
 from dsr_nss.models.refine import Alignment
 from dsr_nss.models.teacher import EMATeacher
-from dsr_nss.studies.refinement.figures import (
-    Column,
-    Curve,
-    View,
-    confidence_figure,
-    view_picture,
-)
+from dsr_nss.studies.refinement.figures import confidence_figure, view_picture
 from dsr_nss.studies.refinement.scores import Tally, aligner_names, confidence_bins, flat_results
+from dsr_nss.studies.refinement.views import Pair, Refined, pair_files, read_pairs
 from dsr_nss.visualization.scores import save_png
 
 #: The night prediction as it is.
@@ -58,23 +50,6 @@ TITLES = {
     'true_flow': 'true flow',
     'true_flow_uninformed': 'true flow, P 0.5',
 }
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A night image and its day reference, or the same crop of both.
-
-    Attributes:
-        name: Frame, and number of the crop.
-        night: `(H, W, 3)` uint8 RGB.
-        day: `(H, W, 3)` uint8 RGB of the day reference.
-        label: `(H, W)` uint8 train ids of the night image, 255 = ignore.
-    """
-
-    name: str
-    night: np.ndarray
-    day: np.ndarray
-    label: np.ndarray
 
 
 def aligner_configs(
@@ -194,82 +169,6 @@ def measure_refinement(
     return {'pairs': len(names), 'views': views} | flat_results(tallies)
 
 
-def pair_files(data_root: str | Path) -> list[tuple[str, str, str]]:
-    """Night image, day reference and label of night of each train pair.
-
-    Raises:
-        FileNotFoundError: The images or labels are not there.
-    """
-    root = Path(data_root)
-    if not (root / 'truth').is_dir():
-        raise FileNotFoundError(
-            f'{root} has no folder truth: --data-root must be a nightscape (`python '
-            'tools/make_nightscape.py data/nightscape` makes one)'
-        )
-    dataset = DarkZurich(data_root=str(root / 'dark_zurich'), split='train')
-    files = []
-    for i in range(len(dataset)):
-        info = dataset.get_data_info(i)
-        label = root / 'truth/labels' / f'{info["key"]}_gt_labelTrainIds.png'
-        if not label.is_file():
-            raise FileNotFoundError(f'{label} does not exist; make the nightscape anew')
-        if info['reference_path'] is None:
-            raise FileNotFoundError(f'{info["img_path"]} has no day reference in the pair list')
-        files.append((info['img_path'], info['reference_path'], str(label)))
-    return files
-
-
-def read_pairs(
-    files: Sequence[tuple[str, str, str]], crop: Size | None, scale: Any = None
-) -> Iterator[Pair]:
-    """Pairs, or crops of them.
-
-    Args:
-        files: Night image, day reference and label of each pair, from `pair_files`.
-        crop: (height, width), or None for whole images.
-        scale: (height, width) that images are resized to first, as `target_scale` in training.
-    """
-    read = DecodedFiles().read
-    size = None if scale is None else (int(scale[0]), int(scale[1]))
-    for night_file, day_file, label_file in files:
-        night = read(PixelFile(night_file, False, size)).array
-        day = read(PixelFile(day_file, False, size)).array
-        label = read(PixelFile(label_file, True, size)).array
-        if not night.shape[:2] == day.shape[:2] == label.shape:
-            raise DataError(f'{night_file}, its day reference and label differ in size')
-        name = Path(night_file).name.removesuffix('_rgb_anon.png')
-        if crop is None:
-            yield Pair(name, night, day, label)
-            continue
-        for i, box in enumerate(crop_grid(label.shape, crop, night_file)):
-            yield Pair(f'{name}_{i}', box.cut(night), box.cut(day), box.cut(label))
-
-
-def crop_grid(size: Size, crop: Size, path: str) -> list[CropBox]:
-    """As many crops as fit beside each other, spread evenly from border to border.
-
-    Args:
-        size: (height, width) of the image.
-        crop: (height, width) of the crops.
-        path: The image file, for the message.
-
-    Raises:
-        DataError: A crop is larger than the image.
-    """
-    if crop[0] > size[0] or crop[1] > size[1]:
-        raise DataError(
-            f'{path} is {size[0]}x{size[1]} (height x width), smaller than crop_size '
-            f'{crop[0]}x{crop[1]} of the config; use --whole'
-        )
-    tops, lefts = (_spread(*sides) for sides in zip(size, crop, strict=True))
-    return [CropBox(top, left, *crop) for top in tops for left in lefts]
-
-
-def _spread(side: int, part: int) -> list[int]:
-    number, free = side // part, side - part
-    return [free // 2] if number == 1 else [i * free // (number - 1) for i in range(number)]
-
-
 def _crop_size(config: Config) -> Size:
     try:
         height, width = config.train_dataloader.dataset.crop_size
@@ -287,23 +186,6 @@ def _build(settings: dict[str, Any], aligner: dict[str, Any], device: str) -> nn
         raise ConfigError(f'aligner {aligner["type"]} cannot be built: {error}') from error
     initialise_quietly(module.aligner)
     return module.to(device)
-
-
-@dataclass(frozen=True)
-class Refined:
-    """A pseudo-label.
-
-    Attributes:
-        label: `(H, W)` int64 class ids.
-        confidence: `(H, W)` float32, the maximal score.
-        aligned: False where no correspondence was found; None without a reference.
-        warped_day: `(H, W, 3)` uint8 RGB, white outside of the day image; None without.
-    """
-
-    label: np.ndarray
-    confidence: np.ndarray
-    aligned: bool | None = None
-    warped_day: np.ndarray | None = None
 
 
 class _Refiner:
@@ -359,29 +241,17 @@ def _refined(
 
 
 def _write_picture(out: Path, pair: Pair, results: Mapping[str, Refined]) -> None:
-    columns = [
-        Column(
-            title=TITLES.get(name, name) if result.aligned is not False else f'{name} (failed)',
-            label=result.label,
-            warped_day=result.warped_day,
-        )
+    titles = [
+        TITLES.get(name, name) if result.aligned is not False else f'{name} (failed)'
         for name, result in results.items()
     ]
-    picture = view_picture(View(pair.name, pair.night, pair.day, pair.label), columns)
+    picture = view_picture(pair, dict(zip(titles, results.values(), strict=True)))
     write_picture(out / PICTURES / f'{pair.name}.png', picture)
 
 
 def write_curves(results: Mapping[str, Any], out: str | Path) -> Path:
     """Draws accuracy by confidence of a flat result; returns the file, `curves.png` in `out`."""
-    curves = {}
-    for aligner in aligner_names(results):
-        bins = confidence_bins(results, aligner)
-        keys = [f'{aligner}/confidence/{low:.2f}-{high:.2f}' for low, high in bins]
-        curves[TITLES.get(aligner, aligner)] = Curve(
-            edges=[bins[0][0], *(high for _, high in bins)],
-            accuracy=[results[f'{key}/accuracy'] for key in keys],
-            share=[results[f'{key}/share'] for key in keys],
-        )
+    curves = {TITLES.get(a, a): confidence_bins(results, a) for a in aligner_names(results)}
     path = Path(out) / 'curves.png'
     save_png(confidence_figure(curves, 'pseudo-labels'), path)
     return path

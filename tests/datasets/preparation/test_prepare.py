@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dsr_nss.datasets import DataError, FolderDataset, jpeg
-from dsr_nss.datasets.class_statistics import read_class_statistics
+from dsr_nss.datasets.class_statistics import load_class_counts
 from dsr_nss.datasets.preparation import NAMES, prepare
 from dsr_nss.datasets.preparation.prepare import Options
 from dsr_nss.datasets.preparation.verify import verify
@@ -37,7 +37,7 @@ def test_cityscapes(tmp_path):
     root = make_cityscapes(tmp_path, statistics=False)
     lines = run('cityscapes', root)
     assert 'gtFine/train: 4 of 2975 - from gtFine_trainvaltest.zip' in lines
-    assert len(read_class_statistics(root)) == 4
+    assert len(load_class_counts(root / 'class_statistics.json')[0]) == 4
 
 
 def test_dark_zurich(tmp_path):

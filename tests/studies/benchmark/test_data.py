@@ -21,15 +21,19 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.studies.benchmark import data
 from dsr_nss.studies.benchmark.data import (
     STAGES,
-    ItemTiming,
     benchmark_items,
     format_data,
     report_data,
     soak,
+    workers_needed,
 )
 from dsr_nss.studies.benchmark.item_stages import listen
-from dsr_nss.studies.benchmark.loader_memory import MemoryWatch, peak_memory_of, watch_memory
-from dsr_nss.studies.benchmark.timing import Timing
+from dsr_nss.studies.benchmark.loader_memory import (
+    format_memory,
+    memory_report,
+    peak_memory_of,
+    watch_memory,
+)
 from tests.datasets.tiny_sets import make_cityscapes, make_dark_zurich
 
 CPU = torch.device('cpu')
@@ -88,18 +92,17 @@ def test_items_are_timed_in_turns_over_the_same_numbers(monkeypatch):
         {'slow': slow, 'quick': quick}, batch_size=2, device=CPU, warmup=1, repeats=3
     )
     assert slow.numbers == quick.numbers == list(range(8))
-    assert len(timings['slow'].timing.samples) == 3
-    assert timings['slow'].mean > 5 * timings['quick'].mean
-    stages = timings['slow'].stages
+    assert timings['slow']['repeats'] == 3
+    assert timings['slow']['mean_s'] > 5 * timings['quick']['mean_s']
+    stages = timings['slow']['stages']
     assert list(stages) == ['decode', 'rest', 'collate', 'transfer']
-    parts = sum(np.array(stages[name].samples) for name in ('decode', 'rest', 'collate'))
-    np.testing.assert_allclose(parts, timings['slow'].timing.samples)
+    item = data._item_row([{'decode': 1.0, 'rest': 0.5, 'collate': 0.25, 'transfer': 9.0}])
+    assert item['median_s'] == item['mean_s'] == 1.75 and item['items_per_s_and_core'] == 1 / 1.75
 
 
 def test_number_of_workers():
-    timing = ItemTiming(Timing((0.04,)), {}, mean=0.06)
-    assert timing.workers(batch_size=2, step_time=0.1) == math.ceil(0.12 / 0.1) == 2
-    assert timing.workers(batch_size=2, step_time=1.0) == 1
+    assert workers_needed(0.06, batch_size=2, step_time=0.1) == math.ceil(0.12 / 0.1) == 2
+    assert workers_needed(0.06, batch_size=2, step_time=1.0) == 1
 
 
 @pytest.mark.parametrize(('repeats', 'batches'), [(1, 8), (6, 8), (12, 12)])
@@ -122,9 +125,11 @@ def test_workers_in_step_do_not_seem_faster(monkeypatch, warmup, repeats, batche
     monkeypatch.setattr(data, 'time', SimpleNamespace(perf_counter=lambda: now))
     config = Config(dict(train_dataloader=dict(batch_size=2)))
     result = data.benchmark_loader(config, workers=4, warmup=warmup, repeats=repeats)
-    assert result.batches == batches
-    assert result.items_per_s == pytest.approx(2 * 20)
-    assert result.timing.samples == pytest.approx([1 / 20] * (batches // 4))
+    assert result['batches'] == batches
+    assert result['items_per_s'] == pytest.approx(2 * 20)
+    assert result['batch']['repeats'] == batches // 4
+    for key in ('median_s', 'min_s', 'max_s'):
+        assert result['batch'][key] == pytest.approx(1 / 20)
 
 
 def test_report(config, tmp_path):
@@ -143,17 +148,17 @@ def test_report(config, tmp_path):
         assert row['loader']['items_per_s'] > 0 and row['loader']['workers'] == 1
         assert row['loader']['peak_memory'][0] > 2**20
     text = format_data(report, show_stages=True)
-    assert 'items/s' in text and '    decode ' in text and 'steps of 0.1 s need 1 worker' in text
-    assert '    decode ' not in format_data(report, show_stages=False)
+    assert 'items/s' in text and '\ndecode ' in text and 'steps of 0.1 s need 1 worker' in text
+    assert '\ndecode ' not in format_data(report, show_stages=False)
 
 
 def test_growth_is_the_slope_after_the_warm_up():
     seconds = tuple(np.linspace(0, 600, 61))
     memory = tuple(int(2**20 * (100 + (900 if s < 100 else 3 * s / 60))) for s in seconds)
-    watch = MemoryWatch(seconds, memory)
-    assert watch.warm_up == 150
-    assert watch.growth / 2**20 == pytest.approx(3, abs=0.01)
-    assert '+3.00 MiB a minute' in str(watch) and watch.as_dict()['growth_per_minute'] > 0
+    watch = memory_report(seconds, memory)
+    assert watch['warm_up_s'] == 150
+    assert watch['growth_per_minute'] / 2**20 == pytest.approx(3, abs=0.01)
+    assert '+3.00 MiB a minute' in format_memory(watch)
 
 
 class Leaky(Dataset):
@@ -174,8 +179,8 @@ def test_a_leak_in_a_worker_is_seen():
     iterator = iter(DataLoader(Leaky(), num_workers=1))
     watch = watch_memory(islice(iterator, 30), minutes=10, interval=0.001)
     iterator._shutdown_workers()
-    assert watch.memory[-1] - watch.memory[0] > 60 * 2**20
-    assert watch.growth > 0
+    assert watch['memory'][-1] - watch['memory'][0] > 60 * 2**20
+    assert watch['growth_per_minute'] > 0
 
 
 def test_too_short_a_soak(config):
@@ -184,7 +189,7 @@ def test_too_short_a_soak(config):
 
 
 def test_memory_of_a_process_that_is_gone():
-    assert peak_memory_of([2**30]) == ()
+    assert peak_memory_of([2**30]) == []
 
 
 def test_soak_of_a_config(config, monkeypatch):

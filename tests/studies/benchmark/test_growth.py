@@ -8,8 +8,8 @@ import torch
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.benchmark import growth
-from dsr_nss.studies.benchmark.growth import Case, Measured, format_growth, report_growth
-from dsr_nss.studies.benchmark.timing import Timing, time_limit
+from dsr_nss.studies.benchmark.growth import Case, format_growth, report_growth
+from dsr_nss.studies.benchmark.timing import summarise, time_limit
 
 CPU = torch.device('cpu')
 SHORT = dict(warmup=0, repeats=1)
@@ -24,7 +24,7 @@ def config(repo_root):
 
 
 def measured(seconds, peak, bank=0):
-    return Measured(Timing((seconds,)), peak, bank)
+    return {**summarise([seconds]), 'peak_memory': peak, 'bank_memory': bank}
 
 
 def replaced(results):

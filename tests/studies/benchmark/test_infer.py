@@ -70,6 +70,10 @@ def test_table():
     timing = dict(median_s=0.1, min_s=0.05, max_s=0.2, repeats=3)
     double = dict(median_s=0.2, min_s=0.1, max_s=0.4, repeats=3)
     report = dict(
+        device='a CPU',
+        threads=1,
+        torch='2',
+        commit='abc',
         size=[4, 8],
         images=3,
         amp=None,
@@ -80,11 +84,10 @@ def test_table():
         peak_memory={OURS: 2**20, MMSEG: 2**22},
         differing=0.0,
     )
-    device = dict(device='a CPU', threads=1, torch='2', commit='abc')
-    text = format_infer(report, device, stages=True)
-    assert '100.0 (50.0 to 200.0)' in text and '0.500' in text and 'encode' in text
-    assert 'float32, compiled (mmseg: float32)' in text
-    assert 'encode' not in format_infer(report, device, stages=False)
+    text = format_infer(report, stages=True)
+    assert '100 ms (50 to 200)' in text and '0.500' in text and 'encode' in text
+    assert 'float32, commit abc; images of 4x8, compiled (mmseg: float32)' in text
+    assert 'encode' not in format_infer(report, stages=False)
 
 
 def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):

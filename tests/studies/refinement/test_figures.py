@@ -9,14 +9,13 @@ from dsr_nss.studies.refinement.figures import (
     STILL_WRONG,
     TILE_WIDTH,
     UNCHANGED,
-    Column,
-    Curve,
-    View,
     accuracy,
     change_picture,
     confidence_figure,
     view_picture,
 )
+from dsr_nss.studies.refinement.scores import Bin
+from dsr_nss.studies.refinement.views import Pair, Refined
 from dsr_nss.visualization.colours import IGNORE_COLOUR
 
 TRUTH = np.array([[0, 0, 1, 1, 255]], np.uint8)
@@ -40,8 +39,12 @@ def test_view_has_a_column_for_the_truth_and_each_aligner():
     night, day, warped = (np.full((*size, 3), value, np.uint8) for value in (10, 200, 120))
     truth, alone, refined = np.zeros(size, np.uint8), np.ones(size, int), np.zeros(size, int)
     alone[:, :12] = 0
-    columns = [Column('no reference', alone), Column('identity', refined, warped)]
-    picture = view_picture(View('frame', night, day, truth), columns)
+    sure = np.ones(size)
+    results = {
+        'no reference': Refined(alone, sure),
+        'identity': Refined(refined, sure, True, warped),
+    }
+    picture = view_picture(Pair('frame', night, day, truth), results)
     assert picture.shape[1] == 3 * TILE_WIDTH + 4 * 8
     middle = [8 + TILE_WIDTH // 4 + i * (TILE_WIDTH + 8) for i in range(3)]
     right = [x + TILE_WIDTH // 2 for x in middle]
@@ -56,12 +59,14 @@ def test_view_has_a_column_for_the_truth_and_each_aligner():
 
 
 def test_curves_leave_out_what_is_chance():
-    edges = (0.0, 0.5, 1.0)
+    def bins(low, high):
+        return [Bin(0.0, 0.5, *low), Bin(0.5, 1.0, *high)]
+
     figure = confidence_figure(
         {
-            'no reference': Curve(edges, (40.0, 90.0), (20.0, 80.0)),
-            'identity': Curve(edges, (100.0, 95.0), (0.05, 99.95)),
-            'true flow': Curve(edges, (None, 97.0), (0.0, 100.0)),
+            'no reference': bins((40.0, 20.0), (90.0, 80.0)),
+            'identity': bins((100.0, 0.05), (95.0, 99.95)),
+            'true flow': bins((None, 0.0), (97.0, 100.0)),
         },
         'pseudo-labels',
     )

@@ -1,7 +1,5 @@
 """Scores of pseudo-labels, counted by hand."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
@@ -12,22 +10,15 @@ from dsr_nss.studies.refinement.scores import (
     flat_results,
     format_worth,
 )
-
-
-@dataclass
-class Label:
-    label: np.ndarray
-    confidence: np.ndarray
-    aligned: bool | None = None
-
+from dsr_nss.studies.refinement.views import Refined
 
 #: road 0, building 2 (large static), pole 5 (small), car 13 (dynamic)
 TRUTH = np.array([[0, 0, 0, 2], [5, 5, 13, 255]], np.uint8)
-ALONE = Label(
+ALONE = Refined(
     np.array([[0, 0, 2, 2], [0, 0, 13, 0]]),
     np.array([[0.95, 1.0, 0.35, 0.30], [0.05, 0.12, 0.95, 0.99]], np.float32),
 )
-REFINED = Label(
+REFINED = Refined(
     np.array([[0, 0, 0, 0], [5, 0, 13, 0]]),
     np.array([[0.95, 1.0, 0.75, 0.79], [0.45, 0.12, 0.95, 0.99]], np.float32),
     aligned=True,
@@ -84,7 +75,7 @@ def test_accuracy_by_confidence(tallies):
 def test_views_without_alignment():
     tally = Tally(19)
     for aligned in (True, False, False, True):
-        tally.add(Label(REFINED.label, REFINED.confidence, aligned), ALONE, TRUTH)
+        tally.add(Refined(REFINED.label, REFINED.confidence, aligned), ALONE, TRUTH)
     assert tally.scores()['unaligned'] == 50
 
 
@@ -92,7 +83,8 @@ def test_flat_result_and_tables(tallies):
     results = {'pairs': 1} | flat_results(tallies)
     assert aligner_names(results) == ['none', 'identity']
     bins = confidence_bins(results, 'identity')
-    assert bins[0] == (0.0, 0.1) and bins[-1] == (0.9, 1.0) and len(bins) == 10
+    assert bins[0] == (0.0, 0.1, None, 0.0) and bins[-1][:3] == (0.9, 1.0, 100.0)
+    assert len(bins) == 10
     lines = format_worth(results).splitlines()
     assert lines[0].split() == ['none', 'identity']
 

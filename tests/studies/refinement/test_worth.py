@@ -18,12 +18,8 @@ from torch import nn
 from dsr_nss.classes import CLASSES, GROUPS
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.inference.load import read_model_config
-from dsr_nss.studies.refinement.worth import (
-    aligner_configs,
-    crop_grid,
-    measure_refinement,
-    read_pairs,
-)
+from dsr_nss.studies.refinement.views import crop_grid, read_pairs
+from dsr_nss.studies.refinement.worth import aligner_configs, measure_refinement
 from tests.matching.moved_pairs import SHIFT, shifted, write_pair
 from tests.matching.networks import tiny_network
 
