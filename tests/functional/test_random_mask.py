@@ -8,7 +8,9 @@ from dsr_nss.functional.random_mask import block_grid, block_mask, kept_cells
 from tests.reference import random_mask as reference
 
 
-@pytest.mark.parametrize('size, block', [((64, 96), 16), ((50, 75), 16), ((24, 40), 16), ((9, 5), 4)])
+@pytest.mark.parametrize(
+    'size, block', [((64, 96), 16), ((50, 75), 16), ((24, 40), 16), ((9, 5), 4)]
+)
 @pytest.mark.parametrize('ratio', [0.0, 0.3, 0.7, 1.0])
 def test_mask_equals_the_reference_for_given_noise(size, block, ratio):
     grid = block_grid(size, block)

@@ -1,4 +1,4 @@
-"""Weight files of DINOv2 and DINOv3 with random values, by the names and shapes of their layouts."""
+"""Weight files of DINOv2 and DINOv3 by names and shapes, with random values."""
 
 import re
 

@@ -111,7 +111,7 @@ class TimmViT(TimmEncoder):
         out_indices: Blocks whose maps are returned, counted from 0 or, negative, from the end; the
             last one should be among them, or the blocks behind the last chosen one learn nothing.
         scale: Resize the image before: each side becomes the largest multiple of the patch below
-            `scale` times itself. VFM-UDA's is 1.1, which makes 1120 of 1024. None: as it is, padded.
+            `scale` times itself. VFM-UDA's is 1.1, which makes 1120 of 1024. None: padded only.
         positions: How position embeddings are resampled to the grid of the image: `'timm'`, or
             `'hub'` as DINOv2's own code does (without registers); see
             `functional.position_embedding`.
@@ -226,7 +226,7 @@ class _HubPositions(VisionTransformer):
 
 @MODELS.register_module()
 class TimmConvNeXt(TimmEncoder):
-    """A ConvNeXt of timm: four maps at strides 4, 8, 16 and 32, as DAFormer's and HRDA's heads read.
+    """A ConvNeXt of timm: four maps at strides 4, 8, 16 and 32, for DAFormer's and HRDA's heads.
 
     Args:
         model_name: E.g. `'convnext_tiny.dinov3_lvd1689m'`.

@@ -20,7 +20,7 @@ from dsr_nss.studies.benchmark.timing import synchronise
 #: In the order in which a step goes through them.
 STAGES = (
     'source pass', 'teacher', 'alignment', 'refinement', 'mixing', 'mixed pass', 'FPA',
-    'feature distance', 'backward', 'optimiser', 'EMA', 'rest',
+    'feature distance', 'masked pass', 'backward', 'optimiser', 'EMA', 'rest',
 )  # fmt: skip
 
 
@@ -83,9 +83,10 @@ def metered(model: Adaptation, optim_wrapper: OptimWrapper, meter: StageMeter) -
             if owner is not None:
                 undo.enter_context(_wrapped(owner, attribute, names, meter))
 
+        passes = ('source pass', 'mixed pass', 'masked pass')
         wrap(model, 'train_step', 'rest')
-        wrap(model.student, 'forward_train', 'source pass', 'mixed pass')
-        wrap(model.student, 'segmentation_loss', 'source pass', 'mixed pass')
+        wrap(model.student, 'forward_train', *passes)
+        wrap(model.student, 'segmentation_loss', *passes)
         wrap(optim_wrapper, 'backward', 'backward')
         wrap(optim_wrapper, 'step', 'optimiser')
         wrap(optim_wrapper, 'zero_grad', 'optimiser')

@@ -148,7 +148,9 @@ def test_recomputed_activations_change_no_gradient(name):
         assert torch.equal(a.grad, b.grad), key
 
 
-@pytest.mark.parametrize('size, width, depth', [('small', 384, 12), ('base', 768, 12), ('large', 1024, 24)])
+@pytest.mark.parametrize(
+    'size, width, depth', [('small', 384, 12), ('base', 768, 12), ('large', 1024, 24)]
+)
 @pytest.mark.parametrize('kind', ['patch14_dinov2', 'patch14_reg4_dinov2', 'patch16_dinov3'])
 def test_sizes(kind, size, width, depth):
     """The large ones without memory."""
@@ -179,8 +181,11 @@ def test_pyramid_equals_timms_features():
     [
         (dict(model_name='vit_giant_patch99'), "no network 'vit_giant_patch99'"),
         (dict(model_name='hf-hub:someone/something'), "no network 'hf-hub:someone/something'"),
-        (dict(model_name='resnet18'), 'takes a VisionTransformer or Eva of timm; resnet18 comes from'),
-        (dict(model_name=SMALL[0], positions='other'), "positions must be one of"),
+        (
+            dict(model_name='resnet18'),
+            'takes a VisionTransformer or Eva of timm; resnet18 comes from',
+        ),
+        (dict(model_name=SMALL[0], positions='other'), 'positions must be one of'),
         (dict(model_name=SMALL[2], positions='hub'), "positions='hub' is for DINOv2 without reg"),
         (dict(model_name=SMALL[1], positions='hub'), "positions='hub' is for DINOv2 without reg"),
         (dict(model_name=SMALL[0], out_indices=(3, 12)), 'has 12 blocks'),
