@@ -8,6 +8,8 @@ from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import nn
 
+from dsr_nss.engine.config import use_scope
+
 
 def group_table(config: Config) -> str:
     """One line for each group: rate, decay, how many tensors and values, and which names.
@@ -20,6 +22,7 @@ def group_table(config: Config) -> str:
     Raises:
         ConfigError: The optimiser does not fit the model.
     """
+    use_scope(config)
     with torch.device('meta'):
         model = MODELS.build(config.model)
         wrapper = build_optim_wrapper(model, config.optim_wrapper)
