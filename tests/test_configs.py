@@ -34,6 +34,11 @@ def shrink(student) -> None:
         backbone.arch, channels = 'b0', [32, 64, 160, 256]
     elif backbone.get('depth') == 101:
         backbone.depth, channels = 18, [64, 128, 256, 512]
+    elif backbone.type == 'TimmViT':
+        name, width = backbone.model_name, head.in_channels
+        assert width == {'small': 384, 'base': 768, 'large': 1024}[name.split('_')[1]]
+        backbone.model_name, head.in_channels = name.replace(name.split('_')[1], 'small'), 384
+        return
     else:
         return
     if head.type == 'HRDAHead':

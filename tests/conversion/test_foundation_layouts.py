@@ -29,27 +29,17 @@ def convert(state, tmp_path, **options):
     )
 
 
-@pytest.mark.parametrize('kind', ['dinov2', 'dinov3'])
-@pytest.mark.parametrize('layout', ['hub', 'transformers', 'timm', 'own'])
+@pytest.mark.parametrize(
+    'kind, layout',
+    [('dinov2', 'hub'), ('dinov3', 'hub'), ('dinov3', 'transformers'), ('dinov2', 'timm')],
+)
 def test_an_encoder_of_every_layout(tmp_path, kind, layout):
     content = hub = hub_file(kind)
-    result = None
     if layout == 'transformers':
         content = as_transformers(hub, kind)
-    elif layout != 'hub':
-        result = convert(hub, tmp_path)
-        own = torch.load(tmp_path / 'a.pth', weights_only=True)['state_dict']
-        content = (
-            own
-            if layout == 'own'
-            else {
-                k.removeprefix('timm_model.'): v
-                for k, v in own.items()
-                if k.startswith('timm_model.')
-            }
-        )
-    name = {'hub': kind, 'own': 'timm'}.get(layout, layout)
-    result = convert(content, tmp_path, layout=name)
+    elif layout == 'timm':
+        content = {name: value for name, value in hub.items() if name != 'mask_token'}
+    result = convert(content, tmp_path, layout=kind if layout == 'hub' else layout)
     assert result.comparison.complete and result.kind == 'encoder' and not result.notes
     suffix = '_qkvb' if kind == 'dinov3' else ''  # the random biases are not zero
     assert result.config['model_name'].endswith(kind + suffix)
