@@ -2,7 +2,7 @@
 
     python tools/train.py configs/source_only_dinov2_s_cityscapes.py --amp
 
-@COST@
+One step: 6.3 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
 """
 
 _base_ = [
