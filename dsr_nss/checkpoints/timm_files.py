@@ -94,8 +94,8 @@ def missing_hint(model_name: str) -> str:
     published = timm.get_pretrained_cfg(model_name)
     record = {} if published is None else published.to_dict()
     hub = record.get('hf_hub_id')
-    addresses = [record.get('url'), hub and f'https://huggingface.co/{hub}']
-    addresses = [address for address in addresses if address] or ['its authors']
+    known = (record.get('url'), hub and f'https://huggingface.co/{hub}')
+    addresses = [str(address) for address in known if address] or ['its authors']
     licence = record.get('license') or 'not stated'
     if 'dinov3' in licence:
         addresses.append('https://github.com/facebookresearch/dinov3')
@@ -209,7 +209,7 @@ def _from_hub(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """timm's names; what has them already stays."""
     rotary = 'pos_embed' not in state and 'cls_token' in state  # DINOv3 and EUPE
     pyramid = any(name.startswith(('stem.', 'downsample_layers.')) for name in state)
-    converted = {}
+    converted: dict[str, Tensor] = {}
     for name, tensor in _renamed(state, HUB).items():
         if re.match(UNUSED, name) or (pyramid and re.match(POOLED, name)):
             continue

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dsr_nss.errors import ConfigError
 from dsr_nss.functional.random_mask import block_grid, block_mask, kept_cells
 from dsr_nss.models.backbones import TimmViT
+from dsr_nss.models.segmentors.hrda import HRDAEncoderDecoder
 
 #: Which images are masked; see `MaskedConsistency`.
 VARIANTS = ('target', 'target_aug', 'half')
@@ -59,10 +60,12 @@ class MaskedConsistency(BaseModule):
         for field, value, values in (('variant', variant, VARIANTS), ('unit', unit, UNITS)):
             if value not in values:
                 raise ConfigError(f'masking: {field} must be one of {values}, got {value!r}')
-        if unit == 'token' and not isinstance(student.backbone, TimmViT):
+        whole = not isinstance(student, HRDAEncoderDecoder)
+        if unit == 'token' and not (whole and isinstance(student.backbone, TimmViT)):
             raise ConfigError(
-                f"masking: unit='token' hides patches of a TimmViT; the student's backbone is a "
-                f"{type(student.backbone).__name__}: unit='block'"
+                "masking: unit='token' hides patches of a TimmViT that sees the whole image; the "
+                f'student is a {type(student).__name__} on {type(student.backbone).__name__}: '
+                "unit='block'"
             )
         if variant == 'target_aug' and augmentation is None:
             raise ConfigError("masking: variant='target_aug' needs model.augmentation; it is None")

@@ -141,7 +141,7 @@ def test_token_masks_lie_on_the_patches_of_the_encoder():
     [
         (dict(variant='source'), 'variant must be one of'),
         (dict(unit='pixel'), 'unit must be one of'),
-        (dict(unit='token'), "hides patches of a TimmViT; the student's backbone is a Identity"),
+        (dict(unit='token'), 'patches of a TimmViT .*; the student is a PixelStudent on Identity'),
         (dict(ratio=1.5), 'ratio must lie in'),
         (dict(block=0), 'block be at least 1'),
         (dict(variant='target_aug'), 'needs model.augmentation'),
