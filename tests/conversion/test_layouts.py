@@ -75,7 +75,7 @@ def test_insisting():
         detect_layout(whole, 'run')
     assert set(LAYOUT_NAMES) == {
         'dsrnss', 'refign', 'hrda', 'mic', 'daformer', 'mmseg', 'segformer', 'torchvision',
-        'uawarpc',
+        'uawarpc', 'dinov2', 'dinov3', 'timm', 'transformers', 'vfm-uda', 'vfm-uda-plusplus',
     }  # fmt: skip
 
 

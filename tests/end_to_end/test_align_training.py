@@ -34,7 +34,6 @@ def pair_lists(tmp_path):
 
 
 def test_a_training_ends_in_a_checkpoint_that_the_aligner_loads(repo_root, pair_lists, tmp_path):
-    pytest.importorskip('timm')
     config = tmp_path / 'small.py'
     config.write_text(
         f"_base_ = ['{repo_root}/configs/align/uawarpc_nightscape.py']\n"

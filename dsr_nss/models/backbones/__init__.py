@@ -3,5 +3,6 @@
 from dsr_nss.models.backbones.efficientnet_lite import EfficientNetLite0
 from dsr_nss.models.backbones.mit import MiT
 from dsr_nss.models.backbones.resnet import ResNetEncoder
+from dsr_nss.models.backbones.timm_encoders import TimmConvNeXt, TimmViT
 
-__all__ = ['EfficientNetLite0', 'MiT', 'ResNetEncoder']
+__all__ = ['EfficientNetLite0', 'MiT', 'ResNetEncoder', 'TimmConvNeXt', 'TimmViT']

@@ -2,6 +2,7 @@
 
 import importlib
 
+import timm
 from mmseg.models import TIMMBackbone
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -28,16 +29,9 @@ class EfficientNetLite0(TIMMBackbone):
             when the network is built (testing does not need the wheel).
         init_cfg: None, or `dict(type='Pretrained', checkpoint=PATH, prefix='student.backbone.')`:
             start from the encoder in a checkpoint of this package instead.
-
-    Raises:
-        ImportError: timm is not installed.
     """
 
     def __init__(self, pretrained: bool = True, init_cfg: dict | None = None) -> None:
-        try:
-            importlib.import_module('timm')
-        except ImportError as error:
-            raise ImportError(f'EfficientNetLite0 needs timm: {INSTALL}') from error
         super().__init__(
             model_name=TIMM_NAME, features_only=True, pretrained=False, out_indices=(1, 2, 3, 4)
         )
@@ -72,8 +66,6 @@ def read_wheel(features: nn.Module) -> dict[str, Tensor]:
         ImportError: The wheel is not installed.
         CheckpointError: The entries do not match one to one.
     """
-    import timm
-
     try:
         wheel = importlib.import_module(WHEEL)
     except ImportError as error:

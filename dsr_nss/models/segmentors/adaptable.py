@@ -45,10 +45,22 @@ class AdaptableEncoderDecoder(EncoderDecoder):
 
     # ---- training -------------------------------------------------------------------------------
 
-    def forward_train(self, image: Tensor) -> StudentOutput:
-        """Logits and features of `(B, 3, H, W)` normalised images, for a training loss."""
-        features = tuple(self.extract_feat(image))
+    def forward_train(self, image: Tensor, hidden: Tensor | None = None) -> StudentOutput:
+        """Logits and features of normalised images, for a training loss.
+
+        Args:
+            image: `(B, 3, H, W)`.
+            hidden: `(B, h, w)` bool, patches that the encoder does not see; a `TimmViT`'s alone.
+        """
+        features = tuple(self.extract_feat(image, hidden))
         return StudentOutput(logits=self.decode_head(features), features=features)
+
+    def extract_feat(self, inputs: Tensor, hidden: Tensor | None = None) -> Any:
+        """Encoder maps of `(B, 3, H, W)`, with patches `hidden` as in `forward_train`."""
+        if hidden is None:
+            return super().extract_feat(inputs)
+        maps = self.backbone(inputs, hidden)
+        return self.neck(maps) if self.with_neck else maps
 
     def segmentation_loss(
         self, output: StudentOutput, label: Tensor, pixel_weight: Tensor | None = None

@@ -36,6 +36,7 @@ class DSRNSS(Adaptation):
         bank: Config of the `LongTailMemoryBank`, or None.
         alignment: Config of the `FPALoss`, or None.
         feature_distance: Config of the base methods' `FeatureDistance`, or None.
+        masking: Config of the `MaskedConsistency`, or None.
         alpha: Weight of the mixed loss.
         beta: Weight of the prototype loss.
         confidence_threshold: A target pixel is confident from this probability on; the share of
@@ -60,6 +61,7 @@ class DSRNSS(Adaptation):
         bank: dict | None = None,
         alignment: dict | None = None,
         feature_distance: dict | None = None,
+        masking: dict | None = None,
         alpha: NotNegative = 1.0,
         beta: NotNegative = 0.1,
         confidence_threshold: Share = 0.968,
@@ -74,6 +76,7 @@ class DSRNSS(Adaptation):
         self.bank = _build(bank)
         self.alignment = _build(alignment)
         self.feature_distance = _build(feature_distance, encoder=self.student.backbone)
+        self.masking = _build(masking, student=self.student, augmentation=self.augmentation)
         self.alpha = alpha
         self.beta = beta
         self.confidence_threshold = confidence_threshold
@@ -114,6 +117,14 @@ class DSRNSS(Adaptation):
                 source.features[-1],
                 self.student.context_image(batch.source_image),
                 batch.source_label,
+            )
+        if self.masking is not None:
+            losses['loss_masked'] = self.masking(
+                self.student,
+                (batch.source_image, batch.source_label),
+                (batch.night_image, night_label),
+                weight,
+                self._augment,
             )
         self._keep_panel(
             **_pictures(batch), mask=mixed.mask, mixed_image=mixed.image,
@@ -171,10 +182,13 @@ class DSRNSS(Adaptation):
         if self.bank is not None and not self.bank.after_augmentation:
             mixed = self._use_bank(mixed, batch, step)
         if self.augmentation is not None:
-            mixed.image = self.augmentation(mixed.image, self.to_pixels, self.to_normalised)
+            mixed.image = self._augment(mixed.image)
         if self.bank is not None and self.bank.after_augmentation:
             mixed = self._use_bank(mixed, batch, step)
         return mixed
+
+    def _augment(self, image: Tensor) -> Tensor:
+        return self.augmentation(image, self.to_pixels, self.to_normalised)
 
     def _use_bank(self, mixed: Mixed, batch: AdaptationBatch, step: int) -> Mixed:
         pixels = self.to_pixels(batch.source_image)

@@ -47,15 +47,17 @@ class HRDAEncoderDecoder(AdaptableEncoderDecoder):
 
     # ---- training -------------------------------------------------------------------------------
 
-    def forward_train(self, image: Tensor) -> StudentOutput:
+    def forward_train(self, image: Tensor, hidden: Tensor | None = None) -> StudentOutput:
         """Fused logits, the logits of one random detail window for the whole batch, and its box.
 
         Args:
             image: `(B, 3, H, W)`, floating, normalised.
+            hidden: None; context and detail have patches of their own.
 
         Returns:
             The output with all its fields; the features are those of the context.
         """
+        assert hidden is None
         size = image.shape[2:]
         box = draw_detail_box(size)
         features = self.extract_feat(torch.cat([shrink(image), crop(image, box)]))

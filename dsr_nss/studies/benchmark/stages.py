@@ -21,7 +21,7 @@ from dsr_nss.studies.benchmark.timing import synchronise
 #: In the order in which a step goes through them.
 STAGES = (
     'source pass', 'teacher', 'alignment', 'refinement', 'mixing', 'mixed pass', 'FPA',
-    'feature distance', 'backward', 'optimiser', 'EMA', 'rest',
+    'feature distance', 'masked pass', 'backward', 'optimiser', 'EMA', 'rest',
 )  # fmt: skip
 
 
@@ -79,10 +79,11 @@ def clock(device: torch.device) -> Callable[[], float]:
 def metered(model: Adaptation, optim_wrapper: OptimWrapper, meter: StageMeter) -> Iterator[None]:
     """While inside, `model.train_step` reports its stages to the meter."""
     refinement = getattr(model, 'refinement', None)
+    passes = ['source pass', 'mixed pass', 'masked pass']
     wrapped: list[tuple[Any, str, Sequence[str]]] = [
         (model, 'train_step', ['rest']),
-        (model.student, 'forward_train', ['source pass', 'mixed pass']),
-        (model.student, 'segmentation_loss', ['source pass', 'mixed pass']),
+        (model.student, 'forward_train', passes),
+        (model.student, 'segmentation_loss', passes),
         (optim_wrapper, 'backward', ['backward']),
         (optim_wrapper, 'step', ['optimiser']),
         (optim_wrapper, 'zero_grad', ['optimiser']),

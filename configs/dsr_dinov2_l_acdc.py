@@ -1,0 +1,17 @@
+"""DSR-NSS with masked consistency on DINOv2-L, Cityscapes to ACDC night.
+
+    python tools/train.py configs/dsr_dinov2_l_acdc.py --amp
+
+One step: 227.2 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
+Not yet measured here; docs/vfm.md says where the weights come from.
+"""
+
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/schedules/vision_transformer.py',
+    '_base_/datasets/cityscapes_to_acdc.py',
+    '_base_/methods/dsr_nss_masked.py',
+    '_base_/models/dinov2_l.py',
+]
+
+model = dict(student=_base_.student)

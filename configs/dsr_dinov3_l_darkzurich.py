@@ -1,0 +1,17 @@
+"""DSR-NSS with masked consistency on DINOv3-L, Cityscapes to Dark Zurich.
+
+    python tools/train.py configs/dsr_dinov3_l_darkzurich.py --amp
+
+One step: 120.4 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
+Not yet measured here; docs/vfm.md says where the weights come from.
+"""
+
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/schedules/vision_transformer.py',
+    '_base_/datasets/cityscapes_to_darkzurich.py',
+    '_base_/methods/dsr_nss_masked.py',
+    '_base_/models/dinov3_l.py',
+]
+
+model = dict(student=_base_.student)

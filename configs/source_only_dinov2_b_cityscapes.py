@@ -1,0 +1,17 @@
+"""DINOv2-B on Cityscapes alone, no night image seen: what adaptation is compared with.
+
+    python tools/train.py configs/source_only_dinov2_b_cityscapes.py --amp
+
+One step: 16.2 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
+"""
+
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/schedules/vision_transformer.py',
+    '_base_/datasets/cityscapes_to_darkzurich.py',
+    '_base_/methods/source_only.py',
+    '_base_/models/dinov2_b.py',
+]
+
+train_dataloader = dict(dataset=dict(target=None))
+model = dict(student=_base_.student)

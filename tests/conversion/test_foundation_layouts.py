@@ -1,0 +1,111 @@
+"""Files of foundation encoders and of VFM-UDA, made by their lists of names."""
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from dsr_nss.checkpoints import CheckpointError
+from dsr_nss.conversion.convert import convert_checkpoint
+from dsr_nss.inference.load import load_model
+from tests.models.decode_heads.test_light_head import published
+from tests.reference.vision_transformer import last_map
+from tests.reference.vit_layouts import as_transformers, hub_file
+
+
+@pytest.fixture(autouse=True)
+def quick_start(monkeypatch):
+    """All weights are replaced; timm's random ones take a second for each network."""
+    for module in (timm.models.vision_transformer, timm.models.eva, timm.models.convnext):
+        monkeypatch.setattr(module, 'trunc_normal_', lambda tensor, **kwargs: tensor)
+
+
+def convert(state, tmp_path, **options):
+    torch.save(state, tmp_path / 'source.pth')
+    return convert_checkpoint(
+        tmp_path / 'source.pth', tmp_path / 'a.pth', config_out=tmp_path / 'a.py', **options
+    )
+
+
+@pytest.mark.parametrize(
+    'kind, layout',
+    [('dinov2', 'hub'), ('dinov3', 'hub'), ('dinov3', 'transformers'), ('dinov2', 'timm')],
+)
+def test_an_encoder_of_every_layout(tmp_path, kind, layout):
+    content = hub = hub_file(kind)
+    if layout == 'transformers':
+        content = as_transformers(hub, kind)
+    elif layout == 'timm':
+        content = {name: value for name, value in hub.items() if name != 'mask_token'}
+    result = convert(content, tmp_path, layout=kind if layout == 'hub' else layout)
+    assert result.comparison.complete and result.kind == 'encoder' and not result.notes
+    suffix = '_qkvb' if kind == 'dinov3' else ''  # the random biases are not zero
+    assert result.config['model_name'].endswith(kind + suffix)
+    assert not any('does not run' in part for part in result.left_out)
+    encoder = MODELS.build(Config.fromfile(str(result.config_written)).backbone)
+    encoder.init_weights()
+    token = hub['mask_token'] if layout != 'timm' else torch.zeros_like(hub['mask_token'])
+    assert torch.equal(encoder.mask_token, token)
+    for i in (0, 11):
+        weight = encoder.timm_model.blocks[i].attn.qkv.weight
+        assert torch.equal(weight, hub[f'blocks.{i}.attn.qkv.weight'])
+
+
+def vfm_uda_file():
+    """`network.*` and its averaged twin, as Lightning saves them."""
+    content = {}
+    for seed, prefix in enumerate(('network.', 'network_ema.')):
+        encoder = hub_file('dinov2', seed=seed)
+        generator = torch.Generator().manual_seed(seed)
+        head = {
+            'upscale.0.weight': torch.empty(384, 192, 2, 2),
+            'upscale.3.weight': torch.empty(192, 96, 2, 2),
+            'upscale.5.weight': torch.empty(96, 96, 3, 3),
+            'out.weight': torch.empty(19, 96, 1, 1),
+        }
+        for i, width in ((1, 192), (4, 96), (6, 96)):
+            head |= {
+                f'upscale.{i}.weight': torch.empty(width),
+                f'upscale.{i}.bias': torch.empty(width),
+            }
+        for value in head.values():
+            value.normal_(std=0.2, generator=generator)
+        head['token_masking.mask_token'] = torch.full((1, 384), 0.25 + seed)
+        content |= {f'{prefix}encoder.{name}': value for name, value in encoder.items()}
+        content |= {f'{prefix}{name}': value for name, value in head.items()}
+    return {'state_dict': content, 'pytorch-lightning_version': '2.0.0', 'epoch': 3}
+
+
+@pytest.mark.parametrize('network, prefix', [('student', 'network.'), ('teacher', 'network_ema.')])
+def test_vfm_uda_computes_the_same_logits(tmp_path, network, prefix):
+    content = vfm_uda_file()
+    result = convert(content, tmp_path, network=network)
+    assert result.layout == 'vfm-uda' and result.comparison.complete
+    model = load_model(result.config_written, result.written, device='cpu')
+    image = torch.randn(1, 3, 64, 100)
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in content['state_dict'].items()
+        if name.startswith(prefix)
+    }
+    encoder = {k.removeprefix('encoder.'): v for k, v in state.items() if k.startswith('encoder.')}
+    head = {k.replace('out.', 'conv_seg.'): v.double() for k, v in state.items()}
+    with torch.no_grad():
+        seen = F.interpolate(image, (70, 98), mode='bilinear')
+        expected = published(head, last_map(encoder, seen, heads=6))
+        found = model._forward(image)
+    torch.testing.assert_close(found.double(), expected, atol=2e-4, rtol=0)
+    assert torch.equal(model.backbone.mask_token, state['token_masking.mask_token'])
+
+
+def test_vfm_uda_plusplus_is_refused_with_the_reason(tmp_path):
+    content = {'network.encoder.spm.stem.0.weight': torch.zeros(1), **vfm_uda_file()['state_dict']}
+    with pytest.raises(CheckpointError, match='VFM-UDA.+: DINOv2 inside a ViT-Adapter'):
+        convert(content, tmp_path)
+
+
+def test_an_unknown_width_asks_for_a_config(tmp_path):
+    with pytest.raises(CheckpointError, match='known has a width of 96; name the config'):
+        convert(hub_file('dinov2', width=96, depth=1), tmp_path)
