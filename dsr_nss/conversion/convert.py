@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.checkpoints.comparison import Comparison, compare
+from dsr_nss.checkpoints.config_text import format_config
 from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file, sha256_of
@@ -20,13 +21,12 @@ from dsr_nss.conversion.config import (
     stock_model,
     whole_config,
 )
-from dsr_nss.conversion.config_text import format_config
 from dsr_nss.conversion.layouts import NETWORKS, Layout, detect_layout
-from dsr_nss.conversion.networks import shapes_of
 from dsr_nss.conversion.target import Target, find_target
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.files import write_text
 from dsr_nss.inference.load import dataset_meta
+from dsr_nss.inference.saved_network import shapes_of
 from dsr_nss.version import __version__
 
 #: Buffers that count batches; only batch norms without a momentum read them.

@@ -11,8 +11,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.checkpoints.config_text import parse_config
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.conversion.config_text import parse_config
 from dsr_nss.engine.environment import describe_machine
 from dsr_nss.engine.launch import configure_run, latest_checkpoint
 from dsr_nss.files import write_json

@@ -5,7 +5,7 @@ import math
 import pytest
 from mmengine.config import Config
 
-from dsr_nss.conversion.config_text import format_config, format_value, parse_config
+from dsr_nss.checkpoints.config_text import format_config, format_value, parse_config
 from dsr_nss.errors import ConfigError
 
 CONFIG = dict(
