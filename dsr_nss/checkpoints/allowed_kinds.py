@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+#: What to do where nothing can be taken out of a file.
+OWN_CONFIG = 'Give a config of your own: --config, in Python config='
 #: Fields that matter only while a network is trained: they are left out without a word.
 TRAINING_FIELDS = (
     'train_cfg', 'loss_decode', 'sampler', 'ignore_index', 'with_cp', 'frozen_stages', 'norm_eval',

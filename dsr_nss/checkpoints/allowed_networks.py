@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsr_nss.checkpoints.allowed_kinds import (
+    OWN_CONFIG,
     Choice,
     Either,
     Fields,
@@ -256,7 +257,7 @@ def allowed_segmentor(model: Any, origin: str) -> tuple[dict[str, Any], list[str
         return Part('segmentor').checked(model, 'model', left_out), left_out
     except Refused as refused:
         raise ConfigError(
-            f'{origin} was refused: {refused.where} {refused.reason}. Give a config of your own'
+            f'{origin} was refused: {refused.where} {refused.reason}. {OWN_CONFIG}'
         ) from None
 
 
@@ -274,5 +275,5 @@ def allowed_steps(steps: Any, origin: str) -> list[dict[str, Any]]:
         return Items(Part('test transform')).checked(steps, 'test_pipeline', [])
     except Refused as refused:
         raise ConfigError(
-            f'{origin} was refused: {refused.where} {refused.reason}. Give a config of your own'
+            f'{origin} was refused: {refused.where} {refused.reason}. {OWN_CONFIG}'
         ) from None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from dsr_nss.inference.transforms import image_transforms
 from dsr_nss.visualization.colours import overlay
 
 #: What stands for an image; arrays and tensors are RGB.
-ImageLike = str | Path | Image.Image | np.ndarray | Tensor
+ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ class Predictor:
     @overload
     def predict(self, images: ImageLike) -> Prediction: ...
     @overload
-    def predict(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]: ...
+    def predict(  # type: ignore[overload-overlap]  # a path is an iterable, too
+        self, images: Sequence[ImageLike], batch_size: int = 1
+    ) -> list[Prediction]: ...
     @overload
     def predict(self, images: Iterable[ImageLike], batch_size: int = 1) -> Iterator[Prediction]: ...
 

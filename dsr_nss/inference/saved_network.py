@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from dsr_nss.checkpoints.allowed_kinds import OWN_CONFIG
 from dsr_nss.checkpoints.allowed_networks import allowed_segmentor, allowed_steps
 from dsr_nss.checkpoints.config_text import parse_config
 from dsr_nss.errors import ConfigError
@@ -76,7 +77,7 @@ def saved_network(
     if values > MOST_VALUES:
         raise ConfigError(
             f'{origin} was refused: it describes a network of {values:,} values, more than '
-            f'{MOST_VALUES:,}. Give a config of your own'
+            f'{MOST_VALUES:,}. {OWN_CONFIG}'
         )
     return model, left_out
 
@@ -89,7 +90,7 @@ def _segmentor(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
         segmentor = model.get('student', model)
         if isinstance(segmentor, dict) and own is not None:
             return {**segmentor, 'data_preprocessor': own}
-    raise ConfigError(f'{origin} has no model with a data_preprocessor; give a config of your own')
+    raise ConfigError(f'{origin} has no model with a data_preprocessor. {OWN_CONFIG}')
 
 
 def for_loading(node: Any) -> Any:

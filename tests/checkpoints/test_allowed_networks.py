@@ -132,7 +132,7 @@ def test_the_message_names_field_and_way_out():
         allowed_segmentor(model, 'the config in a.pth')
     assert str(error.value) == (
         'the config in a.pth was refused: model.auxiliary_head[0].channels is 0, not a whole '
-        'number in 1..8192. Give a config of your own'
+        'number in 1..8192. Give a config of your own: --config, in Python config='
     )
 
 
