@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
 
-from dsr_nss.inference import files as infer_module
+from dsr_nss.inference import predictor as predictor_module
 from dsr_nss.inference.files import infer
 from dsr_nss.inference.load import read_model_config
 
@@ -114,11 +114,11 @@ def predict(config_file, checkpoint):
 def seen(monkeypatch):
     """Sizes of the batches that went through the network."""
     sizes = []
-    real = infer_module.predict_batch
+    real = predictor_module.predict_batch
 
     def count(model, data, *args, **options):
         sizes.append(len(data['inputs']))
         return real(model, data, *args, **options)
 
-    monkeypatch.setattr(infer_module, 'predict_batch', count)
+    monkeypatch.setattr(predictor_module, 'predict_batch', count)
     return sizes

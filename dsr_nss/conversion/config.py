@@ -24,10 +24,6 @@ PART_FIELDS = {
     'MatchingNetwork': ('aligner', 'UAWarpC'),
     'VGG16Pyramid': ('pyramid', 'VGG16Pyramid'),
 }
-#: Fields by which encoders name start weights.
-START_FIELDS = ('init_cfg', 'pretrained', 'pretrained_cfg', 'checkpoint_path')
-#: Encoders that load start weights unless they are told not to.
-LOADED_BY_DEFAULT = ('EfficientNetLite0', 'TIMMBackbone')
 #: Heads whose networks the configs of this package test on images of half the size, as the authors
 #: do, unless they go through an image in windows.
 HALF_SIZE_HEADS = ('DAFormerHead', 'DeepLabV2Head', 'RefineNetHead')
@@ -174,20 +170,3 @@ def type_names(node: Any) -> list[str]:
     if isinstance(node, (list, tuple)):
         return [name for value in node for name in type_names(value)]
     return []
-
-
-def for_loading(node: Any) -> Any:
-    """A config of a network whose weights come from a checkpoint: nothing in it loads any.
-
-    Fields that name start weights go. Batch norms that synchronise processes, which need a GPU,
-    become plain ones with the same entries and the same values at test time.
-    """
-    if isinstance(node, Mapping):
-        kept = {key: for_loading(value) for key, value in node.items() if key not in START_FIELDS}
-        kind = kept.get('type')
-        if kind in LOADED_BY_DEFAULT:
-            return {**kept, 'pretrained': False}
-        return {**kept, 'type': 'BN'} if kind in ('SyncBN', 'MMSyncBN') else kept
-    if isinstance(node, (list, tuple)):
-        return type(node)(map(for_loading, node))
-    return node

@@ -22,11 +22,11 @@ from dsr_nss.conversion.config import (
 )
 from dsr_nss.conversion.config_text import format_config
 from dsr_nss.conversion.layouts import NETWORKS, Layout, detect_layout
-from dsr_nss.conversion.networks import shapes_of
 from dsr_nss.conversion.target import Target, find_target
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.files import write_text
 from dsr_nss.inference.load import dataset_meta
+from dsr_nss.inference.saved_network import shapes_of
 from dsr_nss.version import __version__
 
 #: Buffers that count batches; only batch norms without a momentum read them.

@@ -5,20 +5,15 @@ encoder that fits best is taken, so that the misfits can be listed; what a head 
 where no entry tells it.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from mmengine.registry import init_default_scope
 from mmseg.models.backbones import ResNet
 from mmseg.models.backbones.resnet import BasicBlock
-from mmseg.registry import MODELS
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from dsr_nss.conversion.foundation import VFM_UDA_ENCODER, describe_timm
-from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.errors import CheckpointError
 from dsr_nss.models.backbones.mit import ARCHITECTURES, HEADS
 
 State = Mapping[str, Tensor]
@@ -87,31 +82,6 @@ def describe_encoder(state: State) -> dict[str, Any]:
     raise CheckpointError(
         'the encoder of the network cannot be told from its names; name its config with --config'
     )
-
-
-def shapes_of(config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Name -> tensor `(...)` of the size that the network of a config has; without content.
-
-    Raises:
-        ConfigError: The config does not build.
-    """
-    init_default_scope('mmseg')
-    try:
-        with torch.device('meta'), _RealRanges():
-            return MODELS.build(copy.deepcopy(dict(config))).state_dict()
-    except Exception as error:  # constructors fail in any way on values that do not fit together
-        raise ConfigError(f'the network cannot be built: {error}') from error
-
-
-class _RealRanges(TorchFunctionMode):
-    """On the meta device, gives the short ranges whose values some constructors of mmseg read."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """torch calls it in place of each of its functions."""
-        device = {'device': 'cpu'} if func in (torch.linspace, torch.arange) else {}
-        return func(*args, **{**device, **(kwargs or {})})
 
 
 # --- encoders -----------------------------------------------------------------------------------
@@ -230,7 +200,7 @@ def _deeplabv2_head(head: State) -> dict[str, Any]:
 
 
 def _light_head(head: State) -> dict[str, Any]:
-    width = _size(head, ('upscale.0.weight', 0)) or 768
+    width = _width(head, ('upscale.0.weight', 0))
     return dict(type='LightHead', in_channels=width, num_classes=_classes(head))
 
 

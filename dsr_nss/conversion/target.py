@@ -8,17 +8,14 @@ from typing import Any
 from torch import Tensor
 
 from dsr_nss.checkpoints.comparison import listing
-from dsr_nss.checkpoints.config_data import parse_config
-from dsr_nss.conversion.allowed_networks import allowed_segmentor
-from dsr_nss.conversion.config import PREPROCESSOR, for_loading
+from dsr_nss.conversion.config import PREPROCESSOR
 from dsr_nss.conversion.layouts import Layout
-from dsr_nss.conversion.networks import describe_encoder, describe_segmentor, shapes_of
+from dsr_nss.conversion.networks import describe_encoder, describe_segmentor
 from dsr_nss.engine.config import use_scope
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.inference.load import read_model_config, segmentor_config
+from dsr_nss.inference.saved_network import for_loading, saved_fields, saved_network
 
-#: Values of the largest network that a config in a file may describe: five times MiT-B5 with HRDA.
-MOST_VALUES = 500_000_000
 #: Top-level keys of a saved config that are never taken out of a file.
 DATA_KEYS = ('test_sets', 'test_dataloader', 'test_pipeline', 'test_evaluator')
 
@@ -110,20 +107,10 @@ def _given_target(path: str | Path) -> Target:
 
 def _saved_target(content: Mapping[str, Any], source: Path) -> Target | None:
     """The network of the config that mmengine saves as text, which is parsed, not executed."""
-    meta = content.get('meta')
-    text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    if not isinstance(text, str):
+    config = saved_fields(content, source)
+    if config is None:
         return None
-    origin = f'the config in {source}'
-    config = parse_config(text, origin)
-    model, left_out = allowed_segmentor(_segmentor(config, origin), origin)
-    model = for_loading(model)
-    values = sum(shape.numel() for shape in shapes_of(model).values())
-    if values > MOST_VALUES:
-        raise ConfigError(
-            f'{origin} was refused: it describes a network of {values:,} values, more than '
-            f'{MOST_VALUES:,}. Name a config of your own with --config'
-        )
+    model, left_out = saved_network(config, source)
     notes = []
     if left_out:
         notes.append(f'left out, as the weights are in the file: {listing(left_out)}')
@@ -133,16 +120,3 @@ def _saved_target(content: Mapping[str, Any], source: Path) -> Target | None:
             'a config of your own'
         )
     return Target(model, notes=notes)
-
-
-def _segmentor(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """The segmentor with its preprocessor in a saved config; nothing in it is checked yet."""
-    model = config.get('model')
-    if isinstance(model, dict):
-        own = model.get('data_preprocessor') or config.get('data_preprocessor')
-        segmentor = model.get('student', model)
-        if isinstance(segmentor, dict) and own is not None:
-            return {**segmentor, 'data_preprocessor': own}
-    raise ConfigError(
-        f'{origin} has no model with a data_preprocessor; name a config of your own with --config'
-    )

@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
-from torch import nn
 from tqdm import tqdm
 
 from dsr_nss.datasets.images import read_image, read_label
 from dsr_nss.datasets.regular_files import require_regular
-from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.files import make_folder
 from dsr_nss.inference.background import Writer, ahead
 from dsr_nss.inference.inputs import Input, find_inputs
-from dsr_nss.inference.load import load_model
 from dsr_nss.inference.pictures import (
     COLOUR_FOLDER,
     LABEL_FOLDER,
@@ -30,9 +26,8 @@ from dsr_nss.inference.pictures import (
     write_picture,
     write_prediction,
 )
-from dsr_nss.inference.predict import compile_stages, predict_batch
+from dsr_nss.inference.predictor import Predictor, load
 from dsr_nss.inference.record import Results, describe_run
-from dsr_nss.inference.transforms import image_transforms
 from dsr_nss.inference.video import VideoFile, frame_rate, read_frames, video_length
 from dsr_nss.visualization.colours import colourise, overlay
 
@@ -104,8 +99,7 @@ def infer(
 
     Args:
         config: Config with the model and the `test_pipeline`; see `read_model_config`.
-        checkpoint, which, device: Same meaning as in `load_model`; `device` None: a GPU if there is
-            one.
+        checkpoint, which, device: Same meaning as in `load`; `device` None: a GPU if there is one.
         inputs: Image files, video files, folders.
         out: Folder of the results.
         overlays: Also write the images with the colours over them.
@@ -126,14 +120,14 @@ def infer(
     results = Results(out, describe_run(config, checkpoint, which, tta, amp), overwrite)
     if not overwrite:
         results.check(found)
-    model = load_model(config, checkpoint, which, device or default_device())
-    if compiled:
-        compile_stages(model)
+    predictor = load(
+        checkpoint, config, which=which, device=device or 'auto', tta=tta, amp=amp, compile=compiled
+    )
     results.begin(found, overwrite)
     total = sum(video_length(one.path) if one.is_video else 1 for one in found)
     # without a terminal no bar: logs would fill with its lines
     with tqdm(total=total, unit='img', disable=None if progress else True) as bar:
-        run = _Run(model, config, results, overlays, tta, amp, batch_size, workers, bar)
+        run = _Run(predictor, results, overlays, batch_size, workers, bar)
         run.report.others = dict(others)
         run.images([one for one in found if not one.is_video])
         for one in found:
@@ -147,22 +141,17 @@ class _Run:
 
     def __init__(
         self,
-        model: nn.Module,
-        config: Config,
+        predictor: Predictor,
         results: Results,
         overlays: bool,
-        tta: bool,
-        amp: str | None,
         batch_size: int,
         workers: int,
         bar: tqdm,
     ) -> None:
-        self.model, self.results, self.overlays = model, results, overlays
+        self.predictor, self.results, self.overlays = predictor, results, overlays
         self.out = results.out
-        self.tta, self.amp = tta, amp
         self.batch_size, self.workers, self.bar = batch_size, workers, bar
-        self.palette = model.dataset_meta['palette']
-        self.prepare = Compose([*image_transforms(config), dict(type='PackSegInputs')])
+        self.palette = predictor.palette
         self.report = InferReport()
 
     def images(self, inputs: Sequence[Input]) -> None:
@@ -281,19 +270,8 @@ class _Run:
                 ids = None  # damaged: it is predicted again
             if ids is not None and ids.shape == size:
                 return _Loaded(source, name, image, ids=ids)
-        data = dict(
-            img=np.ascontiguousarray(image[..., ::-1]),  # mmseg's networks are fed BGR
-            img_path=str(source.path),
-            img_shape=size,
-            ori_shape=size,
-        )
-        try:
-            return _Loaded(source, name, image, item=self.prepare(data))
-        except Exception as error:  # any transform of any library; the other inputs go on
-            raise DataError(
-                f'{source.path}: the test pipeline of the config cannot take this image of '
-                f'{size[0]}x{size[1]} ({type(error).__name__}: {error})'
-            ) from error
+        item = self.predictor.prepare(image, str(source.path))
+        return _Loaded(source, name, image, item=item)
 
     def _readable(self, loaded: Iterable[tuple[Input, _Loaded | str]]) -> Iterator[_Loaded]:
         for one, result in loaded:
@@ -321,9 +299,9 @@ class _Run:
             yield from self._predict_batch(batch)
 
     def _predict_batch(self, batch: list[_Loaded]) -> Iterator[tuple[_Loaded, np.ndarray]]:
-        data = pseudo_collate([one.item for one in batch])
+        items = [one.item for one in batch if one.item is not None]
         try:
-            results = predict_batch(self.model, data, self.tta, amp=self.amp)
+            results = self.predictor.predict_prepared(items)
         except ConfigError:
             raise
         except (ValueError, MemoryError, RuntimeError) as error:
@@ -335,7 +313,7 @@ class _Run:
             return
         for one, (ids, _) in zip(batch, results, strict=True):
             self.report.predicted += 1
-            yield one, ids.cpu().numpy()
+            yield one, ids
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

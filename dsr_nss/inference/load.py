@@ -78,12 +78,31 @@ def load_model(
         CheckpointError: The file is damaged, could run code, is of another model or lacks `which`.
         ValueError: `which` is neither.
     """
-    if which not in PREFIXES:
-        raise ValueError(f'which must be one of {sorted(PREFIXES)}, got {which!r}')
     if not isinstance(config, Config):
         config = read_model_config(config)
+    return model_of(load_checkpoint_file(checkpoint), config, checkpoint, which, device)
+
+
+def model_of(
+    content: Mapping[str, Any],
+    config: Config,
+    checkpoint: str | Path,
+    which: str = 'student',
+    device: str | torch.device = 'cpu',
+) -> nn.Module:
+    """`load_model` of a checkpoint that was read already.
+
+    Args:
+        content: What `load_checkpoint_file` returned.
+        config, which, device: Same meaning as in `load_model`.
+        checkpoint: What to call the checkpoint in a message.
+
+    Raises:
+        ConfigError, CheckpointError, ValueError: Same as in `load_model`.
+    """
+    if which not in PREFIXES:
+        raise ValueError(f'which must be one of {sorted(PREFIXES)}, got {which!r}')
     use_scope(config)
-    content = load_checkpoint_file(checkpoint)
     state = network_state(content, which, checkpoint)
     model = _build(segmentor_config(config))
     load_strictly(model, state, checkpoint)

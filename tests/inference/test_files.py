@@ -15,7 +15,7 @@ from dsr_nss.classes import PALETTE
 from dsr_nss.datasets.images import read_image
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
-from dsr_nss.inference import files as infer_module
+from dsr_nss.inference import predictor as predictor_module
 from dsr_nss.inference.inputs import find_inputs
 from dsr_nss.inference.load import read_model_config
 from dsr_nss.inference.record import describe_run
@@ -155,8 +155,8 @@ def test_an_image_that_the_pipeline_cannot_take(predict, tmp_path, data_root, mo
             raise cv2.error('inv_scale_x > 0')
         return real(self, data)
 
-    real = infer_module.Compose.__call__
-    monkeypatch.setattr(infer_module.Compose, '__call__', resize)
+    real = predictor_module.Compose.__call__
+    monkeypatch.setattr(predictor_module.Compose, '__call__', resize)
     report = predict(data_root / 'images', tmp_path / 'out')
     assert report.images == 3 - len(report.failed) and 0 < len(report.failed) < 3
     for path, message in report.failed.items():

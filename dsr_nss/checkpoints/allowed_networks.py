@@ -7,134 +7,22 @@ address, backend or class path can be of: there is no kind for free text.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from dsr_nss.checkpoints.allowed_kinds import (
+    OWN_CONFIG,
+    Choice,
+    Either,
+    Fields,
+    Integer,
+    Items,
+    Kind,
+    Number,
+    Refused,
+    or_none,
+    shown,
+)
 from dsr_nss.errors import ConfigError
-
-#: Fields that matter only while a network is trained: they are left out without a word.
-TRAINING_FIELDS = (
-    'train_cfg', 'loss_decode', 'sampler', 'ignore_index', 'with_cp', 'frozen_stages', 'norm_eval',
-    'batch_augments', 'detail_loss_weight',
-)  # fmt: skip
-#: Fields that say where a network started from: left out too, since its weights are in the file.
-START_FIELDS = ('pretrained', 'init_cfg')
-
-
-class _Refused(Exception):
-    """A value that is not on the list: where it stands, and why."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(reason)
-        self.where, self.reason = where, reason
-
-
-# --- kinds of values ------------------------------------------------------------------------------
-
-
-class Kind(Protocol):
-    """What a field may hold."""
-
-    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
-        """The value, without what is left out of it; raises `_Refused`."""
-
-
-@dataclass(frozen=True)
-class Integer:
-    """A whole number in a range: none that is listed below lets a network fill the memory."""
-
-    low: int
-    high: int
-
-    def checked(self, value: Any, where: str, left_out: list[str]) -> int:
-        if type(value) is not int or not self.low <= value <= self.high:
-            wanted = f'a whole number in {self.low}..{self.high}'
-            raise _Refused(where, f'is {_shown(value)}, not {wanted}')
-        return value
-
-
-@dataclass(frozen=True)
-class Number:
-    """An integer or a finite float in a range."""
-
-    low: float
-    high: float
-
-    def checked(self, value: Any, where: str, left_out: list[str]) -> float:
-        if type(value) not in (int, float) or not self.low <= value <= self.high:
-            raise _Refused(
-                where, f'is {_shown(value)}, not a number in {self.low:g}..{self.high:g}'
-            )
-        return value
-
-
-class Choice:
-    """One of the listed values, and of the same type: 1 is not True."""
-
-    def __init__(self, *options: str | int | bool | None) -> None:
-        self.options = options
-
-    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
-        if not any(type(value) is type(one) and value == one for one in self.options):
-            listed = ', '.join(map(repr, self.options))
-            raise _Refused(where, f'is {_shown(value)}, not one of {listed}')
-        return value
-
-
-@dataclass(frozen=True)
-class Items:
-    """A list or tuple of one kind; nesting ends where the table ends."""
-
-    kind: Kind
-    most: int = 16
-
-    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
-        if type(value) not in (list, tuple) or len(value) > self.most:
-            raise _Refused(where, f'is {_shown(value)}, not a list of up to {self.most} values')
-        items = [self.kind.checked(v, f'{where}[{i}]', left_out) for i, v in enumerate(value)]
-        return type(value)(items)
-
-
-class Either:
-    """The first of several kinds that fits."""
-
-    def __init__(self, *kinds: Kind) -> None:
-        self.kinds = kinds
-
-    def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
-        refusals = []
-        for kind in self.kinds:
-            noted: list[str] = []
-            try:
-                found = kind.checked(value, where, noted)
-            except _Refused as refused:
-                refusals.append(refused)
-                continue
-            left_out.extend(noted)
-            return found
-        # the one that came farthest says best what is wrong, and None is never meant
-        raise max(reversed(refusals), key=lambda refused: len(refused.where))
-
-
-class Fields:
-    """A dict of listed fields without a type."""
-
-    def __init__(self, **fields: Kind) -> None:
-        self.fields = fields
-
-    def checked(self, value: Any, where: str, left_out: list[str]) -> dict[str, Any]:
-        if type(value) is not dict:
-            raise _Refused(where, f'is {_shown(value)}, not a dict')
-        kept = {}
-        for name, inner in value.items():
-            if name in START_FIELDS:
-                left_out += [f'{where}.{name}'] if inner else []
-            elif name in TRAINING_FIELDS:
-                continue
-            elif name not in self.fields:
-                raise _Refused(where, f'has the field {_shown(name)}, which is never taken')
-            else:
-                kept[name] = self.fields[name].checked(inner, f'{where}.{name}', left_out)
-        return kept
 
 
 @dataclass(frozen=True)
@@ -145,21 +33,12 @@ class Part:
 
     def checked(self, value: Any, where: str, left_out: list[str]) -> dict[str, Any]:
         if type(value) is not dict:
-            raise _Refused(where, f'is {_shown(value)}, not a dict with a type')
+            raise Refused(where, f'is {shown(value)}, not a dict with a type')
         name, known = value.get('type'), ALLOWED[self.group]
         if type(name) is not str or name not in known:
-            raise _Refused(where, f'names the type {_shown(name)}, no {self.group} of the list')
+            raise Refused(where, f'names the type {shown(name)}, no {self.group} of the list')
         inner = {key: item for key, item in value.items() if key != 'type'}
         return {'type': name, **known[name].checked(inner, where, left_out)}
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)  # it escapes what a terminal would obey
-    return text if len(text) <= 60 else f'{text[:57]}...'
-
-
-def _or_none(kind: Kind) -> Either:
-    return Either(Choice(None), kind)
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -169,37 +48,37 @@ CHANNELS, SMALL, INDEX = Integer(1, 8192), Integer(1, 64), Integer(-8, 8)
 SHARE, PIXELS = Number(0, 1), Integer(1, 8192)
 SMALLS, INDICES, ALL_CHANNELS = Items(SMALL), Items(INDEX), Items(CHANNELS)
 CONVOLUTIONS: dict[str, Kind] = dict(
-    conv_cfg=_or_none(Part('convolution')), norm_cfg=_or_none(Part('norm'))
+    conv_cfg=or_none(Part('convolution')), norm_cfg=or_none(Part('norm'))
 )
-LAYERS: dict[str, Kind] = dict(act_cfg=_or_none(Part('activation')), **CONVOLUTIONS)
+LAYERS: dict[str, Kind] = dict(act_cfg=or_none(Part('activation')), **CONVOLUTIONS)
 MODULATION: dict[str, Kind] = dict(dcn=NOTHING, plugins=NOTHING)
 
 SEGMENTOR = Fields(
     backbone=Part('encoder'),
-    neck=_or_none(Part('neck')),
+    neck=or_none(Part('neck')),
     decode_head=Part('head'),
     auxiliary_head=Either(NOTHING, Part('head'), Items(Part('head'), most=4)),
     data_preprocessor=Part('preprocessor'),
-    test_cfg=_or_none(
+    test_cfg=or_none(
         Fields(
             mode=Choice('whole', 'slide'),
             crop_size=Items(Integer(16, 8192), most=2),
             stride=Items(Integer(8, 8192), most=2),  # fewer pixels a step would take for ever
-            max_windows=_or_none(Integer(1, 1024)),
+            max_windows=or_none(Integer(1, 1024)),
         )
     ),
 )
 PADDING: dict[str, Kind] = dict(
-    size=_or_none(Items(PIXELS, most=2)), size_divisor=_or_none(Integer(1, 1024))
+    size=or_none(Items(PIXELS, most=2)), size_divisor=or_none(Integer(1, 1024))
 )
 PREPROCESSOR = Fields(
-    mean=_or_none(Items(Number(-1e4, 1e4), most=3)),
-    std=_or_none(Items(Number(1e-4, 1e4), most=3)),
+    mean=or_none(Items(Number(-1e4, 1e4), most=3)),
+    std=or_none(Items(Number(1e-4, 1e4), most=3)),
     pad_val=Number(-1e4, 1e4),
     seg_pad_val=Integer(0, 255),
     bgr_to_rgb=FLAG,
     rgb_to_bgr=FLAG,
-    test_cfg=_or_none(Fields(**PADDING)),
+    test_cfg=or_none(Fields(**PADDING)),
     **PADDING,
 )
 RESNET: dict[str, Kind] = dict(
@@ -215,7 +94,7 @@ RESNET: dict[str, Kind] = dict(
     deep_stem=FLAG,
     avg_down=FLAG,
     stage_with_dcn=Items(Choice(False)),
-    multi_grid=_or_none(SMALLS),
+    multi_grid=or_none(SMALLS),
     contract_dilation=FLAG,
     zero_init_residual=FLAG,
     **CONVOLUTIONS,
@@ -225,8 +104,8 @@ HEAD: dict[str, Kind] = dict(
     in_channels=Either(CHANNELS, ALL_CHANNELS),
     channels=CHANNELS,
     num_classes=Integer(1, 1024),
-    out_channels=_or_none(Integer(1, 1024)),
-    threshold=_or_none(SHARE),
+    out_channels=or_none(Integer(1, 1024)),
+    threshold=or_none(SHARE),
     dropout_ratio=SHARE,
     in_index=Either(INDEX, INDICES),
     input_transform=Choice(None, 'resize_concat', 'multiple_select'),
@@ -315,7 +194,7 @@ ALLOWED: dict[str, dict[str, Fields]] = {
         'TimmViT': Fields(
             model_name=VITS,
             out_indices=Items(Integer(-64, 63)),
-            scale=_or_none(Number(0.1, 4)),
+            scale=or_none(Number(0.1, 4)),
             positions=Choice('timm', 'hub'),
             drop_path_rate=SHARE,
         ),
@@ -349,7 +228,7 @@ ALLOWED: dict[str, dict[str, Fields]] = {
         'RefineNetHead': Fields(coarsest_channels=CHANNELS, **HEAD),
         'SegformerHead': Fields(interpolate_mode=Choice('bilinear', 'nearest'), **HEAD),
         'FCNHead': Fields(**FCN),
-        'DepthwiseSeparableFCNHead': Fields(dw_act_cfg=_or_none(Part('activation')), **FCN),
+        'DepthwiseSeparableFCNHead': Fields(dw_act_cfg=or_none(Part('activation')), **FCN),
         'PSPHead': Fields(pool_scales=SMALLS, **HEAD),
         'UPerHead': Fields(pool_scales=SMALLS, **HEAD),
         'ASPPHead': Fields(dilations=SMALLS, **HEAD),
@@ -363,7 +242,7 @@ ALLOWED: dict[str, dict[str, Fields]] = {
     'norm': {
         **dict.fromkeys(
             ('BN', 'SyncBN', 'MMSyncBN', 'LN'),
-            Fields(requires_grad=FLAG, eps=SHARE, momentum=_or_none(SHARE)),
+            Fields(requires_grad=FLAG, eps=SHARE, momentum=or_none(SHARE)),
         ),
         'GN': Fields(requires_grad=FLAG, eps=SHARE, num_groups=Integer(1, 8192)),
     },
@@ -373,6 +252,16 @@ ALLOWED: dict[str, dict[str, Fields]] = {
         'GELU': Fields(),
     },
     'upsampling': {'InterpConv': Fields()},
+    'test transform': {
+        'LoadImageFromFile': Fields(),
+        'LoadAnnotations': Fields(reduce_zero_label=FLAG),
+        'Resize': Fields(
+            scale=or_none(Items(PIXELS, most=2)),
+            scale_factor=or_none(Either(Number(0.05, 8), Items(Number(0.05, 8), most=2))),
+            keep_ratio=FLAG,
+        ),
+        'PackSegInputs': Fields(),
+    },
 }
 
 
@@ -392,8 +281,25 @@ def allowed_segmentor(model: Any, origin: str) -> tuple[dict[str, Any], list[str
     left_out: list[str] = []
     try:
         return Part('segmentor').checked(model, 'model', left_out), left_out
-    except _Refused as refused:
+    except Refused as refused:
         raise ConfigError(
-            f'{origin} was refused: {refused.where} {refused.reason}. '
-            'Name a config of your own with --config'
+            f'{origin} was refused: {refused.where} {refused.reason}. {OWN_CONFIG}'
+        ) from None
+
+
+def allowed_steps(steps: Any, origin: str) -> list[dict[str, Any]]:
+    """What a foreign test pipeline does to an image: loading, resizing and packing.
+
+    Args:
+        steps: The pipeline, as plain data.
+        origin: What to call its config in the message.
+
+    Raises:
+        ConfigError: A transform, a field or a value that is not listed.
+    """
+    try:
+        return Items(Part('test transform')).checked(steps, 'test_pipeline', [])
+    except Refused as refused:
+        raise ConfigError(
+            f'{origin} was refused: {refused.where} {refused.reason}. {OWN_CONFIG}'
         ) from None

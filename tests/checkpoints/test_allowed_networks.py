@@ -6,17 +6,12 @@ import pytest
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+from dsr_nss.checkpoints.allowed_kinds import START_FIELDS, TRAINING_FIELDS
+from dsr_nss.checkpoints.allowed_networks import ALLOWED, allowed_segmentor, allowed_steps
 from dsr_nss.checkpoints.config_data import parse_config
-from dsr_nss.conversion.allowed_networks import (
-    ALLOWED,
-    START_FIELDS,
-    TRAINING_FIELDS,
-    allowed_segmentor,
-)
-from dsr_nss.conversion.config import for_loading
-from dsr_nss.conversion.networks import shapes_of
 from dsr_nss.engine.config import accepted_fields
 from dsr_nss.errors import ConfigError
+from dsr_nss.inference.saved_network import for_loading, shapes_of
 
 PREPROCESSOR = dict(type='SegDataPreProcessor', mean=[1.0] * 3, std=[2.0] * 3, size=(64, 64))
 RESNET = dict(type='ResNetV1c', depth=50, base_channels=8, stem_channels=8)
@@ -153,5 +148,31 @@ def test_the_message_names_field_and_way_out():
         allowed_segmentor(model, 'the config in a.pth')
     assert str(error.value) == (
         'the config in a.pth was refused: model.auxiliary_head[0].channels is 0, not a whole '
-        'number in 1..8192. Name a config of your own with --config'
+        'number in 1..8192. Give a config of your own: --config, in Python config='
     )
+
+
+def test_test_pipelines_may_load_resize_and_pack():
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(960, 540), keep_ratio=True),
+        dict(type='Resize', scale_factor=0.5),
+        dict(type='PackSegInputs'),
+    ]
+    assert allowed_steps(steps, 'it') == steps
+
+
+@pytest.mark.parametrize(
+    'step',
+    [
+        dict(type='LoadBiomedicalImageFromFile', decode_backend='pickle'),
+        dict(type='LoadImageFromFile', backend_args=dict(backend='petrel')),
+        dict(type='mmcv.transforms.Resize', scale=(1, 1)),
+        dict(type='Resize', scale='http://x'),
+        dict(type='Resize', scale=(10**9, 10**9)),
+        'LoadImageFromFile',
+    ],
+)
+def test_other_steps_are_refused(step):
+    with pytest.raises(ConfigError, match=r'it was refused: test_pipeline\[1\]'):
+        allowed_steps([dict(type='LoadImageFromFile'), step], 'it')
