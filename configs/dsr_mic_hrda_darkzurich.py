@@ -4,7 +4,6 @@
 
 The paper's run and, beside it, MIC's loss in its variant for night images.
 
-@COST@
 Not yet measured here.
 """
 
