@@ -2,7 +2,7 @@
 
     python tools/train.py configs/dsr_dinov3_b_darkzurich_24gb.py --amp
 
-@COST@
+Meant for such a card; its memory is not measured yet.
 """
 
 _base_ = 'dsr_dinov3_b_darkzurich.py'

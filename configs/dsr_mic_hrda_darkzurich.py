@@ -4,7 +4,7 @@
 
 The paper's run and, beside it, MIC's loss in its variant for night images.
 
-@COST@
+One step: 22.6 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
 Not yet measured here.
 """
 

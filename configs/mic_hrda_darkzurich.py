@@ -4,7 +4,7 @@
 
 Its authors report 60.2 mIoU on Dark Zurich test, the mean of three seeds (docs/results.md).
 
-@COST@
+One step: 14.6 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
 Not yet measured here.
 """
 

@@ -149,6 +149,11 @@ MUTANTS = [
     ('engine/schedule.py', '(1.0 - (t - warmup) / (total - warmup)) ** power', '(1.0 - t / total) ** power'),
     ('engine/optim_constructor.py', 'self.backbone_lr_mult if encoder', 'self.backbone_lr_mult if not encoder'),
     ('engine/optim_constructor.py', "group['weight_decay'] = 0.0", "group['weight_decay'] = 0.01"),
+    ('engine/layer_decay.py', 'decay ** (depth - 1 - int(match[1]))', 'decay ** (depth - int(match[1]))'),
+    # --- masked consistency
+    ('functional/random_mask.py', 'noise >= ratio', 'noise < ratio'),
+    ('models/masked_consistency.py', 'image = augment(image)', 'image = augment(source[0])'),
+    ('models/masked_consistency.py', 'torch.cat([ones, pixel_weight[:part]])', 'torch.cat([pixel_weight[:part], ones])'),
     # --- pairing of the data
     (PAIRS, 'reference_image = _image_tensor(reference.array, box, mirror)',
      'reference_image = _image_tensor(reference.array, box, False)'),

@@ -157,6 +157,32 @@ def test_the_other_networks_run_as_the_papers_run(network):
     assert config.model.student == lower.model.student
 
 
+@pytest.mark.parametrize('encoder', [f'dinov{v}_{size}' for v in (2, 3) for size in 'sbl'])
+def test_foundation_encoders_are_compared_with_their_own_start(encoder):
+    lower = read_config(ROOT / f'configs/source_only_{encoder}_cityscapes.py')
+    for data in ('darkzurich', 'acdc'):
+        config = read_config(ROOT / f'configs/dsr_{encoder}_{data}.py')
+        for key in ('optim_wrapper', 'param_scheduler', 'train_cfg'):
+            assert config[key] == lower[key]
+        assert config.model.student == lower.model.student
+        source = lower.train_dataloader.dataset
+        assert {**config.train_dataloader.dataset, 'target': None} == source
+        assert config.model.masking.type == 'MaskedConsistency'
+
+
+def test_mic_runs_by_its_own_protocol():
+    config = read_config(ROOT / 'configs/mic_hrda_darkzurich.py')
+    masking = MODELS.build({**config.model.masking, 'student': None})
+    assert (masking.ratio, masking.block, masking.variant) == (0.7, 64, 'half')
+    assert config.model.refinement is config.model.bank is config.model.alignment is None
+    assert config.model.student.backbone.init_cfg.checkpoint == 'data/pretrained/mit_b5.pth'
+    assert config.model.student.test_cfg.crop_size == (1024, 1024)
+    rate = config.optim_wrapper.optimizer.lr * config.optim_wrapper.paramwise_cfg.backbone_lr_mult
+    assert rate == pytest.approx(6e-5) and config.param_scheduler.power == 1.0
+    with_day = read_config(ROOT / 'configs/dsr_mic_hrda_darkzurich.py')
+    assert with_day.model.masking == config.model.masking
+
+
 COMPARED = {
     ('demo', 'nightscape'): ('hrda_', 'daformer_', 'deeplabv2_', 'refinenet_'),
     ('camvid', 'camviddusk'): ('', 'deeplabv2_', 'refinenet_'),
