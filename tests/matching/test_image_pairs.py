@@ -108,7 +108,7 @@ def test_a_list_of_pairs(tmp_path, rng):
     'text, message',
     [
         ('a.png,b.png\n', 'must name the columns target,reference'),
-        ('', 'it has nothing'),
+        ('', 'the file is empty'),
         ('target,reference\n', 'there are no pairs'),
         ('target,reference\na.png,a.png\n,a.png\n', 'line 3: no target'),
     ],
