@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 SEED ?= 0
 
-.PHONY: setup demo test test-slow mutants lint clean
+.PHONY: setup demo test test-slow soak mutants lint clean
 
 setup: $(VENV)/.installed
 
@@ -21,6 +21,9 @@ test: setup
 
 test-slow: setup
 	$(VENV)/bin/python -m pytest -m slow
+
+soak: setup
+	$(VENV)/bin/python -m tests.soak
 
 mutants: setup
 	$(VENV)/bin/python -m tests.mutate

@@ -33,3 +33,8 @@ class StorageError(OSError):
 
 class DemoError(RuntimeError):
     """A step of the demo failed; the message names its command."""
+
+
+#: What a command line ends with in one sentence: errors of the user's files, settings and machine.
+#: Of all others it shows the traceback, because they are ours.
+EXPLAINED = (OSError, DataError, ConfigError, CheckpointError, NonFiniteLossError, DemoError)

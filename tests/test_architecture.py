@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / 'dsr_nss'
 #: From the ground up; rooms of one floor do not know each other (docs/architecture.md).
 FLOORS = (
-    {'version', '_quiet', 'classes', 'errors', 'structures', 'files', 'pool'},
+    {'version', '_quiet', 'classes', 'errors', 'structures', 'values', 'files', 'pool'},
     {'functional', 'checkpoints', 'visualization', 'datasets'},
     {'nightscape', 'models'},
     {'engine'},

@@ -2,9 +2,7 @@
 
 import errno
 import os
-import resource
 import stat
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -12,17 +10,7 @@ import torch
 from dsr_nss.checkpoints.writing import save_checkpoint_file
 from dsr_nss.errors import StorageError
 from dsr_nss.files import atomic_file, write_atomically
-
-
-@contextmanager
-def largest_file(size):
-    """Writes beyond `size` bytes fail in this process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.full_disk import largest_file
 
 
 def test_the_content_takes_the_name_at_the_end(tmp_path):

@@ -11,7 +11,8 @@ import argparse
 import sys
 
 from dsr_nss.engine.devices import default_device
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm
 from dsr_nss.inference.load import PREFIXES, read_model_config
 

@@ -26,7 +26,8 @@ from mmseg.utils import register_all_modules
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.devices import default_device
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.files import make_folder, write_bytes, write_json
 from dsr_nss.inference.load import read_model_config
 from dsr_nss.studies.benchmark.align import benchmark_align, benchmark_correlation

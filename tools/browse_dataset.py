@@ -10,7 +10,8 @@ from mmengine.config import DictAction
 from mmseg.utils import register_all_modules
 
 from dsr_nss.engine.config import read_config
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.inspection.browse import TRAIN, browse, class_shares
 
 

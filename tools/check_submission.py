@@ -11,7 +11,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.evaluation.submission_check import SubmissionCheck, check_submission
 from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
 

@@ -15,7 +15,8 @@ import sys
 from dsr_nss.conversion.convert import convert_checkpoint
 from dsr_nss.conversion.layouts import LAYOUT_NAMES, NETWORKS
 from dsr_nss.conversion.report import describe_conversion, inspect_checkpoint
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,7 +68,7 @@ def main() -> int:
             config=args.config,
             config_out=args.config_out,
         )
-    except (*EXPLAINED, OSError) as error:
+    except EXPLAINED as error:
         return explain(error, args.debug)
     print(describe_conversion(result))
     return 0 if result.written else 1

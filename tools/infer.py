@@ -13,7 +13,8 @@ import time
 
 from mmengine.config import DictAction
 
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.inference.command_line import add_network_options
 from dsr_nss.inference.files import InferReport, infer
 from dsr_nss.inference.load import read_model_config
@@ -73,7 +74,7 @@ def main() -> int:
             device=args.device,
             workers=args.workers,
         )
-    except (*EXPLAINED, OSError) as error:  # a full disk, for instance; what is done is kept
+    except EXPLAINED as error:  # a full disk, for instance; what is done is kept
         return explain(error, args.debug)
     report(result, args, time.perf_counter() - start)
     return 1 if result.failed else 0

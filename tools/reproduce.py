@@ -13,7 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
 from dsr_nss.studies.tables.runs import Settings
 from dsr_nss.studies.tables.tables import DATA, TABLES

@@ -10,7 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.evaluation.score import score
 from dsr_nss.evaluation.table import format_table
 from dsr_nss.files import make_folder, write_json

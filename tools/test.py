@@ -17,9 +17,9 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
 from dsr_nss.engine.processes import join_processes
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import EXPLAINED, ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.evaluation.submit import SUBMISSION_SETS, write_submission
 from dsr_nss.evaluation.table import format_table, set_names

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from dsr_nss.engine.devices import default_device
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.files import make_folder, write_json
 from dsr_nss.inference.load import read_model_config
 from dsr_nss.matching.evaluate import (

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from dsr_nss.engine.launch import EXPLAINED, explain
+from dsr_nss.engine.launch import explain
+from dsr_nss.errors import EXPLAINED
 from dsr_nss.files import make_folder, write_json
 from dsr_nss.inference.load import PREFIXES, read_model_config
 from dsr_nss.studies.refinement.scores import format_worth

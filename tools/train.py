@@ -8,6 +8,7 @@ Ctrl-C saves a checkpoint and prints the command that continues the run.
 """
 
 import argparse
+import logging
 import os
 import sys
 
@@ -17,7 +18,8 @@ from mmengine.dist import is_main_process
 
 import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.engine.config import read_config
-from dsr_nss.engine.launch import EXPLAINED, configure_run, explain, train
+from dsr_nss.engine.launch import configure_run, explain, train
+from dsr_nss.errors import EXPLAINED
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,6 +62,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    logging.raiseExceptions = False  # a full disk that takes no line of the log is told once, below
     try:
         config = read_config(args.config, args.cfg_options)
         configure_run(

@@ -8,11 +8,13 @@ from mmseg.registry import DATASETS
 
 from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files
 from dsr_nss.datasets.published import require_folder
+from dsr_nss.values import checked
 
 CONDITIONS = ('night', 'fog', 'rain', 'snow')
 
 
 @DATASETS.register_module()
+@checked
 class ACDC(RoadSceneDataset):
     """ACDC as published.
 

@@ -12,6 +12,7 @@ from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.datasets.class_statistics import ClassCounts, cached_class_counts
 from dsr_nss.datasets.published import PUBLISHED, is_nightscape
 from dsr_nss.errors import DataError
+from dsr_nss.values import checked
 
 ROAD_SCENE_METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
@@ -64,6 +65,7 @@ def first_of(names: Sequence[object], limit: int = 3) -> str:
     return shown + (', ...' if len(names) > limit else '')
 
 
+@checked
 class RoadSceneDataset(BaseSegDataset):
     """Base of the sets; mmseg's `BaseSegDataset` derives a label's name from the image's suffix
     only, while the published sets keep labels and day references under other names and folders.

@@ -8,11 +8,13 @@ from mmseg.registry import DATASETS
 from dsr_nss.datasets.base import Item, RoadSceneDataset, first_of
 from dsr_nss.datasets.published import require_folder
 from dsr_nss.errors import DataError
+from dsr_nss.values import checked
 
 NIGHT_LIST = 'night_images.txt'
 
 
 @DATASETS.register_module()
+@checked
 class BDD100kNight(RoadSceneDataset):
     """The night part of BDD100K's segmentation set (`10K Images` and `Segmentation`).
 

@@ -10,6 +10,7 @@ from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files, first_of
 from dsr_nss.datasets.dark_zurich_pairs import train_pairs
 from dsr_nss.datasets.listed_files import listed_file
 from dsr_nss.datasets.published import require_folder
+from dsr_nss.values import checked
 
 
 def _frame_of(name: str) -> str:
@@ -18,6 +19,7 @@ def _frame_of(name: str) -> str:
 
 
 @DATASETS.register_module()
+@checked
 class DarkZurich(RoadSceneDataset):
     """Dark Zurich as published: night images, their day references, labels of the val split.
 

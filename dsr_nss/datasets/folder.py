@@ -16,9 +16,11 @@ from dsr_nss.datasets.base import (
 )
 from dsr_nss.datasets.class_statistics import FILE_NAME
 from dsr_nss.errors import DataError
+from dsr_nss.values import checked
 
 
 @DATASETS.register_module()
+@checked
 class FolderDataset(RoadSceneDataset):
     """Images below a folder; labels and day references pair by stem, whatever the suffix.
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from mmengine.logging import print_log
 
 from dsr_nss.datasets.class_statistics import ClassCounts
 from dsr_nss.errors import DataError
+from dsr_nss.values import Bounds, Count, Positive, Share, checked
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def class_probabilities(pixels: np.ndarray, temperature: float) -> np.ndarray:
     return weights / weights.sum()
 
 
+@checked
 class RareClassSampling:
     """Draws a class by its rarity, then uniformly one of the images that show enough of it.
 
@@ -69,16 +72,14 @@ class RareClassSampling:
         keys: Sequence[str],
         classes: Sequence[str],
         crop_size: tuple[int, int],
-        temperature: float = 0.01,
-        min_pixels: int | None = None,
-        min_pixel_share: float | None = None,
-        min_crop_ratio: float = 0.5,
-        max_tries: int = 10,
+        temperature: Positive = 0.01,
+        min_pixels: Annotated[int, Bounds(0)] | None = None,
+        min_pixel_share: Share | None = None,
+        min_crop_ratio: Annotated[float, Bounds(0)] = 0.5,
+        max_tries: Count = 10,
     ) -> None:
         if min_pixels is not None and min_pixel_share is not None:
             raise ValueError('rare_class_sampling: give min_pixels or min_pixel_share, not both')
-        if temperature <= 0 or max_tries < 1:
-            raise ValueError('rare_class_sampling: temperature and max_tries must be positive')
         if min_pixel_share is not None:
             min_pixels = int(np.ceil(min_pixel_share * crop_size[0] * crop_size[1]))
         self.min_pixels = 3000 if min_pixels is None else min_pixels

@@ -1,7 +1,7 @@
 """The training set: a labelled day image and an unlabelled night image with its day reference."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -18,9 +18,11 @@ from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
 from dsr_nss.datasets.rare_class_sampling import RareClassSampling
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.errors import DataError
+from dsr_nss.values import Bounds, Count, FieldsOf, PositiveShare, Share, checked
 
 
 @DATASETS.register_module()
+@checked
 class SourceTargetDataset(Dataset):
     """Maps a sample number to one training item.
 
@@ -59,14 +61,14 @@ class SourceTargetDataset(Dataset):
         self,
         *,
         source: Mapping[str, Any],
-        crop_size: Size,
+        crop_size: tuple[Count, Count],
         target: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        source_scale: Size | None = None,
-        target_scale: Size | None = None,
-        rare_class_sampling: Mapping[str, Any] | None = None,
-        max_class_share: float = 0.75,
-        flip: float = 0.5,
+        seed: Annotated[int, Bounds(0)] = 0,
+        source_scale: tuple[Count, Count] | None = None,
+        target_scale: tuple[Count, Count] | None = None,
+        rare_class_sampling: Annotated[Mapping, FieldsOf(RareClassSampling)] | None = None,
+        max_class_share: PositiveShare = 0.75,
+        flip: Share = 0.5,
         cache: str | None = None,
     ) -> None:
         self.source: RoadSceneDataset = DATASETS.build(dict(source))

@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg import registry
 
+from dsr_nss.engine.value_checks import check_component, check_values
 from dsr_nss.errors import ConfigError
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
@@ -139,26 +140,29 @@ def check_config(config: Config) -> None:
     missing = [key for key in _REQUIRED if config.get(key) is None]
     if missing:
         raise ConfigError(f'the config cannot train: it has no {", ".join(missing)}')
-    for path, component in _components(config._cfg_dict, ''):
+    check_values(config._cfg_dict)
+    for path, component in components(config._cfg_dict, ''):
         _check_component(path, component)
 
 
-def _components(node: Any, path: str) -> Iterator[tuple[str, dict]]:
+def components(node: Any, path: str) -> Iterator[tuple[str, dict]]:
     """All dicts with a `type` under a node, with their dotted paths."""
     if isinstance(node, dict):
         if isinstance(node.get('type'), str):
             yield path, node
         for key, value in node.items():
-            yield from _components(value, f'{path}.{key}' if path else str(key))
+            yield from components(value, f'{path}.{key}' if path else str(key))
     elif isinstance(node, (list, tuple)):
         for i, value in enumerate(node):
-            yield from _components(value, f'{path}.{i}')
+            yield from components(value, f'{path}.{i}')
 
 
 def _check_component(path: str, component: dict) -> None:
     name = component['type']
     classes = [found for found in map(lambda r: r.get(name), _REGISTRIES) if found is not None]
     classes = list({id(found): found for found in classes}.values())
+    if len(classes) == 1:
+        check_component(path, component, classes[0])
     checked = [c for c in classes if c.__module__.split('.')[0] in _CHECKED_PACKAGES]
     if not checked or len(checked) < len(classes):
         return  # not ours to judge: building it will say what is wrong

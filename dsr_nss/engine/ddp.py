@@ -17,7 +17,7 @@ class AdaptationDDP(MMDistributedDataParallel):
     Every process holds its own teacher and its own bank. The students stay equal: gradients are
     averaged, and so are the running statistics of their batch norms after each step. So do the
     teachers, which follow them. The banks hold what each process saw, so buffers are never
-    broadcast; a checkpoint holds the first process's bank, with which all continue after a resume.
+    broadcast; a checkpoint holds what every process has for itself (`process_states`).
 
     Args:
         module: The model.

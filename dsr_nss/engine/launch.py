@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from dsr_nss.checkpoints.comparison import printable
-from dsr_nss.engine.config import accepted_fields, hooks_of_type
+from dsr_nss.engine.config import accepted_fields, components, hooks_of_type
 from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.engine.processes import launched_rank
 from dsr_nss.engine.resume_points import (
@@ -23,8 +23,8 @@ from dsr_nss.engine.resume_points import (
 )
 from dsr_nss.engine.run_lock import RunLock
 from dsr_nss.engine.runner import AdaptationRunner
-from dsr_nss.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
-from dsr_nss.files import make_folder
+from dsr_nss.errors import ConfigError, StorageError
+from dsr_nss.files import DISK_FULL, make_folder, storage_error
 
 
 def configure_run(
@@ -156,7 +156,21 @@ def train(config: Config, allow_changes: bool = False) -> Path | None:
             if message is None:
                 raise
             raise ConfigError(message) from error
+        except ConfigError as error:
+            raise ConfigError(_located(str(error), config)) from error
+        except OSError as error:  # a log, for instance, which does not say its own name
+            if error.errno not in DISK_FULL or isinstance(error, StorageError):
+                raise
+            raise storage_error(Path(config.work_dir) / 'its logs', error) from error
     return latest_checkpoint(runner.work_dir)
+
+
+def _located(message: str, config: Config) -> str:
+    """The message of a constructor, `Class: ...` or `Class.field ...`, with its place before it."""
+    name = re.match(r'(\w+)[.:]', message)
+    parts = components(config._cfg_dict, '')
+    places = [path for path, part in parts if name is not None and part['type'] == name[1]]
+    return f'{" or ".join(places)}: {message}' if places else message
 
 
 def _build_error(text: str) -> str | None:
@@ -173,10 +187,6 @@ def _build_error(text: str) -> str | None:
     return None
 
 
-#: Errors whose message says what to do; of all others a command line shows the traceback.
-EXPLAINED = (FileNotFoundError, DataError, ConfigError, CheckpointError, NonFiniteLossError)
-
-
 def explain(error: Exception, debug: bool = False) -> int:
     """Prints the error that ends a command line; returns the exit status, or raises to debug."""
     if debug:
@@ -188,6 +198,8 @@ def explain(error: Exception, debug: bool = False) -> int:
 def short_message(error: Exception) -> str:
     """The message of an error without the traceback that a loader's worker puts before it."""
     text = str(error).strip()
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f'{error.filename}: {error.strerror}'
     name = type(error).__name__
     if 'DataLoader worker' in text and f'{name}: ' in text:
         text = text[text.rindex(f'{name}: ') + len(name) + 2 :]

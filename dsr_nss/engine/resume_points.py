@@ -45,10 +45,10 @@ def resume_point(work_dir: str | Path) -> Path | None:
     for path in checkpoints_of(work_dir):
         problem = _problem(path)
         if problem is None:
-            print_log(f'resuming from {path}, the newest checkpoint that is whole', 'current')
+            print_log(f'resuming from {path}, the newest checkpoint that is whole')
             return path
         refused.append(problem)
-        print_log(f'passed over: {problem}', 'current')
+        print_log(f'passed over: {problem}')
     others = sorted(path.name for path in _other_traces(work_dir))
     if not refused and not others:
         return None

@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from dsr_nss.errors import ConfigError
 
 #: Names of the lock files in a work dir; each process of a run has its own.
-NAME = '.lock'
+NAME = '.train.lock'
 #: Workers of a process that was killed notice it within five seconds, and let go of its lock.
 PATIENCE = 8.0
 #: What file systems without locks report.

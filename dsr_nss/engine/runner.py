@@ -29,9 +29,10 @@ from dsr_nss.engine.process_states import (
 )
 from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
+from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
-from dsr_nss.engine.workers import protect_workers
-from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.engine.workers import CONNECTION_LOST, StandstillGuard, explain_loader, protect_workers
+from dsr_nss.errors import CheckpointError, ConfigError, StorageError
 from dsr_nss.files import write_atomically
 
 
@@ -52,7 +53,6 @@ class AdaptationRunner(Runner):
     allow_changes = False
     _resuming = False
     _saved_iteration: int | None = None
-    _changes: list[str] = []
     _generators: Mapping | None = None
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -75,7 +75,13 @@ class AdaptationRunner(Runner):
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""
         try:
-            return super().train()
+            with StandstillGuard() as guard:
+                return super().train()
+        except (RuntimeError, *CONNECTION_LOST) as error:
+            explained = explain_loader(error, guard.ended)
+            if explained is None:
+                raise
+            raise explained from error
         finally:
             self.call_hook('restore_signals')
 
@@ -245,7 +251,12 @@ class AdaptationRunner(Runner):
         if self._saved_iteration == iteration:
             return path
         meta = dict(epoch=self.epoch, iter=iteration)
-        self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
+        try:
+            self.save_checkpoint(self.work_dir, path.name, meta=meta, by_epoch=False)
+        except StorageError as error:
+            last = latest_checkpoint(self.work_dir)
+            text = f'{error}; --resume continues from {last}' if last else str(error)
+            raise StorageError(error.errno, text) from error
         self._saved_iteration = iteration
         if is_main_process():
             write_atomically(path.with_name('last_checkpoint'), str(path))

@@ -4,10 +4,13 @@ mmengine's `LinearLR` and `PolyLR` end their ramps one iteration early (they div
 `end - begin - 1`), so the last iteration of a run would train with a rate of zero.
 """
 
+from typing import Annotated
+
 from mmengine.optim import _ParamScheduler
 from mmseg.registry import PARAM_SCHEDULERS
 
 from dsr_nss.errors import ConfigError
+from dsr_nss.values import Bounds, Positive, Share, checked
 
 
 def learning_rate_factor(
@@ -24,6 +27,7 @@ def learning_rate_factor(
 
 
 @PARAM_SCHEDULERS.register_module()
+@checked
 class WarmupPolyLR(_ParamScheduler):
     """`param_scheduler = dict(type='WarmupPolyLR', warmup=1500, by_epoch=False)`.
 
@@ -45,9 +49,9 @@ class WarmupPolyLR(_ParamScheduler):
         optimizer,
         *,
         end: int,
-        warmup: int = 1500,
-        warmup_ratio: float = 1e-6,
-        power: float = 0.9,
+        warmup: Annotated[int, Bounds(0)] = 1500,
+        warmup_ratio: Share = 1e-6,
+        power: Positive = 0.9,
         by_epoch: bool = True,
     ) -> None:
         if by_epoch:

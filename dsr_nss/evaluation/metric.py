@@ -10,9 +10,11 @@ from torch import Tensor
 
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
+from dsr_nss.values import checked
 
 
 @METRICS.register_module()
+@checked
 class NightIoUMetric(BaseMetric):
     """`<prefix>/mIoU`, `<prefix>/mIoU_official` and the means of the class groups, in percent.
 

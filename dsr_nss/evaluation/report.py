@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import mmcv
 import numpy as np
 
@@ -14,6 +13,7 @@ from dsr_nss.evaluation.small_objects import AREA_BINS
 from dsr_nss.evaluation.uncertainty import UIoUCurve
 from dsr_nss.evaluation.worst_cases import ImageScore, WorstCases
 from dsr_nss.files import make_folder, write_json
+from dsr_nss.inference.pictures import write_picture
 from dsr_nss.visualization.comparison import error_picture
 
 #: Files of a report; the pictures of the worst images are `<WORST>/<place>_<name>.png`.
@@ -106,4 +106,4 @@ def _write_worst(
         caption = f'{score.name}: mIoU {score.mean:.1f} %, {score.accuracy:.1f} % of pixels right'
         picture = error_picture(image, label, prediction, classes, palette, caption)
         file = folder / f'{place:02d}_{score.name.replace("/", "_")}.png'
-        cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        write_picture(file, picture)

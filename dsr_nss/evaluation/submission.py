@@ -1,11 +1,10 @@
 """Writing the archives that the test servers take."""
 
-import os
 import stat
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +19,7 @@ from dsr_nss.evaluation.submission_formats import (
     SubmissionFormat,
     submission_format,
 )
+from dsr_nss.files import atomic_file
 
 __all__ = ['SUBMISSION_FORMATS', 'SubmissionFormat', 'SubmissionWriter', 'submission_format']
 
@@ -86,11 +86,9 @@ class SubmissionWriter:
         return frames
 
     def __enter__(self) -> 'SubmissionWriter':
-        handle, partial = tempfile.mkstemp(dir=self.path.parent, prefix=f'.{self.path.name}.')
-        self._partial = Path(partial)
+        self._target = atomic_file(self.path)
         # PNGs are compressed already
-        self._file = os.fdopen(handle, 'w+b')
-        self._archive = zipfile.ZipFile(self._file, 'w', zipfile.ZIP_STORED)
+        self._archive = zipfile.ZipFile(self._target.__enter__(), 'w', zipfile.ZIP_STORED)
         return self
 
     def __exit__(
@@ -99,15 +97,14 @@ class SubmissionWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            with self._file:  # zipfile leaves a file open that it did not open
-                self._archive.close()
-            if error is None:
-                self._check_complete()
-                self._partial.chmod(0o644)  # mkstemp makes it private
-                os.replace(self._partial, self.path)
-        finally:
-            self._partial.unlink(missing_ok=True)
+        with ExitStack() as stack:
+            stack.push(self._target)
+            if error is not None:
+                with suppress(OSError, ValueError):  # what is written of it is thrown away
+                    self._archive.close()
+                raise error
+            self._archive.close()
+            self._check_complete()
 
     def _check_complete(self) -> None:
         if not self._added:

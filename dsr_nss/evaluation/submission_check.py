@@ -22,6 +22,13 @@ from tqdm import tqdm
 from dsr_nss.datasets.base import IMAGE_SUFFIXES, find_files
 from dsr_nss.datasets.images import count_ids
 from dsr_nss.errors import DataError
+from dsr_nss.evaluation.submission_contents import (
+    FrameContents,
+    directory_lies,
+    is_unsafe,
+    names_of_both_kinds,
+    ranges,
+)
 from dsr_nss.evaluation.submission_formats import (
     SUBMISSION_FORMATS,
     Part,
@@ -52,7 +59,7 @@ class Problem:
 
     Attributes:
         what: Kind of problem: archive, path, folder, name, extra, duplicate, missing, count,
-            damaged, png, size, channels, depth or ids.
+            damaged, png, size, channels, depth, ids or contents.
         text: Sentence that says where the problem is and what it is.
     """
 
@@ -117,7 +124,12 @@ def check_submission(
     except _DAMAGED as error:
         check.add('archive', f'{path.name}: not a zip archive, or a damaged one ({error})')
         return check
-    with archive:
+    with archive, path.open('rb') as file:
+        try:
+            for text in directory_lies(file, archive):
+                check.add('archive', text)
+        except _DAMAGED as error:
+            check.add('archive', f'{path.name}: its list is damaged ({error})')
         _Checker(archive, check, images, progress).run()
     return check
 
@@ -179,10 +191,13 @@ class _Checker:
         self.images = images
         self.progress = progress
         self.expected: dict[str, Size] | None = None
+        self._contents = FrameContents()
 
     def run(self) -> None:
         """Names first: they decide which contents are looked at."""
         entries = list(self._safe_entries())
+        for text in names_of_both_kinds(name for name, _ in entries):
+            self.check.add('path', text)
         names = [name for name, info in entries if not info.is_dir()]
         self.check.format = self.check.format or detect_format(names)
         if self.check.format is None:
@@ -201,19 +216,23 @@ class _Checker:
         self.check.images = len({frame for frames in found.values() for frame in frames})
         self._check_frames(found)
         readable = [
-            (part, info, self._size_of(frame))
+            (frame, part, info)
             for part, frames in found.items()
             for frame, info in self._worth_reading(part, frames)
         ]
+        readable.sort(key=lambda one: one[0])  # the parts of an image are compared
         bar = tqdm(readable, unit='file', disable=None if self.progress else True)
-        for part, info, size in bar:
-            self._check_content(part, info, size)
+        for frame, part, info in bar:
+            pixels = self._check_content(part, info, self._size_of(frame))
+            if pixels is not None:
+                for text in self._contents.add(frame, part, info.filename, pixels):
+                    self.check.add('contents', text)
 
     def _safe_entries(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
         seen = set()
         for info in self.archive.infolist():
             name = info.orig_filename  # `filename` ends at a zero byte
-            if _is_unsafe(name):
+            if is_unsafe(name):
                 self.check.add('path', f'{name!r}: an absolute path, or one that leads elsewhere')
             elif stat.S_ISLNK(info.external_attr >> 16):
                 self.check.add('path', f'{name}: a symbolic link')
@@ -308,14 +327,15 @@ class _Checker:
             )
         return list(frames.items())[:most]
 
-    def _check_content(self, part: Part, info: zipfile.ZipInfo, size: Size) -> None:
+    def _check_content(self, part: Part, info: zipfile.ZipInfo, size: Size) -> np.ndarray | None:
+        """The pixels of a file that has the right form."""
         data = self._read(part, info, size)
         if data is None:
-            return
+            return None
         name = info.filename
         if not data.startswith(_PNG_SIGNATURE) or len(data) < 33:
             self.check.add('png', f'{name}: not a PNG file')
-            return
+            return None
         width, height, bits, colour = struct.unpack('>IIBB', data[16:26])
         if (height, width) != size:
             sizes = [f'{h}x{w}' for h, w in ((height, width), size)]
@@ -326,7 +346,7 @@ class _Checker:
         elif bits != part.bits:
             self.check.add('depth', f'{name}: {bits} bits a pixel, not {part.bits}')
         if width * height > size[0] * size[1]:
-            return
+            return None
         try:
             with Image.open(io.BytesIO(data), formats=['PNG']) as image:
                 image.verify()  # loading alone overlooks a missing end
@@ -334,9 +354,12 @@ class _Checker:
                 image.load()
         except _DAMAGED as error:
             self.check.add('damaged', f'{name}: cannot be decoded ({error})')
-            return
-        if colour == _GREY and bits == part.bits:
-            self._check_values(part, name, np.asarray(image))
+            return None
+        if colour != _GREY or bits != part.bits:
+            return None
+        pixels = np.asarray(image)
+        self._check_values(part, name, pixels)
+        return pixels
 
     def _read(self, part: Part, info: zipfile.ZipInfo, size: Size) -> bytes | None:
         """The bytes of an entry; None, with a problem, if they cannot be had."""
@@ -368,25 +391,4 @@ class _Checker:
             return
         wrong = [int(value) for value in np.flatnonzero(count_ids(pixels)) if value not in allowed]
         if wrong:
-            self.check.add('ids', f'{name}: holds {wrong}; allowed are {_ranges(sorted(allowed))}')
-
-
-def _is_unsafe(name: str) -> bool:
-    folders = name.removesuffix('/').split('/')
-    return (
-        bool({'', '.', '..'} & set(folders))
-        or bool(re.match('[A-Za-z]:', name))
-        or '\\' in name
-        or not name.isprintable()
-    )
-
-
-def _ranges(values: list[int]) -> str:
-    """`0-18, 255`."""
-    parts: list[list[int]] = []
-    for value in values:
-        if parts and value == parts[-1][-1] + 1:
-            parts[-1].append(value)
-        else:
-            parts.append([value])
-    return ', '.join(f'{p[0]}-{p[-1]}' if len(p) > 1 else f'{p[0]}' for p in parts)
+            self.check.add('ids', f'{name}: holds {wrong}; allowed are {ranges(sorted(allowed))}')

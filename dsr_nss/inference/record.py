@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from dsr_nss.errors import ConfigError
-from dsr_nss.files import write_json
+from dsr_nss.files import storage_error, write_json
 from dsr_nss.inference.inputs import Input
 from dsr_nss.inference.load import segmentor_config
 from dsr_nss.inference.pictures import COLOUR_FOLDER, LABEL_FOLDER, OVERLAY_FOLDER, picture_file
@@ -140,10 +140,13 @@ class Results:
         line = json.dumps(asdict(row)) + '\n'
         with self._lock:
             self._rows[row.result] = row
-            with self.path.open('a+b') as file:
-                if file.tell() and not _ends_with_newline(file):
-                    line = '\n' + line  # a program was killed within its last line
-                file.write(line.encode())
+            try:
+                with self.path.open('a+b') as file:
+                    if file.tell() and not _ends_with_newline(file):
+                        line = '\n' + line  # a program was killed within its last line
+                    file.write(line.encode())
+            except OSError as error:
+                raise storage_error(self.path, error) from error
 
 
 def _ends_with_newline(file: Any) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
@@ -11,6 +10,7 @@ from mmseg.registry import DATASETS
 from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.evaluation.test_sets import select_datasets
 from dsr_nss.files import make_folder
+from dsr_nss.inference.pictures import write_picture
 from dsr_nss.visualization.colours import colourise, overlay
 from dsr_nss.visualization.tiles import fit, legend, tile
 
@@ -47,8 +47,7 @@ def browse(config: Config, split: str, number: int, out: str | Path) -> Iterator
     for i, item in enumerate(items):
         picture = draw(item, dataset.metainfo)
         path = folder / f'{split}_{i:04d}.png'
-        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        yield path
+        yield write_picture(path, picture)
 
 
 def class_shares(config: Config, number: int) -> dict[str, float]:

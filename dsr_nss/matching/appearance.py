@@ -11,12 +11,14 @@ from dsr_nss.functional.photometric import (
     adjust_saturation,
     gaussian_blur,
 )
+from dsr_nss.values import Positive, Share, checked
 
 #: Reach of the blur in pixels, as published (a kernel of 7).
 BLUR_RADIUS = 3
 
 
 @MODELS.register_module()
+@checked
 class AppearanceChange(BaseModule):
     """Colour jitter, a random order of the channels, and blur, all drawn an image.
 
@@ -34,14 +36,12 @@ class AppearanceChange(BaseModule):
     def __init__(
         self,
         *,
-        jitter: float = 0.6,
+        jitter: Share = 0.6,
         shuffle_channels: bool = True,
-        blur_probability: float = 0.2,
-        blur_sigma: tuple[float, float] = (0.2, 2.0),
+        blur_probability: Share = 0.2,
+        blur_sigma: tuple[Positive, Positive] = (0.2, 2.0),
     ) -> None:
         super().__init__()
-        if not 0 <= jitter <= 1:
-            raise ValueError(f'jitter must lie in [0, 1], got {jitter}')
         self.jitter = jitter
         self.shuffle_channels = shuffle_channels
         self.blur_probability = blur_probability

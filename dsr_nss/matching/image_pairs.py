@@ -8,7 +8,7 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ from dsr_nss.datasets.listed_files import listed_file
 from dsr_nss.datasets.pixels import Size, resize_image
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.errors import DataError
+from dsr_nss.values import Bounds, Count, checked
 
 
 class FilePair(NamedTuple):
@@ -33,6 +34,7 @@ class FilePair(NamedTuple):
     reference: Path | None
 
 
+@checked
 class PairDataset(Dataset):
     """Maps a sample number to a pair of images; a subclass lists the pairs.
 
@@ -50,7 +52,7 @@ class PairDataset(Dataset):
         DataError: There are no pairs.
     """
 
-    def __init__(self, *, size: Sequence[int], seed: int = 0) -> None:
+    def __init__(self, *, size: tuple[Count, Count], seed: Annotated[int, Bounds(0)] = 0) -> None:
         self.size: Size = (int(size[0]), int(size[1]))
         self.seed = seed
         self.pairs = self.find_pairs()
@@ -115,6 +117,7 @@ class PairDataset(Dataset):
 
 
 @DATASETS.register_module()
+@checked
 class ReferencePairs(PairDataset):
     """The images of any set of this package with their references.
 
@@ -148,6 +151,7 @@ class ReferencePairs(PairDataset):
 
 
 @DATASETS.register_module()
+@checked
 class PairList(PairDataset):
     """Pairs that a CSV file lists.
 
@@ -200,6 +204,7 @@ def _rows(reader: csv.DictReader, file: Path) -> Iterator[tuple[int, dict[str, s
 
 
 @DATASETS.register_module()
+@checked
 class MegaDepthPairs(PairDataset):
     """MegaDepth in the layout of the D2-Net authors.
 

@@ -1,7 +1,7 @@
 """Matches of a detector-free matcher from kornia (LoFTR), interpolated to a dense flow."""
 
 import importlib
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from dsr_nss.checkpoints.reading import read_state_dict
 from dsr_nss.errors import CheckpointError
 from dsr_nss.matching.scattered_flow import density_confidence, interpolate_matches
 from dsr_nss.models.refine.aligners import Alignment
+from dsr_nss.values import Bounds, Count, Positive, checked
 
 #: The matcher's coarse cells: image sides are made multiples of it.
 CELL = 8
@@ -24,6 +25,7 @@ HINT = (
 
 
 @MODELS.register_module()
+@checked
 class LoFTR(BaseModule):
     """Semi-dense matches of LoFTR: the flow by interpolation, the confidence from their density.
 
@@ -46,17 +48,12 @@ class LoFTR(BaseModule):
         self,
         *,
         init_cfg: dict | None = None,
-        max_side: int = 640,
-        sigma: float = 16.0,
-        support: float = 3.0,
-        min_matches: int = 20,
+        max_side: Annotated[int, Bounds(CELL)] = 640,
+        sigma: Positive = 16.0,
+        support: Positive = 3.0,
+        min_matches: Count = 20,
     ) -> None:
         super().__init__(init_cfg)
-        if max_side < CELL or min_matches < 1:
-            raise ValueError(
-                f'max_side must be at least {CELL} and min_matches at least 1, got {max_side} and '
-                f'{min_matches}'
-            )
         self.matcher = _build_matcher()
         self.max_side = max_side
         self.sigma = sigma

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from dsr_nss.matching.head import COPY, FlowEstimate, UAWarpCHead, ViewFeatures
 from dsr_nss.matching.weights import load_uawarpc
+from dsr_nss.values import checked
 
 #: Smallest side of an image: two cells at 1/8.
 MIN_SIDE = 16
 
 
 @MODELS.register_module()
+@checked
 class MatchingNetwork(BaseModule):
     """Flow and log-variance between two images.
 

@@ -8,6 +8,8 @@ from mmengine.model import BaseDataPreprocessor
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.values import checked
+
 
 class ImagePairs(NamedTuple):
     """A training batch of a matching network.
@@ -24,6 +26,7 @@ class ImagePairs(NamedTuple):
 
 
 @MODELS.register_module()
+@checked
 class ImagePairPreprocessor(BaseDataPreprocessor):
     """Collated items of an image pair set -> :class:`ImagePairs`.
 

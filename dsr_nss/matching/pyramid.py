@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dsr_nss.matching.weights import load_vgg16
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD, from_pixels
+from dsr_nss.values import checked
 
 #: Output channels of the convolutions of VGG-16 (configuration D) up to its fourth pooling.
 VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512))
@@ -50,6 +51,7 @@ class FeaturePyramid(BaseModule):
 
 
 @MODELS.register_module()
+@checked
 class VGG16Pyramid(FeaturePyramid):
     """VGG-16 up to its fourth pooling: 128, 256 and 512 channels, after poolings 2, 3 and 4.
 
@@ -103,6 +105,7 @@ class VGG16Pyramid(FeaturePyramid):
 
 
 @MODELS.register_module()
+@checked
 class BackbonePyramid(FeaturePyramid):
     """Any registered encoder whose first three maps have the strides 4, 8 and 16.
 

@@ -1,6 +1,7 @@
 """Random warps for training a matching network: which kind, how strong."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from mmengine.model import BaseModule
@@ -15,6 +16,7 @@ from dsr_nss.matching.warp_fields import (
     soft_windows,
     thin_plate_flow,
 )
+from dsr_nss.values import Bounds, NotNegative, Share, checked
 
 KINDS = ('homography', 'thin_plate', 'affine_thin_plate')
 #: Side of the grid of noise that an elastic deformation is blurred from. The narrowest blur is
@@ -24,6 +26,7 @@ Range = tuple[float, float]
 
 
 @MODELS.register_module()
+@checked
 class SyntheticWarps(BaseModule):
     """Draws one flow for each sample: a random kind of warp, plus local elastic deformations.
 
@@ -62,13 +65,13 @@ class SyntheticWarps(BaseModule):
         self,
         *,
         kinds: Sequence[str] = KINDS,
-        corner_shift: float = 0.333,
+        corner_shift: Annotated[float, Bounds(0, below=0.5)] = 0.333,
         control_shift: float = 0.333,
-        affine_control_shift: float = 0.08,
-        rotation: float = 0.26,
-        scale: float = 0.45,
-        translation: float = 0.25,
-        elastic_probability: float = 0.0,
+        affine_control_shift: NotNegative = 0.08,
+        rotation: NotNegative = 0.26,
+        scale: Annotated[float, Bounds(0, below=1)] = 0.45,
+        translation: NotNegative = 0.25,
+        elastic_probability: Share = 0.0,
         elastic_sigma: Range = (0.1, 0.18),
         elastic_amplitude: Range = (1.0, 2.0),
         windows: tuple[int, int] = (5, 13),

@@ -10,9 +10,11 @@ from dsr_nss.errors import CheckpointError
 from dsr_nss.functional.warp import match_confidence
 from dsr_nss.matching.network import MatchingNetwork
 from dsr_nss.models.refine.aligners import Alignment
+from dsr_nss.values import checked
 
 
 @MODELS.register_module()
+@checked
 class UAWarpC(BaseModule):
     """Flow and confidence from a trained matching network (UAWarpC, Refign), which stays frozen.
 

@@ -1,6 +1,7 @@
 """Training of a matching network by warp consistency: one step."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,13 @@ from dsr_nss.matching.losses import (
 from dsr_nss.matching.network import MatchingNetwork
 from dsr_nss.matching.pairs import ImagePairs
 from dsr_nss.matching.pyramid import VGG16Pyramid
+from dsr_nss.values import Bounds, Count, NotNegative, Share, checked
 
 Size = tuple[int, int]
 
 
 @MODELS.register_module()
+@checked
 class WarpConsistency(BaseModel):
     """Trains a `MatchingNetwork` on unlabelled image pairs, or on single images.
 
@@ -68,17 +71,17 @@ class WarpConsistency(BaseModel):
     def __init__(
         self,
         *,
-        crop_size: Size,
+        crop_size: tuple[Count, Count],
         pyramid: dict | None = None,
         warps: dict | None = None,
         appearance: dict | None = None,
         visibility_mask: bool = False,
-        level_weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
-        bipath_weight: float = 1.0,
-        bipath_start: int = 1,
-        warp_supervision_weight: float = 1.0,
+        level_weights: Sequence[NotNegative] = (1.0, 1.0, 1.0, 1.0),
+        bipath_weight: NotNegative = 1.0,
+        bipath_start: Annotated[int, Bounds(0)] = 1,
+        warp_supervision_weight: NotNegative = 1.0,
         balance_terms: bool = True,
-        exchange_probability: float = 0.5,
+        exchange_probability: Share = 0.5,
         train_pyramid: bool = False,
         init_cfg: dict | None = None,
         data_preprocessor: dict | None = None,

@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.structures import AdaptationBatch
+from dsr_nss.values import checked
 
 #: ImageNet statistics of RGB in 0..255: what every encoder here was or would be pretrained with.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -25,6 +26,7 @@ def from_pixels(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
+@checked
 class AdaptationPreprocessor(SegDataPreProcessor):
     """mmseg's preprocessor for testing; in training it makes an `AdaptationBatch`.
 

@@ -4,6 +4,7 @@ Numbers in brackets are equations of arXiv 2310.04747.
 """
 
 import copy
+from typing import Annotated
 
 import torch
 from mmengine.model import BaseModule
@@ -13,12 +14,14 @@ from torch import Tensor, nn
 from dsr_nss.functional.ema import copy_, ema_momentum, ema_update_
 from dsr_nss.functional.windows import at_least_float32
 from dsr_nss.models.batch_norm import running_norms, track_inputs
+from dsr_nss.values import OneOf, Share, checked
 
 #: What the teacher's batch norms normalise by; see `EMATeacher`.
 STATISTICS = ('batch', 'batch_apart', 'running', 'target')
 
 
 @MODELS.register_module()
+@checked
 class EMATeacher(BaseModule):
     """A copy of the student whose weights follow it slowly and never receive a gradient.
 
@@ -36,17 +39,17 @@ class EMATeacher(BaseModule):
             has no part in it.
 
     Raises:
-        ValueError: A momentum outside [0, 1] or an unknown `teacher_bn`.
+        ConfigError: A momentum outside [0, 1] or an unknown `teacher_bn`.
     """
 
     def __init__(
-        self, *, student: nn.Module, momentum: float = 0.999, teacher_bn: str = 'batch'
+        self,
+        *,
+        student: nn.Module,
+        momentum: Share = 0.999,
+        teacher_bn: Annotated[str, OneOf(STATISTICS)] = 'batch',
     ) -> None:
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ValueError(f'momentum must lie in [0, 1], got {momentum}')
-        if teacher_bn not in STATISTICS:
-            raise ValueError(f'teacher_bn must be one of {STATISTICS}, got {teacher_bn!r}')
         self.momentum = momentum
         self.teacher_bn = teacher_bn
         self.model = copy.deepcopy(student).requires_grad_(False)

@@ -1,5 +1,6 @@
 """Figures of scores: confusion matrix, UIoU curve. Imported by who needs it, like `curves`."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dsr_nss.files import write_bytes
 from dsr_nss.visualization.curves import LINE_COLOURS
 
 _DPI = 130
@@ -86,7 +88,9 @@ def uiou_figure(thresholds: np.ndarray, mean: np.ndarray, average: float, title:
 
 def save_png(figure: Figure, path: str | Path) -> None:
     """Writes the figure with a white background."""
-    figure.savefig(path, format='png', dpi=_DPI, facecolor='white')
+    content = io.BytesIO()
+    figure.savefig(content, format='png', dpi=_DPI, facecolor='white')
+    write_bytes(path, content.getvalue())
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -1,5 +1,6 @@
 """`tools/train.py` from the outside: what it writes, how it stops, resumes and fails."""
 
+import errno
 import os
 import re
 import shlex
@@ -43,7 +44,7 @@ def test_a_run_from_start_to_end(train, tmp_path):
     assert code == 0
     out = tmp_path / 'out'
     assert (out / 'last_checkpoint').read_text() == str(out / 'iter_6.pth')
-    assert [path.name for path in out.glob('.*')] == ['.lock']
+    assert [path.name for path in out.glob('.*')] == ['.train.lock']
     line = next(line for line in printed.splitlines() if 'Iter 4/6' in line)
     for part in ('eta 0:', 'lr ', 'loss_source ', 'loss_mixed ', 'samples/s', 's/iter', 'memory '):
         assert part in line, part
@@ -182,11 +183,30 @@ def test_allowed_changes_are_honoured_and_saved(train, tmp_path):
     assert code == 0 and 'optim_wrapper.optimizer.lr: 0.01 -> 0.5' in printed
     # the rates of the last iteration: warm-up 2, decay over 4, of which 3 are done
     rate = 0.5 * (1 - 3 / 4) ** 0.9
-    assert f'lr {rate:.3e}' in next(line for line in printed.splitlines() if 'Iter 6/6' in line)
+    assert f'lr {rate:.2e}' in next(line for line in printed.splitlines() if 'Iter 6/6' in line)
     content = load_checkpoint_file(tmp_path / 'out/iter_6.pth')
     head = content['optimizer']['param_groups'][0]
     assert head['initial_lr'] == 0.5 and head['weight_decay'] == 0.3
     assert content['meta']['seed'] == 8 and 'lr=0.5' in content['meta']['cfg']
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(train, tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def full(handle):
+        if '.iter_6.pth.' in os.readlink(f'/proc/self/fd/{handle}'):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', full)
+        code, printed = train('--work-dir', 'out')
+    out = tmp_path / 'out'
+    assert code == 2 and 'Traceback' not in printed
+    assert f'error: cannot write {out}/iter_6.pth: No space left on device (' in printed
+    assert f'--resume continues from {out}/iter_3.pth' in printed
+    assert [path.name for path in out.glob('*iter_*')] == ['iter_3.pth']
+    assert train('--work-dir', 'out', '--resume')[0] == 0
 
 
 def test_new_run_from_a_checkpoint_takes_the_student_and_an_empty_bank(train, tmp_path):

@@ -62,7 +62,8 @@ def changed(path, value):
         ('randomness.seed', 1, 'randomness.seed: 0 -> 1'),
         ('default_hooks.seed', None,
          "default_hooks.seed: {'type': 'SeedEachIteration'} -> not stated"),
-        ('custom_hooks', [dict(type='EMAHook')], "custom_hooks.0: not stated -> {'type': 'EMAHook'}"),
+        ('custom_hooks', [dict(type='EMAHook')],
+         "custom_hooks.0: not stated -> {'type': 'EMAHook'}"),
         ('default_hooks.seed.seed', 3, 'default_hooks.seed.seed: not stated -> 3'),
     ],
 )  # fmt: skip

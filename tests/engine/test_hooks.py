@@ -21,6 +21,7 @@ from dsr_nss.engine.hooks import (
     SeedEachIteration,
     TrainingInfoHook,
 )
+from dsr_nss.engine.hooks.graceful_stop import SAME_SIGNAL_SECONDS
 from dsr_nss.engine.hooks.seed_each_iteration import iteration_seed
 from dsr_nss.errors import ConfigError, NonFiniteLossError
 
@@ -241,9 +242,20 @@ def test_second_ctrl_c_stops_at_once(runner):
     hook = GracefulStop()
     hook.before_train(runner)
     os.kill(os.getpid(), signal.SIGINT)
+    hook._received_at -= SAME_SIGNAL_SECONDS
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_that_a_launcher_passes_on_is_not_a_second_one(runner):
+    hook = GracefulStop()
+    hook.before_train(runner)
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)
+    assert runner.saved == [1]
 
 
 def test_signals_are_given_back_after_training(runner):

@@ -88,7 +88,7 @@ def test_a_newer_one_that_is_damaged_is_passed_over_and_named(
     save_state(tmp_path, 6)
     damage(save_state(tmp_path, 9))
     said = []
-    monkeypatch.setattr(resume_points, 'print_log', lambda text, _: said.append(text))
+    monkeypatch.setattr(resume_points, 'print_log', said.append)
     assert resume_point(tmp_path) == tmp_path / 'iter_6.pth'
     assert said[0].startswith('passed over: ') and re.search(reason, said[0]), said
     assert said[1].startswith(f'resuming from {tmp_path}/iter_6.pth')

@@ -51,7 +51,7 @@ def test_a_second_run_is_refused_and_names_the_first(tmp_path, another):
     pid, _ = another(rank=0)
     with pytest.raises(ConfigError) as error, RunLock(tmp_path):
         pass
-    since = json.loads((tmp_path / '.lock').read_text())['since']
+    since = json.loads((tmp_path / '.train.lock').read_text())['since']
     assert str(error.value) == (
         f'{tmp_path} is in use: process {pid} on {socket.gethostname()} has trained in it since '
         f'{since}. Stop it first, or choose another --work-dir'
@@ -102,7 +102,7 @@ def test_ranks_of_one_run_do_not_lock_each_other_out(tmp_path):
     with RunLock(tmp_path, 0) as first, RunLock(tmp_path, 1) as second:
         first.join()
         second.join()
-        assert sorted(path.name for path in tmp_path.iterdir()) == ['.lock', '.lock.1']
+        assert sorted(path.name for path in tmp_path.iterdir()) == ['.train.lock', '.train.lock.1']
 
 
 def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):

@@ -107,5 +107,6 @@ def test_bomb_with_a_lie_about_its_size(archive):
     position = content.rindex(b'PK\x01\x02')
     lie = struct.pack('<I', 100)
     archive.write_bytes(content[: position + 24] + lie + content[position + 28 :])
-    ((what, text),) = problems(archive)
-    assert what == 'damaged' and 'cannot be read' in text
+    (listed, text), (what, other) = problems(archive)
+    assert listed == 'archive' and 'before its content are not those in the list' in text
+    assert what == 'damaged' and 'cannot be read' in other

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.errors import NonFiniteLossError
+from dsr_nss.values import Count, checked
 
 
 @HOOKS.register_module()
+@checked
 class FiniteLossGuard(Hook):
     """Raises `NonFiniteLossError` when a loss term is NaN or infinite.
 
@@ -26,9 +28,7 @@ class FiniteLossGuard(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise ValueError(f'interval must be >= 1, got {interval}')
+    def __init__(self, interval: Count = 50) -> None:
         self.interval = interval
         self._pending: list[tuple[int, list[str], Tensor, str]] = []
 

@@ -9,17 +9,23 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-#: A launcher passes on the signal that the terminal already sent to every process of the group.
-SAME_SIGNAL_SECONDS = 3.0
+from dsr_nss.values import Count, checked
+
+#: Launchers and shells pass on the signal that the terminal already sent to every process of the
+#: group: within this time it is the same one. Several processes do not get it at the same moment.
+SAME_SIGNAL_SECONDS = 1.0
+SAME_SIGNAL_SECONDS_OF_SEVERAL = 3.0
 
 
 @HOOKS.register_module()
+@checked
 class GracefulStop(Hook):
     """On SIGINT or SIGTERM: finish the iteration, save, say how to resume, exit with 128 + signal.
 
-    A second Ctrl-C stops at once. With several processes all stop after the same iteration. On GPUs
-    they agree on it every `agree_every` iterations, since asking each time would wait for the
-    device; note that torchrun kills its processes 30 seconds after it passed the signal on.
+    A second Ctrl-C, more than a second later, stops at once. With several processes all stop after
+    the same iteration. On GPUs they agree on it every `agree_every` iterations, since asking each
+    time would wait for the device; note that torchrun kills its processes 30 seconds after it
+    passed the signal on.
 
     Args:
         command: What resumes the run; the training tool fills it in.
@@ -28,9 +34,7 @@ class GracefulStop(Hook):
 
     priority = 'LOWEST'
 
-    def __init__(self, command: str | None = None, agree_every: int = 5) -> None:
-        if agree_every < 1:
-            raise ValueError(f'agree_every must be >= 1, got {agree_every}')
+    def __init__(self, command: str | None = None, agree_every: Count = 5) -> None:
         self.command = command
         self.agree_every = agree_every
         self._received = 0
@@ -62,7 +66,7 @@ class GracefulStop(Hook):
                 f'{name} received: a checkpoint follows after this iteration '
                 '(Ctrl-C again stops at once, without one)'
             )
-        elif now - self._received_at > (SAME_SIGNAL_SECONDS if _several_processes() else 0):
+        elif now - self._received_at > _same_signal_seconds():
             self.restore_signals()
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
@@ -97,6 +101,10 @@ class GracefulStop(Hook):
         runner.visualizer.close()
         self.restore_signals()
         raise SystemExit(128 + self._received)
+
+
+def _same_signal_seconds() -> float:
+    return SAME_SIGNAL_SECONDS_OF_SEVERAL if _several_processes() else SAME_SIGNAL_SECONDS
 
 
 def _several_processes() -> bool:

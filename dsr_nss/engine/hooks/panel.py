@@ -1,5 +1,6 @@
 """A picture of what a training step really saw, every N iterations."""
 
+import io
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -9,9 +10,12 @@ from mmseg.registry import HOOKS
 from PIL import Image
 
 from dsr_nss.errors import ConfigError
+from dsr_nss.files import write_bytes
+from dsr_nss.values import Count, checked
 
 
 @HOOKS.register_module()
+@checked
 class PanelHook(Hook):
     """Writes `work_dir/vis/iter_000500.png` and adds it to TensorBoard (and other backends).
 
@@ -25,9 +29,7 @@ class PanelHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, interval: int = 500) -> None:
-        if interval < 1:
-            raise ValueError(f'interval must be >= 1, got {interval}')
+    def __init__(self, interval: Count = 500) -> None:
         self.interval = interval
 
     def before_train(self, runner) -> None:
@@ -62,8 +64,9 @@ class PanelHook(Hook):
 
         iteration = runner.iter + 1
         path = Path(runner.work_dir) / 'vis' / f'iter_{iteration:06d}.png'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path)
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, 'PNG')
+        write_bytes(path, content.getvalue())
         for backend in runner.visualizer._vis_backends.values():
             if not isinstance(backend, LocalVisBackend):  # that one would write the file again
                 backend.add_image('panel', picture, step=iteration)

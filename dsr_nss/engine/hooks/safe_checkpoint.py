@@ -1,13 +1,17 @@
 """Checkpoints every N iterations and at the end, written before older ones are removed."""
 
+from typing import Annotated
+
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from dsr_nss.engine.resume_points import checkpoints_of
+from dsr_nss.values import Bounds, Count, checked
 
 
 @HOOKS.register_module()
+@checked
 class SafeCheckpointHook(Hook):
     """Writes `work_dir/iter_N.pth`, then removes what is over `max_keep_ckpts`.
 
@@ -21,12 +25,11 @@ class SafeCheckpointHook(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self, interval: int = 2000, max_keep_ckpts: int = -1) -> None:
-        if interval < 1 or max_keep_ckpts == 0 or max_keep_ckpts < -1:
-            raise ValueError(
-                'interval must be >= 1 and max_keep_ckpts -1 or >= 1, got '
-                f'{interval} and {max_keep_ckpts}'
-            )
+    def __init__(
+        self, interval: Count = 2000, max_keep_ckpts: Annotated[int, Bounds(-1)] = -1
+    ) -> None:
+        if max_keep_ckpts == 0:
+            raise ValueError('max_keep_ckpts must be -1 or >= 1, got 0')
         self.interval = interval
         self.max_keep_ckpts = max_keep_ckpts
 

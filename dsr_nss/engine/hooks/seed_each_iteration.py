@@ -1,11 +1,14 @@
 """Randomness by iteration number, so that a resumed run repeats the unbroken one."""
 
 import random
+from typing import Annotated
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
+
+from dsr_nss.values import Bounds, checked
 
 
 def iteration_seed(seed: int, iteration: int, rank: int) -> int:
@@ -15,6 +18,7 @@ def iteration_seed(seed: int, iteration: int, rank: int) -> int:
 
 
 @HOOKS.register_module()
+@checked
 class SeedEachIteration(Hook):
     """Seeds torch (CPU and CUDA), NumPy and `random` before every training iteration.
 
@@ -26,9 +30,7 @@ class SeedEachIteration(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, seed: int | None = None) -> None:
-        if seed is not None and seed < 0:
-            raise ValueError(f'seed must be >= 0, got {seed}')
+    def __init__(self, seed: Annotated[int, Bounds(0)] | None = None) -> None:
         self.seed = seed
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:

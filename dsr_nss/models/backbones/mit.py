@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dsr_nss.checkpoints.mit import load_mit
+from dsr_nss.errors import ConfigError
+from dsr_nss.values import checked
 
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
@@ -139,6 +141,7 @@ class Block(nn.Module):
 
 
 @MODELS.register_module()
+@checked
 class MiT(BaseModule):
     """Mix Transformer encoder with the parameter names of the published weight files.
 
@@ -241,7 +244,7 @@ class MiT(BaseModule):
             ValueError: An image too small for the spatial reduction of the first stage.
         """
         if min(image.shape[2:]) < 29:
-            raise ValueError(
+            raise ConfigError(
                 f'MiT: an input of {image.shape[2]}x{image.shape[3]} pixels is too small, a side '
                 'needs at least 29 (HRDA halves its input: 57); use larger crops or windows'
             )

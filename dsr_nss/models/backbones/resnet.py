@@ -6,9 +6,11 @@ from mmseg.models.backbones import ResNet
 from mmseg.registry import MODELS
 
 from dsr_nss.checkpoints.resnet import load_resnet
+from dsr_nss.values import checked
 
 
 @MODELS.register_module()
+@checked
 class ResNetEncoder(ResNet):
     """mmseg's `ResNet`, which reads its start weights as data and takes all of them or none.
 

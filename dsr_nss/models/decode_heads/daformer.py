@@ -1,7 +1,7 @@
 """The fusion head of DAFormer, and the small variant of it that is HRDA's scale attention."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from dsr_nss.values import Count, OneOf, checked
 
 FUSIONS = ('aspp', 'conv1x1')
 
@@ -50,6 +52,7 @@ class SeparableASPP(nn.Module):
 
 
 @MODELS.register_module()
+@checked
 class DAFormerHead(BaseDecodeHead):
     """Embed all encoder levels, bring them to the finest, fuse, classify.
 
@@ -68,22 +71,20 @@ class DAFormerHead(BaseDecodeHead):
             `dropout_ratio`.
 
     Raises:
-        ValueError: Unknown `fusion`.
+        ConfigError: Unknown `fusion`.
     """
 
     def __init__(
         self,
-        in_channels: Sequence[int],
-        channels: int = 256,
+        in_channels: Sequence[Count],
+        channels: Count = 256,
         *,
-        embed_channels: int = 256,
-        fusion: str = 'aspp',
-        dilations: Sequence[int] = (1, 6, 12, 18),
+        embed_channels: Count = 256,
+        fusion: Annotated[str, OneOf(FUSIONS)] = 'aspp',
+        dilations: Sequence[Count] = (1, 6, 12, 18),
         norm_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
-        if fusion not in FUSIONS:
-            raise ValueError(f'unknown fusion {fusion!r} of DAFormerHead; available: {FUSIONS}')
         kwargs.setdefault('in_index', list(range(len(in_channels))))
         super().__init__(
             in_channels=list(in_channels),

@@ -7,8 +7,11 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from dsr_nss.values import Count, checked
+
 
 @MODELS.register_module()
+@checked
 class DeepLabV2Head(BaseDecodeHead):
     """3x3 convolutions of several dilations straight to class scores, summed.
 
@@ -30,9 +33,9 @@ class DeepLabV2Head(BaseDecodeHead):
     def __init__(
         self,
         *,
-        in_channels: int,
-        num_classes: int,
-        dilations: Sequence[int] = (6, 12, 18, 24),
+        in_channels: Count,
+        num_classes: Count,
+        dilations: Sequence[Count] = (6, 12, 18, 24),
         in_index: int = -1,
         init_cfg: dict | None = None,
         **kwargs: Any,

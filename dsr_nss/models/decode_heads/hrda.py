@@ -9,9 +9,11 @@ from torch import Tensor
 
 from dsr_nss.functional.hrda_fusion import detail_boxes, fuse_train, fuse_windows
 from dsr_nss.functional.windows import Box, at_least_float32
+from dsr_nss.values import PositiveShare, Share, checked
 
 
 @MODELS.register_module()
+@checked
 class HRDAHead(BaseDecodeHead):
     """Works with `HRDAEncoderDecoder`, which encodes the context and the detail windows.
 
@@ -40,8 +42,8 @@ class HRDAHead(BaseDecodeHead):
         *,
         head: dict,
         scale_attention: dict,
-        detail_loss_weight: float = 0.1,
-        detail_stride: float = 0.5,
+        detail_loss_weight: Share = 0.1,
+        detail_stride: PositiveShare = 0.5,
         truncate_boxes: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -51,10 +53,6 @@ class HRDAHead(BaseDecodeHead):
                 f'HRDAHead: head has {shared.num_classes} classes, scale_attention '
                 f'{attention.num_classes}; they must agree'
             )
-        if not 0 <= detail_loss_weight <= 1:
-            raise ValueError(f'detail_loss_weight must lie in [0, 1], got {detail_loss_weight}')
-        if not 0 < detail_stride <= 1:
-            raise ValueError(f'detail_stride must lie in (0, 1], got {detail_stride}')
         super().__init__(
             in_channels=shared.in_channels,
             channels=shared.channels,

@@ -8,6 +8,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from dsr_nss.values import checked
+
 #: Residual conv units before the fusion and after the pooling of a path, and poolings in a chain.
 ADAPT_UNITS, OUTPUT_UNITS, POOLINGS = 2, 3, 4
 
@@ -109,6 +111,7 @@ class RefinementPath(nn.Module):
 
 
 @MODELS.register_module()
+@checked
 class RefineNetHead(BaseDecodeHead):
     """Four-path multi-resolution refinement on a ResNet.
 

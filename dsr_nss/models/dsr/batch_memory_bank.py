@@ -7,12 +7,15 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.errors import ConfigError
 from dsr_nss.models.dsr.memory_bank import ToNormalised
 from dsr_nss.models.dsr.mixup import Mixed
 from dsr_nss.models.named_classes import named_classes
+from dsr_nss.values import Count, checked
 
 
 @MODELS.register_module()
+@checked
 class BatchMemoryBank(BaseModule):
     """The last source batches; image `i` of each is pasted onto mixed image `i` now and then.
 
@@ -41,17 +44,12 @@ class BatchMemoryBank(BaseModule):
         *,
         class_names: Sequence[str],
         long_tail_classes: Sequence[str],
-        size: tuple[int, int],
-        batch_size: int = 2,
-        capacity: int = 3,
-        interval: int = 5,
+        size: tuple[Count, Count],
+        batch_size: Count = 2,
+        capacity: Count = 3,
+        interval: Count = 5,
     ) -> None:
         super().__init__()
-        if min(batch_size, capacity, interval) < 1:
-            raise ValueError(
-                'batch_size, capacity and interval must be >= 1, got '
-                f'{batch_size}, {capacity} and {interval}'
-            )
         self.capacity = capacity
         self.interval = interval
         members = named_classes(long_tail_classes, class_names)
@@ -78,10 +76,10 @@ class BatchMemoryBank(BaseModule):
             to_normalised: Function from RGB `(..., 3, H, W)` in [0, 1] to normalised values.
 
         Raises:
-            ValueError: The batch has not the shape of the bank.
+            ConfigError: The batch has not the shape of the bank.
         """
         if image.shape != self.images.shape[1:]:
-            raise ValueError(
+            raise ConfigError(
                 f'the bank was built for batches of {tuple(self.images.shape[1:])}, got '
                 f'{tuple(image.shape)}: set `bank.batch_size` and `bank.size`'
             )

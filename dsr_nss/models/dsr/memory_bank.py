@@ -4,6 +4,7 @@ Numbers in brackets are equations of arXiv 2310.04747.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 from mmengine.model import BaseModule
@@ -11,12 +12,15 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.classes import class_ids
+from dsr_nss.errors import ConfigError
 from dsr_nss.models.dsr.mixup import Mixed
+from dsr_nss.values import Count, OneOf, checked
 
 ToNormalised = Callable[[Tensor], Tensor]
 
 
 @MODELS.register_module()
+@checked
 class LongTailMemoryBank(BaseModule):
     """FIFO store of source images with long-tail objects, pasted onto mixed images now and then.
 
@@ -45,16 +49,12 @@ class LongTailMemoryBank(BaseModule):
         *,
         class_names: Sequence[str],
         long_tail_classes: Sequence[str],
-        size: tuple[int, int],
-        capacity: int = 6,
-        interval: int = 5,
-        device: str = 'model',
+        size: tuple[Count, Count],
+        capacity: Count = 6,
+        interval: Count = 5,
+        device: Annotated[str, OneOf(('cpu', 'model'))] = 'model',
     ) -> None:
         super().__init__()
-        if capacity < 1 or interval < 1:
-            raise ValueError(f'capacity and interval must be >= 1, got {capacity} and {interval}')
-        if device not in ('cpu', 'model'):
-            raise ValueError(f"device must be 'cpu' or 'model', got {device!r}")
         self.capacity = capacity
         self.interval = interval
         self.device = device
@@ -99,10 +99,10 @@ class LongTailMemoryBank(BaseModule):
             label: `(B, H, W)` int64.
 
         Raises:
-            ValueError: The size is not that of the bank.
+            ConfigError: The size is not that of the bank.
         """
         if image.shape[-2:] != self.images.shape[-2:]:
-            raise ValueError(
+            raise ConfigError(
                 f'the bank was built for crops of {tuple(self.images.shape[-2:])}, got '
                 f'{tuple(image.shape[-2:])}: set `bank.size` to the crop size'
             )

@@ -5,6 +5,7 @@ Numbers in brackets are equations of arXiv 2310.04747.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from mmengine.model import BaseModule
@@ -19,6 +20,7 @@ from dsr_nss.functional.class_mix import (
     present_classes,
 )
 from dsr_nss.models.named_classes import named_classes
+from dsr_nss.values import OneOf, checked
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Mixed:
 
 
 @MODELS.register_module()
+@checked
 class DSRMixup(BaseModule):
     """`X_m = M_c X_s + (1 - M_c) X_n` with `M_c = M_r or M_m`.
 
@@ -58,7 +61,7 @@ class DSRMixup(BaseModule):
             that are present are selected too. In order, so that one rule can trigger the next.
 
     Raises:
-        ValueError: Unknown `class_pool`, or a name that is none of `class_names`.
+        ConfigError: Unknown `class_pool`, or a name that is none of `class_names`.
     """
 
     def __init__(
@@ -67,13 +70,11 @@ class DSRMixup(BaseModule):
         class_names: Sequence[str],
         always_classes: Sequence[str],
         random_half: bool = True,
-        class_pool: str = 'image',
+        class_pool: Annotated[str, OneOf(('image', 'batch'))] = 'image',
         draw_ignore: bool = False,
         companions: Sequence[tuple[Sequence[str], Sequence[str]]] = (),
     ) -> None:
         super().__init__()
-        if class_pool not in ('image', 'batch'):
-            raise ValueError(f"class_pool must be 'image' or 'batch', got {class_pool!r}")
         self.num_classes = len(class_names)
         self.random_half = random_half
         self.class_pool = class_pool

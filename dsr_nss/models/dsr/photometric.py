@@ -1,7 +1,7 @@
 """Colour jitter and blur of the mixed image."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.functional import photometric
+from dsr_nss.values import OneOf, Positive, Share, checked
 
 #: Brightness, contrast, saturation and hue of each definition; see `functional.photometric`.
 #: Scaling from black is torchvision's brightness and kornia's contrast.
@@ -48,6 +49,7 @@ class Draws(NamedTuple):
 
 
 @MODELS.register_module()
+@checked
 class PhotometricAugmentation(BaseModule):
     """Random colour jitter, then random Gaussian blur; their strengths are drawn per image.
 
@@ -65,24 +67,20 @@ class PhotometricAugmentation(BaseModule):
             one decision for all, as in the published code.
 
     Raises:
-        ValueError: Unknown `definition` or `decide`.
+        ConfigError: Unknown `definition` or `decide`, or a number out of its range.
     """
 
     def __init__(
         self,
         *,
-        jitter_probability: float = 0.8,
-        jitter_strength: float = 0.2,
-        blur_probability: float = 0.5,
-        blur_sigma: tuple[float, float] = (0.15, 1.15),
-        definition: str = 'kornia',
-        decide: str = 'image',
+        jitter_probability: Share = 0.8,
+        jitter_strength: Share = 0.2,
+        blur_probability: Share = 0.5,
+        blur_sigma: tuple[Positive, Positive] = (0.15, 1.15),
+        definition: Annotated[str, OneOf(tuple(JITTER))] = 'kornia',
+        decide: Annotated[str, OneOf(('image', 'batch'))] = 'image',
     ) -> None:
         super().__init__()
-        if definition not in JITTER:
-            raise ValueError(f'definition must be one of {sorted(JITTER)}, got {definition!r}')
-        if decide not in ('image', 'batch'):
-            raise ValueError(f"decide must be 'image' or 'batch', got {decide!r}")
         self.jitter_probability = jitter_probability
         self.jitter_strength = jitter_strength
         self.blur_probability = blur_probability

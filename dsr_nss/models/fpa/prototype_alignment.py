@@ -4,7 +4,7 @@ Numbers in brackets are equations of arXiv 2310.04747.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -19,9 +19,11 @@ from dsr_nss.functional.prototypes import (
     prototypes,
 )
 from dsr_nss.models.named_classes import named_classes
+from dsr_nss.values import Bounds, NotNegative, OneOf, Positive, checked
 
 
 @MODELS.register_module()
+@checked
 class FPALoss(BaseModule):
     """Every feature is pulled to the prototype of its class in the *other* domain.
 
@@ -57,27 +59,18 @@ class FPALoss(BaseModule):
         *,
         class_names: Sequence[str],
         long_tail_classes: Sequence[str],
-        start: int,
+        start: Annotated[int, Bounds(0)],
         feature_level: int = -1,
-        tau: float = 0.1,
-        reweight: str = 'ratio',
-        absent: str = 'drop',
-        prototype_scope: str = 'batch',
-        prototype_labels: str = 'shares',
-        mixed_weight: float = 1.0,
+        tau: Positive = 0.1,
+        reweight: Annotated[str, OneOf(('ratio', 'literal', 'none'))] = 'ratio',
+        absent: Annotated[str, OneOf(('drop', 'zero', 'kept'))] = 'drop',
+        prototype_scope: Annotated[str, OneOf(('batch', 'image'))] = 'batch',
+        prototype_labels: Annotated[str, OneOf(('shares', 'nearest'))] = 'shares',
+        mixed_weight: NotNegative = 1.0,
         night_gradient: bool = True,
-        night_statistics: str = 'frozen',
+        night_statistics: Annotated[str, OneOf(('frozen', 'updated'))] = 'frozen',
     ) -> None:
         super().__init__()
-        for field, value, values in (
-            ('absent', absent, ('drop', 'zero', 'kept')),
-            ('reweight', reweight, ('ratio', 'literal', 'none')),
-            ('prototype_scope', prototype_scope, ('batch', 'image')),
-            ('prototype_labels', prototype_labels, ('shares', 'nearest')),
-            ('night_statistics', night_statistics, ('frozen', 'updated')),
-        ):
-            if value not in values:
-                raise ValueError(f'{field} must be one of {values}, got {value!r}')
         self.num_classes = len(class_names)
         self.start = start
         self.feature_level = feature_level

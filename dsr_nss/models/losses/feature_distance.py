@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from mmengine.model import BaseModule
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 
 from dsr_nss.functional.feature_distance import feature_distance
 from dsr_nss.models.named_classes import named_classes
+from dsr_nss.values import Bounds, NotNegative, checked
 
 
 @MODELS.register_module()
+@checked
 class FeatureDistance(BaseModule):
     """Keeps thing features of the source near those of the encoder that training started from.
 
@@ -33,12 +36,10 @@ class FeatureDistance(BaseModule):
         encoder: nn.Module,
         class_names: Sequence[str],
         classes: Sequence[str],
-        weight: float = 0.005,
-        min_ratio: float = 0.75,
+        weight: NotNegative = 0.005,
+        min_ratio: Annotated[float, Bounds(above=0.5, most=1)] = 0.75,
     ) -> None:
         super().__init__()
-        if not 0.5 < min_ratio <= 1:
-            raise ValueError(f'min_ratio must lie in (0.5, 1], got {min_ratio}')
         self.register_buffer('counted', named_classes(classes, class_names), persistent=False)
         self.weight = weight
         self.min_ratio = min_ratio

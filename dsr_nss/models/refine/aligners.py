@@ -5,6 +5,7 @@ graph, and takes RGB images in [0, 1].
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.functional.warp import pixel_grid
+from dsr_nss.values import Bounds, Positive, PositiveShare, checked
 
 #: Confidence of a match where an aligner knows nothing about it.
 UNINFORMED = 0.5
@@ -34,6 +36,7 @@ class Alignment:
     aligned: Tensor
 
 
+@checked
 class WeightlessAligner(BaseModule):
     """An aligner without weights.
 
@@ -65,6 +68,7 @@ class Identity(WeightlessAligner):
 
 
 @MODELS.register_module()
+@checked
 class Homography(WeightlessAligner):
     """One homography for each image pair: SIFT features, ratio test, RANSAC (all from OpenCV).
 
@@ -78,11 +82,14 @@ class Homography(WeightlessAligner):
     """
 
     def __init__(
-        self, *, min_inliers: int = 20, ratio: float = 0.8, threshold: float = 3.0, **kwargs
+        self,
+        *,
+        min_inliers: Annotated[int, Bounds(4)] = 20,
+        ratio: PositiveShare = 0.8,
+        threshold: Positive = 3.0,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        if min_inliers < 4:
-            raise ValueError(f'a homography needs at least 4 inliers, got {min_inliers}')
         self.min_inliers = min_inliers
         self.ratio = ratio
         self.threshold = threshold

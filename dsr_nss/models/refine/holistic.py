@@ -10,9 +10,11 @@ from torch import Tensor
 from dsr_nss.functional.refinement import refine
 from dsr_nss.functional.warp import warp
 from dsr_nss.models.named_classes import named_classes
+from dsr_nss.values import NotNegative, checked
 
 
 @MODELS.register_module()
+@checked
 class HolisticRefinement(BaseModule):
     """Aligns the day reference, warps its prediction into the night view and refines (Refign).
 
@@ -30,7 +32,7 @@ class HolisticRefinement(BaseModule):
         aligner: dict,
         class_names: Sequence[str],
         static_classes: Sequence[str],
-        gamma: float = 0.25,
+        gamma: NotNegative = 0.25,
     ) -> None:
         super().__init__()
         self.aligner = MODELS.build(aligner).requires_grad_(False).eval()

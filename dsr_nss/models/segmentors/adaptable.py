@@ -18,11 +18,13 @@ from dsr_nss.functional.windows import (
     stack_windows,
 )
 from dsr_nss.structures import StudentOutput
+from dsr_nss.values import checked
 
 TEST_FIELDS = ('mode', 'crop_size', 'stride', 'max_windows')
 
 
 @MODELS.register_module()
+@checked
 class AdaptableEncoderDecoder(EncoderDecoder):
     """mmseg's `EncoderDecoder` with pixel-weighted loss, features, and batched sliding windows.
 

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from dsr_nss.models.preprocessor import from_pixels, to_pixels
 from dsr_nss.structures import AdaptationBatch
+from dsr_nss.values import checked
 
 
+@checked
 class Adaptation(BaseSegmentor):
     """Holds a student; a method says in :meth:`loss` how it is trained.
 

@@ -11,14 +11,17 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from dsr_nss.errors import ConfigError
 from dsr_nss.functional.pseudo_label import confident_share, pseudo_label
 from dsr_nss.models.batch_norm import frozen_running_statistics
 from dsr_nss.models.dsr import Mixed
 from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.structures import AdaptationBatch, StudentOutput
+from dsr_nss.values import NotNegative, Share, checked
 
 
 @MODELS.register_module()
+@checked
 class DSRNSS(Adaptation):
     """Adapts a student from labelled day to unlabelled night.
 
@@ -51,10 +54,10 @@ class DSRNSS(Adaptation):
         bank: dict | None = None,
         alignment: dict | None = None,
         feature_distance: dict | None = None,
-        alpha: float = 1.0,
-        beta: float = 0.1,
-        confidence_threshold: float = 0.968,
-        adapt_to_reference: float = 0.0,
+        alpha: NotNegative = 1.0,
+        beta: NotNegative = 0.1,
+        confidence_threshold: Share = 0.968,
+        adapt_to_reference: Share = 0.0,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -78,7 +81,7 @@ class DSRNSS(Adaptation):
         All of them are 0-dimensional, by name.
         """
         if inputs.night_image is None:
-            raise ValueError(
+            raise ConfigError(
                 f'{type(self).__name__} adapts to night images: set train_dataloader.dataset.target'
             )
         step = self.teacher.steps + 1

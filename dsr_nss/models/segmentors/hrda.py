@@ -14,9 +14,11 @@ from dsr_nss.functional.windows import crop, stack_windows
 from dsr_nss.models.decode_heads.hrda import HRDAHead
 from dsr_nss.models.segmentors.adaptable import AdaptableEncoderDecoder
 from dsr_nss.structures import StudentOutput
+from dsr_nss.values import checked
 
 
 @MODELS.register_module()
+@checked
 class HRDAEncoderDecoder(AdaptableEncoderDecoder):
     """Context at half size and detail windows at full size, fused by `HRDAHead`.
 

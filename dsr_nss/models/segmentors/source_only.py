@@ -5,9 +5,11 @@ from torch import Tensor
 
 from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.structures import AdaptationBatch
+from dsr_nss.values import checked
 
 
 @MODELS.register_module()
+@checked
 class SourceOnly(Adaptation):
     """Cross-entropy on the source, with the same data, sampling and schedule as the adaptation.
 
