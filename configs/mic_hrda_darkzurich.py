@@ -10,13 +10,14 @@ Not yet measured here.
 
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/schedules/published.py',
+    '_base_/schedule.py',
     '_base_/datasets/cityscapes_to_darkzurich.py',
     '_base_/methods/dsr_nss_feature_distance.py',
     '_base_/models/hrda_mit_b5.py',
 ]
 
 optim_wrapper = dict(optimizer=dict(lr=6e-4))  # 6e-5 for the encoder
+param_scheduler = dict(power=1.0)
 model = dict(
     student=_base_.student,
     refinement=None,

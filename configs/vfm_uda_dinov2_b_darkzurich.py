@@ -13,7 +13,7 @@ Not yet measured here.
 
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/schedules/published.py',
+    '_base_/schedule.py',
     '_base_/datasets/cityscapes_to_darkzurich.py',
     '_base_/methods/classmix_masked.py',
     '_base_/models/dinov2_b.py',
@@ -24,6 +24,7 @@ optim_wrapper = dict(
     optimizer=dict(lr=1.41e-4),  # 5e-5 times the root of 8
     paramwise_cfg=dict(decay_all=True),
 )
+param_scheduler = dict(power=1.0)
 model = dict(
     student=_base_.student,
     mixup=dict(class_pool='batch', draw_ignore=True),

@@ -56,7 +56,6 @@ class AdaptationRunner(Runner):
     allow_changes = False
     _resuming = False
     _saved_iteration: int | None = None
-    _changes: list[str] = []
     _generators: Mapping | None = None
 
     def setup_env(self, env_cfg: dict) -> None:

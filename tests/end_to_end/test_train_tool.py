@@ -199,7 +199,7 @@ def test_allowed_changes_are_honoured_and_saved(train, tmp_path):
     assert code == 0 and 'optim_wrapper.optimizer.lr: 0.01 -> 0.5' in printed
     # the rates of the last iteration: warm-up 2, decay over 4, of which 3 are done
     rate = 0.5 * (1 - 3 / 4) ** 0.9
-    assert f'lr {rate:.3e}' in next(line for line in printed.splitlines() if 'Iter 6/6' in line)
+    assert f'lr {rate:.2e}' in next(line for line in printed.splitlines() if 'Iter 6/6' in line)
     content = load_checkpoint_file(tmp_path / 'out/iter_6.pth')
     head = content['optimizer']['param_groups'][0]
     assert head['initial_lr'] == 0.5 and head['weight_decay'] == 0.3

@@ -73,7 +73,7 @@ def test_embedding_is_a_linear_layer_a_position():
 
 
 def test_unknown_fusion():
-    with pytest.raises(ValueError, match="unknown fusion 'sum'"):
+    with pytest.raises(ValueError, match="fusion must be one of .*, got 'sum'"):
         build(fusion='sum')
 
 
