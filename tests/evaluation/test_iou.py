@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
+from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores, occurrence_note
 
 NAMES = ('road', 'pole', 'car')
 
@@ -119,3 +119,20 @@ def test_flat_names():
         'IoU/pole': None,
         'IoU/car': 100.0,
     }
+
+
+def test_groups_are_those_of_the_set():
+    groups = dict(small=('b',), large_static=(), vehicles=('a', 'b'), long_tail=('a',))
+    scores = iou_scores(np.diag([1, 1, 0]), ('a', 'b', 'c'), groups)
+    assert scores.groups == {'small': 100.0, 'vehicles': 100.0}
+    assert iou_scores(np.diag([1, 1]), ('building', 'crane')).groups == {'large_static': 100.0}
+    assert iou_scores(np.diag([1, 1]), ('crane', 'sign')).groups == {}
+
+
+def test_what_is_said_of_classes_that_do_not_occur():
+    names = ('ground', 'thing', 'sky')
+    assert occurrence_note(flat_scores(iou_scores(np.eye(3), names))) is None
+    note = occurrence_note(flat_scores(iou_scores(np.diag([1, 0, 1]), names)))
+    assert note == '2 of 3 classes occur in the labels; the means leave out thing'
+    note = occurrence_note(flat_scores(iou_scores(np.diag([1, 0, 0]), names)))
+    assert 'A mean over one class says nothing. Are the labels masks of 0 and 255?' in note

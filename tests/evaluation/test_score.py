@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.errors import DataError
+from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
-from dsr_nss.evaluation.score import pair_files, score
+from dsr_nss.evaluation.score import pair_files, read_classes, score
 from tests.evaluation.scored_images import make_images
 
 
@@ -144,3 +144,24 @@ def test_command_line(repo_root, monkeypatch, capsys, folders, tmp_path):
     (folders[0] / 'aachen_0_leftImg8bit.png').unlink()
     assert tool.main() == 2
     assert 'error: 1 of 3 labels' in capsys.readouterr().err
+
+
+def test_other_classes(tmp_path):
+    ids = np.array([[0, 1], [2, 255]], np.uint8)
+    for folder in ('pred', 'gt'):
+        save(tmp_path / folder / 'a.png', ids)
+    named = read_classes('ground, thing,sky')
+    result = score(tmp_path / 'pred', tmp_path / 'gt', workers=1, progress=False, **named)
+    assert [key for key in result if key.startswith('IoU/')] == [
+        'IoU/ground', 'IoU/thing', 'IoU/sky',
+    ]  # fmt: skip
+    config = tmp_path / 'city.py'
+    config.write_text("classes = dict(names=('a', 'b', 'c'), groups=dict(mine=('b',)))")
+    result = score(tmp_path / 'pred', tmp_path / 'gt', workers=1, **read_classes(str(config)))
+    assert result['mIoU_mine'] == 100.0
+    two = read_classes('ground,thing')
+    with pytest.raises(DataError, match=r'holds the ids 2; valid are 0\.\.1'):
+        score(tmp_path / 'pred', tmp_path / 'gt', workers=1, **two)
+    config.write_text('a = 1')
+    with pytest.raises(ConfigError, match='city.py states no classes'):
+        read_classes(str(config))

@@ -131,3 +131,21 @@ def test_bad_configs(tmp_path, checkpoint):
         (tmp_path / 'bad.py').write_text(text)
         with pytest.raises(ConfigError, match=message):
             load_model(tmp_path / 'bad.py', checkpoint)
+
+
+def test_names_of_the_config_and_of_the_checkpoint(tmp_path, config_file, checkpoint):
+    names = tuple(f'thing_{i}' for i in range(19))
+    config_file.write_text(config_file.read_text() + f'classes = dict(names={names})')
+    assert load_model(config_file, checkpoint).dataset_meta['classes'] == names
+    content = torch.load(checkpoint)
+    for saved, fits in ((tuple(n.replace('_', ' ') for n in names), True), (names[::-1], False)):
+        content['meta']['dataset_meta'] = dict(classes=saved, groups=dict(small=saved[:2], a=5))
+        torch.save(content, tmp_path / 'named.pth')
+        if fits:
+            meta = load_model(config_file, tmp_path / 'named.pth').dataset_meta
+            assert meta['classes'] == saved and meta['groups'] == dict(small=saved[:2])
+            continue
+        with pytest.raises(
+            ConfigError, match=r"classes\.names of the config names class 0 'thing_0'"
+        ):
+            load_model(config_file, tmp_path / 'named.pth')
