@@ -67,9 +67,7 @@ def test_a_run_with_an_overlay_and_another_length_leaves_its_whole_config(train,
     whole = read_config(out / f'{out.name}.py')  # it needs no overlay any more
     assert whole.optim_wrapper.optimizer.lr == 1e-4
     assert (whole.train_cfg.max_iters, whole.param_scheduler.warmup) == (3, 1)
-    assert (
-        f'tools/test.py {out.relative_to(tmp_path) / whole.filename.rpartition("/")[2]}' in printed
-    )
+    assert f'tools/test.py {whole.filename} ' in printed
 
 
 def test_resumed_run_equals_the_unbroken_one_to_the_last_bit(train, tmp_path):

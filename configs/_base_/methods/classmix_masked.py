@@ -1,4 +1,11 @@
-# ClassMix with masked consistency (docs/vfm.md).
-_base_ = 'classmix.py'
+# ClassMix (half of the classes, no day reference, bank or prototypes) with masked consistency
+# (docs/vfm.md).
+_base_ = 'dsr_nss.py'
 
-model = dict(masking=dict(type='MaskedConsistency'))
+model = dict(
+    mixup=dict(always_classes=()),
+    refinement=None,
+    bank=None,
+    alignment=None,
+    masking=dict(type='MaskedConsistency'),
+)
