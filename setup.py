@@ -7,11 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 # pyspng has no wheel for Linux on ARM
-FAST = [
-    'deflate>=0.9',
-    'pyspng>=0.1.4; platform_machine != "aarch64"',
-    'simplejpeg>=1.9',
-]
+FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
 
 def requirements() -> list[str]:

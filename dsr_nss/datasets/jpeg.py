@@ -1,10 +1,10 @@
 """JPEG files: their header, and a decoder that tells of damage.
 
 The format has no checksum. libjpeg fills what it cannot read with grey and says so in a warning,
-which OpenCV and Pillow drop. `simplejpeg` (libjpeg-turbo; `pip install -e .[fast]`) makes the
-warnings errors, gives the same pixels and takes less time than OpenCV. Without it damage inside the
-compressed data goes mostly unnoticed. What libjpeg itself takes without a warning is looked for
-here: a long hole of zeros, and a progressive file that lacks a scan.
+which OpenCV and Pillow drop. `simplejpeg` (libjpeg-turbo) makes the warnings errors, gives the same
+pixels and takes less time than OpenCV. Where a platform has no wheel of it, OpenCV decodes, and
+damage inside the compressed data goes mostly unnoticed. What libjpeg itself takes without a warning
+is looked for here: a long hole of zeros, and a progressive file that lacks a scan.
 """
 
 from collections.abc import Iterator

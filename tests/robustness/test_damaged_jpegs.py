@@ -21,9 +21,7 @@ NUMBER = 700
 SECTOR = 512
 KINDS = ('hole', 'missing', 'cut', 'cut with an end', 'foreign', 'twice', 'swapped')
 
-strict = pytest.mark.skipif(
-    not jpeg.is_strict(), reason='simplejpeg is not installed: pip install -e .[fast]'
-)
+strict = pytest.mark.skipif(not jpeg.is_strict(), reason='simplejpeg is not installed')
 
 
 def picture(rng: np.random.Generator, height: int = 240, width: int = 320) -> np.ndarray:

@@ -19,7 +19,7 @@ from dsr_nss.pool import Unusable, try_files
 
 WITHOUT_STRICT_DECODER = (
     'simplejpeg is not installed: damage inside JPEG files goes mostly unnoticed; '
-    '`pip install -e .[fast]` brings it'
+    '`pip install simplejpeg`'
 )
 
 
