@@ -200,7 +200,11 @@ def check_config(config: Config) -> None:
     for path, component in components(config._cfg_dict):
         problems += _check_component(path, component)
     if problems:
-        raise ConfigError('\n'.join(problems))
+        first: dict[str, str] = {}
+        for problem in problems:  # one sentence a field: what needs a value has no kind either
+            place = problem.split(' ', 1)[0]
+            first.setdefault(place if '.' in place else problem, problem)
+        raise ConfigError('\n'.join(first.values()))
 
 
 def _check_component(path: str, component: dict) -> Iterator[str]:

@@ -15,7 +15,7 @@ from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.evaluation.score import score
 from dsr_nss.evaluation.submission_formats import expected_images, submission_format
 from dsr_nss.files import remove_abandoned, temporary_prefix, write_atomically
-from dsr_nss.inference import files as infer_module
+from dsr_nss.inference import predictor as predictor_module
 from dsr_nss.inference.load import read_model_config
 from tests.datasets.test_images import huge_png
 
@@ -80,14 +80,14 @@ def test_prediction_does_the_others(tmp_path, predict):
     ],
 )
 def test_the_network_runs_out_of_memory(tmp_path, predict, monkeypatch, error, is_memory):
-    real = infer_module.predict_batch
+    real = predictor_module.predict_batch
 
     def predict_batch(model, data, *arguments, **options):
         if data['inputs'][0].shape[-1] == 40:
             raise error
         return real(model, data, *arguments, **options)
 
-    monkeypatch.setattr(infer_module, 'predict_batch', predict_batch)
+    monkeypatch.setattr(predictor_module, 'predict_batch', predict_batch)
     (tmp_path / 'images').mkdir()
     for number, width in enumerate((40, 24, 40)):
         Image.new('RGB', (width, 16)).save(tmp_path / f'images/{number}.png')

@@ -22,7 +22,7 @@ from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.evaluation.score import score
 from dsr_nss.evaluation.submission_formats import expected_images, submission_format
 from dsr_nss.evaluation.test_sets import CheckedDataset, select_datasets
-from dsr_nss.inference import files as infer_module
+from dsr_nss.inference import predictor as predictor_module
 from dsr_nss.inference.predict import UNUSABLE
 from dsr_nss.inspection.browse import browse
 from dsr_nss.inspection.doctor import Report, _check_set
@@ -148,14 +148,14 @@ def test_an_image_gives_the_same_pixels_everywhere(tmp_path, name, entry):
 def test_prediction_sees_the_same_pixels(tmp_path, predict, monkeypatch):
     """All files at once: those that are refused are named, the others are predicted."""
     fed = {}
-    real = infer_module.predict_batch
+    real = predictor_module.predict_batch
 
     def listen(model, data, *arguments, **options):
         for image, sample in zip(data['inputs'], data['data_samples'], strict=True):
             fed[Path(sample.img_path).parent.name] = image.permute(1, 2, 0).numpy()[..., ::-1]
         return real(model, data, *arguments, **options)
 
-    monkeypatch.setattr(infer_module, 'predict_batch', listen)
+    monkeypatch.setattr(predictor_module, 'predict_batch', listen)
     for file in IMAGES.values():
         place(tmp_path / 'odd' / file.name.replace('.', '_'), file)
     report = predict(tmp_path / 'odd', tmp_path / 'out')

@@ -24,7 +24,7 @@ MISTAKES = {
     'model.mixup.always_classes': ['person', 3],
     'model.bank.capacity': [0, -3, 2.5, '6'],
     'model.bank.interval': [0, None],
-    'model.bank.size': [192, (192,), (0, 192), ('a', 'b')],
+    'model.bank.size': [192, (192,), (0, 192), ('a', 192)],
     'model.bank.device': ['gpu', 0],
     'model.augmentation.jitter_probability': [1.2, -1],
     'model.augmentation.blur_sigma': [1.0, (1,), (0.1, -2)],
