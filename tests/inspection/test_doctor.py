@@ -257,7 +257,7 @@ def test_missing_weights_of_a_foundation_encoder(config, tmp_path):
     assert 'absent.pth does not exist' in problem and 'licence: dinov3-license' in problem
     config.model.student.backbone = dict(type='TimmViT', model_name=name, pretrained='hub')
     report = check(config, tmp_path)
-    assert not report.problems and any('hub is downloaded' in line for line in report.lines)
+    assert not report.problems and any('Hugging Face Hub' in line for line in report.lines)
 
 
 def test_without_a_config_it_lists_the_published_sets(tmp_path):
