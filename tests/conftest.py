@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 from pathlib import Path
 
 # Workers that run side by side share the cores: more threads than cores wait for one another. It
@@ -16,6 +17,8 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+# the tools find what they share beside them
+sys.path.append(str(ROOT / 'tools'))
 pytest_plugins = ['tests.tiny_segmentor']
 
 

@@ -10,11 +10,7 @@ The night images are those that the config trains on.
 import argparse
 import sys
 
-from dsr_nss.engine.devices import default_device
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm
-from dsr_nss.inference.load import PREFIXES, read_model_config
+from shared_options import NETWORKS
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,17 +21,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('destination', help='the checkpoint to write; tools/test.py takes it')
-    parser.add_argument('--model', choices=sorted(PREFIXES), default='student')
-    parser.add_argument('--device', default=default_device())
+    parser.add_argument('--model', choices=NETWORKS, default='student')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.engine.devices import default_device
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm
+    from dsr_nss.inference.load import read_model_config
+
+    device = args.device or default_device()
     try:
         config = read_model_config(args.config)
-        done = adapt_batch_norm(config, args.checkpoint, args.destination, args.model, args.device)
+        done = adapt_batch_norm(config, args.checkpoint, args.destination, args.model, device)
     except EXPLAINED as error:
         return explain(error, args.debug)
     print(f'{args.destination}: {done.norms} batch norms, statistics of {done.images} images')

@@ -19,36 +19,19 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from mmengine.config import DictAction
-from mmseg.utils import register_all_modules
+from shared_options import AMP_TYPES, add_config_options
 
-from dsr_nss.engine.config import read_config
-from dsr_nss.engine.devices import default_device
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.files import make_folder, write_bytes, write_json
-from dsr_nss.inference.load import read_model_config
-from dsr_nss.studies.benchmark.align import format_align, report_align
-from dsr_nss.studies.benchmark.bars import stage_bars
-from dsr_nss.studies.benchmark.data import format_data, report_data, soak
-from dsr_nss.studies.benchmark.device import format_device, machine, report_device
-from dsr_nss.studies.benchmark.drawn_data import can_be_drawn, draw, missing_data
-from dsr_nss.studies.benchmark.everything import (
-    EXIT_OUT_OF_MEMORY,
-    plan,
-    run_parts,
-    summary,
-)
-from dsr_nss.studies.benchmark.growth import BANKS, BATCHES, CROPS, format_growth, report_growth
-from dsr_nss.studies.benchmark.infer import format_infer, report_infer
-from dsr_nss.studies.benchmark.loader_memory import format_memory
-from dsr_nss.studies.benchmark.report import format_steps, report_steps, stage_seconds
-from dsr_nss.studies.benchmark.timing import is_out_of_memory, time_limit
+if TYPE_CHECKING:
+    import torch
+    from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Sizes of the part growth.
+CROPS = (512, 640, 768, 896, 1024)
+BATCHES = (1, 2, 4, 8)
+BANKS = (1, 4, 16, 64)
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,10 +46,7 @@ def parse_args() -> argparse.Namespace:
     shared.add_argument('--json', metavar='FILE', help='write all figures there')
     shared.add_argument('--debug', action='store_true', help='show the traceback of every error')
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-        help='fields to override, of --compare too',
-    )  # fmt: skip
+    add_config_options(options, 'fields to override, of --compare too')
     limit = argparse.ArgumentParser(add_help=False)
     limit.add_argument(
         '--limit', type=float, default=math.inf, metavar='SECONDS',
@@ -93,12 +73,12 @@ def parse_args() -> argparse.Namespace:
 
     step = verbs.add_parser('step', parents=[common], help='a training step')
     step.add_argument('--compare', metavar='CONFIG', help='time this one in turns with the first')
-    step.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'))
+    step.add_argument('--amp', nargs='?', const='bf16', choices=AMP_TYPES)
     step.add_argument('--stages', action='store_true', help='where the time goes')
     step.add_argument('--out', metavar='DIR', help='picture of the stages (implies --stages)')
 
     growth = verbs.add_parser('growth', parents=[common], help='how a step grows with its sizes')
-    growth.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'))
+    growth.add_argument('--amp', nargs='?', const='bf16', choices=AMP_TYPES)
     for name, values, what in (
         ('crops', CROPS, 'sides of square crops'),
         ('batches', BATCHES, 'source images a step'),
@@ -135,7 +115,7 @@ def parse_args() -> argparse.Namespace:
     infer.add_argument('--size', type=_size, default=(1080, 1920), metavar='HxW')
     infer.add_argument('--images', type=int, default=8, help='of the set that is evaluated')
     infer.add_argument('--stages', action='store_true', help='where the time goes')
-    infer.add_argument('--amp', choices=('bf16', 'fp16'))
+    infer.add_argument('--amp', choices=AMP_TYPES)
     infer.add_argument('--compile', action='store_true', help='compile the network')
     infer.add_argument(
         '--workers', type=int, default=0, help='processes that decode the set; 0 counts all of it'
@@ -151,8 +131,18 @@ def _size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def run_all(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    config = read_config(args.config, args.cfg_options)
+def read(path: str, args: argparse.Namespace) -> 'Config':
+    from dsr_nss.engine.config import read_config
+
+    return read_config(path, args.cfg_options)
+
+
+def run_all(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.files import make_folder
+    from dsr_nss.studies.benchmark.drawn_data import can_be_drawn, draw, missing_data
+    from dsr_nss.studies.benchmark.everything import plan, run_parts, summary
+
+    config = read(args.config, args)
     out = None if args.out is None else make_folder(args.out)
     end = time.perf_counter() + 60 * args.budget_minutes
     with tempfile.TemporaryDirectory() as folder:
@@ -171,21 +161,29 @@ def run_all(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     return {'parts': {name: asdict(outcome) for name, outcome in outcomes.items()}}
 
 
-def run_device(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def run_device(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.studies.benchmark.device import format_device, report_device
+
     report = report_device(device)
     print(format_device(report))
     return report
 
 
-def run_growth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    config = read_config(args.config, args.cfg_options)
+def run_growth(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.studies.benchmark.growth import format_growth, report_growth
+
+    config = read(args.config, args)
     report = report_growth(config, device, **_given(args, 'crops batches banks amp warmup repeats'))
     print(format_growth(report))
     return report
 
 
-def run_step(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    configs = [read_config(path, args.cfg_options) for path in (args.config, args.compare) if path]
+def run_step(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.files import make_folder, write_bytes
+    from dsr_nss.studies.benchmark.bars import stage_bars
+    from dsr_nss.studies.benchmark.report import format_steps, report_steps, stage_seconds
+
+    configs = [read(path, args) for path in (args.config, args.compare) if path]
     stages = args.stages or bool(args.out)
     report = report_steps(configs, device, stages=stages, **_given(args, 'amp warmup repeats'))
     print(format_steps(report))
@@ -196,14 +194,19 @@ def run_step(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     return report
 
 
-def run_align(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    config = read_config(args.config, args.cfg_options)
+def run_align(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.studies.benchmark.align import format_align, report_align
+
+    config = read(args.config, args)
     report = report_align(config, device, **_given(args, 'size warmup repeats'))
     print(format_align(report))
     return report
 
 
-def run_infer(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def run_infer(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.inference.load import read_model_config
+    from dsr_nss.studies.benchmark.infer import format_infer, report_infer
+
     config = read_model_config(args.config, args.cfg_options)
     given = _given(args, 'checkpoint size images amp workers warmup repeats')
     report = report_infer(config, device, compiled=args.compile, **given)
@@ -211,8 +214,12 @@ def run_infer(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     return report
 
 
-def run_data(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    config = read_config(args.config, args.cfg_options)
+def run_data(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.studies.benchmark.data import format_data, report_data, soak
+    from dsr_nss.studies.benchmark.device import machine
+    from dsr_nss.studies.benchmark.loader_memory import format_memory
+
+    config = read(args.config, args)
     if args.soak:
         report = soak(config, minutes=args.soak, **_given(args, 'workers cache'))
         print(format_memory(report))
@@ -239,6 +246,16 @@ _VERBS = {
 
 def main() -> int:
     args = parse_args()
+    import torch
+    from mmseg.utils import register_all_modules
+
+    from dsr_nss.engine.devices import default_device
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.files import write_json
+    from dsr_nss.studies.benchmark.everything import EXIT_OUT_OF_MEMORY
+    from dsr_nss.studies.benchmark.timing import is_out_of_memory, time_limit
+
     register_all_modules()
     device = torch.device(args.device or default_device())
     try:

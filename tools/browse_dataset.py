@@ -7,25 +7,32 @@ python tools/browse_dataset.py CONFIG [--with OVERLAY ...] [--split train|<test 
 import argparse
 import sys
 
-from mmengine.config import DictAction
-from mmseg.utils import register_all_modules
+from shared_options import add_config_options, add_overlay_option
 
-from dsr_nss.engine.config import read_config
-from dsr_nss.engine.launch import explain
-from dsr_nss.engine.overlays import add_overlay_option
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.inspection.browse import TRAIN, browse, class_shares
+#: The split of the training items; others are test sets.
+TRAIN = 'train'
 
 
-def main() -> int:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Show what the pipeline really feeds.')
     parser.add_argument('config', help='config file')
     add_overlay_option(parser)
     parser.add_argument('--split', default=TRAIN, help="'train' or the name of a test set")
     parser.add_argument('--num', type=int, default=20, help='how many items')
     parser.add_argument('--out', default='work_dirs/browse', help='folder of the pictures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
-    args = parser.parse_args()
+    add_config_options(parser)
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    from mmseg.utils import register_all_modules
+
+    from dsr_nss.engine.config import read_config
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.inspection.browse import browse, class_shares
+
     try:
         config = read_config(args.config, args.cfg_options, overlays=args.overlays)
         register_all_modules(init_default_scope=True)

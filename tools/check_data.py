@@ -9,15 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
-from dsr_nss.engine.overlays import add_overlay_option
-from dsr_nss.inspection.doctor import check_data
+from shared_options import add_config_options, add_overlay_option
 
 
-def main() -> int:
-    """Runs the command line; the exit code is 1 if there are problems."""
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -27,12 +22,19 @@ def main() -> int:
     parser.add_argument(
         '--all', action='store_true', help='open every file of the sets, not some of each'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
-    )
+    add_config_options(parser)
     args = parser.parse_args()
     if args.overlays and args.config is None:
         parser.error('--with needs a config')
+    return args
+
+
+def main() -> int:
+    """Runs the command line; the exit code is 1 if there are problems."""
+    args = parse_args()
+    import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
+    from dsr_nss.inspection.doctor import check_data
+
     report = check_data(
         args.config, args.data_root, args.cfg_options, args.overlays, all_files=args.all
     )

@@ -10,11 +10,12 @@ import argparse
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.evaluation.submission_check import SubmissionCheck, check_submission
-from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
+from shared_options import SERVERS
+
+if TYPE_CHECKING:
+    from dsr_nss.evaluation.submission_check import SubmissionCheck
 
 #: Problems of a kind that are printed; the others are counted.
 SHOWN = 5
@@ -23,9 +24,7 @@ SHOWN = 5
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Check an archive for a test server.')
     parser.add_argument('archive', metavar='ZIP', type=Path)
-    parser.add_argument(
-        '--kind', choices=list(SUBMISSION_FORMATS), help='the server (default: told from the names)'
-    )
+    parser.add_argument('--kind', choices=SERVERS, help='the server (default: told from the names)')
     parser.add_argument(
         '--images',
         metavar='DIR',
@@ -38,6 +37,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.evaluation.submission_check import check_submission
+
     try:
         check = check_submission(args.archive, args.kind, images=args.images, progress=True)
     except EXPLAINED as error:
@@ -53,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def print_problems(check: SubmissionCheck) -> None:
+def print_problems(check: 'SubmissionCheck') -> None:
     """By kind, so that many of one kind do not hide another."""
     kinds = defaultdict(list)
     for problem in check.problems:

@@ -12,11 +12,12 @@ Nothing in the file is executed. Exit status: 0 complete, 1 incomplete (nothing 
 import argparse
 import sys
 
-from dsr_nss.conversion.convert import convert_checkpoint
-from dsr_nss.conversion.layouts import LAYOUT_NAMES, NETWORKS
-from dsr_nss.conversion.report import describe_conversion, inspect_checkpoint
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
+from shared_options import NETWORKS
+
+LAYOUT_NAMES = (
+    'vfm-uda-plusplus', 'vfm-uda', 'dsrnss', 'refign', 'segformer', 'hrda', 'mic', 'daformer',
+    'mmseg', 'transformers', 'dinov3', 'dinov2', 'timm', 'uawarpc', 'torchvision',
+)  # fmt: skip
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,6 +56,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.conversion.convert import convert_checkpoint
+    from dsr_nss.conversion.report import describe_conversion, inspect_checkpoint
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+
     try:
         if args.inspect:
             print(inspect_checkpoint(args.source, args.layout))

@@ -6,15 +6,19 @@ python tools/demo.py [--seed N] [--out DIR]
 import argparse
 import sys
 
-from dsr_nss.errors import DemoError
-from dsr_nss.studies.demo.demo import run_demo
 
-
-def main() -> int:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Make data, train, adapt, test, report.')
     parser.add_argument('--seed', type=int, default=0, help='of the data and of the trainings')
     parser.add_argument('--out', default='work_dirs/demo', help='folder of the results')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    from dsr_nss.errors import DemoError
+    from dsr_nss.studies.demo.demo import run_demo
+
     try:
         summary = run_demo(args.seed, args.out)
     except DemoError as error:

@@ -1,29 +1,34 @@
 """Predicts images, folders of images at any depth, and videos.
 
-    python tools/infer.py CONFIG CHECKPOINT IMAGE_OR_FOLDER_OR_VIDEO... --out DIR [--overlay]
+    python tools/infer.py [CONFIG] CHECKPOINT IMAGE_OR_FOLDER_OR_VIDEO... --out DIR [--overlay]
 
-Writes train ids, colours and, with --overlay, both over the image (docs/inference.md). What is
-there already is kept: a run that was stopped goes on. The exit status is 1 where an input could not
-be predicted, 2 where nothing could be begun or written.
+Writes train ids, colours and, with --overlay, both over the image (docs/inference.md). Without
+CONFIG the network is the one that the checkpoint itself describes. What is there already is kept: a
+run that was stopped goes on. The exit status is 1 where an input could not be predicted, 2 where
+nothing could be begun or written.
 """
 
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from mmengine.config import DictAction
+from shared_options import (
+    add_checkpoint_arguments,
+    add_config_options,
+    add_network_options,
+    parse_checkpoint_arguments,
+)
 
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.inference.command_line import add_network_options
-from dsr_nss.inference.files import InferReport, infer
-from dsr_nss.inference.load import read_model_config
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from dsr_nss.inference.files import InferReport
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Predict images, folders and videos.')
-    parser.add_argument('config', help='config file of the run, or any mmseg config')
-    parser.add_argument('checkpoint', help='checkpoint of the run')
+    add_checkpoint_arguments(parser)
     parser.add_argument('inputs', nargs='+', help='images, folders, videos', metavar='INPUT')
     parser.add_argument('--out', required=True, metavar='DIR', help='where the results go')
     parser.add_argument(
@@ -43,11 +48,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--workers', type=int, default=2, help='threads that read, and as many that write'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
-    )
+    add_config_options(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
-    args = parser.parse_args()
+    args = parse_checkpoint_arguments(parser)
     if args.batch_size < 1:
         parser.error(f'--batch-size must be >= 1, got {args.batch_size}')
     if args.workers < 0:
@@ -57,10 +60,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.inference.files import infer
+
     start = time.perf_counter()
     try:
         result = infer(
-            read_model_config(args.config, args.cfg_options),
+            read_config(args),
             args.checkpoint,
             args.inputs,
             args.out,
@@ -80,7 +87,19 @@ def main() -> int:
     return 1 if result.failed else 0
 
 
-def report(result: InferReport, args: argparse.Namespace, seconds: float) -> None:
+def read_config(args: argparse.Namespace) -> 'Config':
+    """The config that was named, or the checkpoint's own."""
+    from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+    from dsr_nss.inference.load import change_model_config, read_model_config
+    from dsr_nss.inference.saved_network import saved_config
+
+    if args.config is not None:
+        return read_model_config(args.config, args.cfg_options)
+    saved = saved_config(load_checkpoint_file(args.checkpoint), args.checkpoint)
+    return change_model_config(saved, args.cfg_options)
+
+
+def report(result: 'InferReport', args: argparse.Namespace, seconds: float) -> None:
     """Say what came out, what did not, and where it is."""
     print(f'{args.model} of {args.checkpoint}: {args.out}')
     print(

@@ -9,12 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-# One thread a process: the processes already use all cores.
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-
-from dsr_nss.nightscape import NIGHTSCAPE_VERSION, Settings, generate, parse_size  # noqa: E402
-from dsr_nss.nightscape.preview import write_preview  # noqa: E402
-
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line arguments."""
@@ -47,6 +41,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parsed = parse_arguments(arguments)
+    # One thread a process: the processes already use all cores.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    from dsr_nss.nightscape import NIGHTSCAPE_VERSION, Settings, generate, parse_size
+    from dsr_nss.nightscape.preview import write_preview
+
     start = time.monotonic()
     try:
         if parsed.preview is not None:

@@ -15,17 +15,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from dsr_nss.datasets.preparation import NAMES, prepare
-from dsr_nss.datasets.preparation.cityscapes_labels import make_train_ids_of_folder
-from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
-from dsr_nss.datasets.preparation.prepare import Options
-from dsr_nss.datasets.preparation.unpack import unpack_archives
-from dsr_nss.engine.config import read_config
-from dsr_nss.pool import usable_cores
+from shared_options import add_config_options
 
 CACHE = 'data/cache'
+NAMES = ('cityscapes', 'dark_zurich', 'acdc', 'nighttime_driving', 'bdd100k_night', 'camvid')
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,14 +35,8 @@ def parse_args() -> argparse.Namespace:
         help='write the decoded images of the training set of this config; what is there is '
         'checked and kept',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='cache: change the config as for the training',
-    )
-    parser.add_argument('--workers', type=int, default=usable_cores(), help='processes')
+    add_config_options(parser, 'cache: change the config as for the training')
+    parser.add_argument('--workers', type=int, help='processes (default: one a core)')
     parser.add_argument(
         '--unpack', action='store_true', help='unpack the archives (*.zip) in the folder first'
     )
@@ -91,6 +78,11 @@ def main() -> int:
 
 def make(args: argparse.Namespace) -> list[str]:
     """Does what the arguments name."""
+    from dsr_nss.datasets.preparation.cityscapes_labels import make_train_ids_of_folder
+    from dsr_nss.pool import usable_cores
+
+    if args.workers is None:
+        args.workers = usable_cores()
     if args.label_ids:
         made = make_train_ids_of_folder(args.label_ids, workers=args.workers)
         return [f'{args.label_ids}: {made} labels of train ids made']
@@ -99,6 +91,10 @@ def make(args: argparse.Namespace) -> list[str]:
 
 def make_set(args: argparse.Namespace) -> list[str]:
     """Prepares a published set."""
+    from dsr_nss.datasets.preparation import prepare
+    from dsr_nss.datasets.preparation.prepare import Options
+    from dsr_nss.datasets.preparation.unpack import unpack_archives
+
     options = Options(
         root=args.root, workers=args.workers, out=args.out, night_list=args.night_list
     )
@@ -108,6 +104,9 @@ def make_set(args: argparse.Namespace) -> list[str]:
 
 def make_cache(args: argparse.Namespace) -> list[str]:
     """Says what a cache needs, then writes it."""
+    from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
+    from dsr_nss.engine.config import read_config
+
     config = read_config(args.cache, args.cfg_options)
     dataset = config.train_dataloader.dataset
     plan = plan_cache(dataset, args.out or Path(dataset.get('cache') or CACHE))

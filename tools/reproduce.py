@@ -14,11 +14,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
-from dsr_nss.studies.tables.runs import Settings
-from dsr_nss.studies.tables.tables import DATA, TABLES, own_table
+from shared_options import AMP_TYPES
+
+TABLES = ('1', '2', '3', '4', '5', '6', 'choices')
+DATA = ('real', 'nightscape', 'camvid')
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,7 +47,7 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='length of each run; warm-up, teacher and intervals are scaled with it',
     )
-    parser.add_argument('--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'])
+    parser.add_argument('--amp', nargs='?', const='bf16', choices=AMP_TYPES)
     parser.add_argument('--jobs', type=int, default=1, metavar='J', help='trainings side by side')
     parser.add_argument('--out', default='work_dirs/reproduce', metavar='DIR')
     parser.add_argument(
@@ -70,6 +69,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
+    from dsr_nss.studies.tables.runs import Settings
+    from dsr_nss.studies.tables.tables import own_table
+
     settings = Settings(args.data, Path(args.out), args.max_iters, args.amp)
     try:
         own = [] if args.rows_file is None else [own_table(args.rows_file, args.data)]

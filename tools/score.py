@@ -10,13 +10,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.evaluation.iou import occurrence_note
-from dsr_nss.evaluation.score import read_classes, score
-from dsr_nss.evaluation.table import format_table
-from dsr_nss.files import make_folder, write_json
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Score predictions that exist as PNG files.')
@@ -38,6 +31,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.evaluation.iou import occurrence_note
+    from dsr_nss.evaluation.score import read_classes, score
+    from dsr_nss.evaluation.table import format_table
+    from dsr_nss.files import make_folder, write_json
+
     try:
         if args.json:
             make_folder(Path(args.json).parent)

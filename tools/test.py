@@ -1,39 +1,37 @@
 """Tests a checkpoint on one or several sets.
 
-    python tools/test.py CONFIG CHECKPOINT [--dataset dark_zurich_val,acdc_night_val] [--json FILE]
-    python tools/test.py CONFIG CHECKPOINT --images DIR [--labels DIR] --out DIR
-    python tools/test.py CONFIG CHECKPOINT --submit dark_zurich|acdc|cityscapes
-    torchrun --nproc_per_node 4 tools/test.py CONFIG CHECKPOINT --launcher pytorch
+    python tools/test.py [CONFIG] CHECKPOINT [--dataset dark_zurich_val,acdc_night_val] [--json F]
+    python tools/test.py [CONFIG] CHECKPOINT --images DIR [--labels DIR] --out DIR
+    python tools/test.py [CONFIG] CHECKPOINT --submit dark_zurich|acdc|cityscapes
+    torchrun --nproc_per_node 4 tools/test.py [CONFIG] CHECKPOINT --launcher pytorch
 
-Prints IoU by class and group and both means; `--out` also writes the predictions, `--report`
-measures more and draws it (docs/evaluation.md), `--submit` writes what a test server takes.
+Without CONFIG the network is the one that the checkpoint itself describes, and the test sets are
+the published ones. Prints IoU by class and group and both means; `--out` also writes the
+predictions, `--report` measures more and draws it (docs/evaluation.md), `--submit` writes what a
+test server takes.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from mmengine.config import Config, DictAction
-from mmengine.dist import is_main_process
+from shared_options import (
+    SERVERS,
+    add_checkpoint_arguments,
+    add_config_options,
+    add_network_options,
+    add_overlay_option,
+    parse_checkpoint_arguments,
+)
 
-from dsr_nss.engine.launch import explain
-from dsr_nss.engine.overlays import add_overlay_option
-from dsr_nss.engine.processes import join_processes
-from dsr_nss.errors import EXPLAINED, ConfigError
-from dsr_nss.evaluation.evaluate import evaluate
-from dsr_nss.evaluation.iou import occurrence_note
-from dsr_nss.evaluation.submit import SUBMISSION_SETS, write_submission
-from dsr_nss.evaluation.table import format_table, set_names
-from dsr_nss.files import make_folder, write_json
-from dsr_nss.inference.command_line import add_network_options
-from dsr_nss.inference.load import read_model_config
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a checkpoint on one or several sets.')
-    parser.add_argument('config', help='config file of the run, or any mmseg config')
-    parser.add_argument('checkpoint', help='checkpoint of the run')
+    add_checkpoint_arguments(parser)
     add_overlay_option(parser)
     parser.add_argument(
         '--dataset',
@@ -54,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--submit',
-        choices=sorted(SUBMISSION_SETS),
+        choices=SERVERS,
         help='write the archive for a test server instead of scores; --dataset names another set '
         'than the whole test split',
     )
@@ -70,12 +68,10 @@ def parse_args() -> argparse.Namespace:
     add_network_options(parser)
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
     parser.add_argument('--workers', type=int, default=2, help='processes that load images')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
-    )
+    add_config_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
-    args = parser.parse_args()
+    args = parse_checkpoint_arguments(parser)
     if args.labels and not args.images:
         parser.error('--labels needs --images')
     if args.submit_file and not args.submit:
@@ -98,6 +94,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    import torch
+    from mmengine.dist import is_main_process
+
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.engine.processes import join_processes
+    from dsr_nss.errors import EXPLAINED, ConfigError
+    from dsr_nss.evaluation.evaluate import evaluate
+    from dsr_nss.files import make_folder, write_json
+
     results: dict = {}
 
     def finished(scores: dict) -> None:
@@ -106,7 +111,7 @@ def main() -> int:
             write_json(args.json, scores)
 
     try:
-        config = read_model_config(args.config, args.cfg_options, args.overlays)
+        config = read_config(args)
         if args.submit:
             return submit(config, args)
         for folder in (args.out, args.report, args.json and Path(args.json).parent):
@@ -142,8 +147,27 @@ def main() -> int:
     return 0
 
 
-def submit(config: Config, args: argparse.Namespace) -> int:
+def read_config(args: argparse.Namespace) -> 'Config':
+    """The config that was named, or the checkpoint's own network with the published test sets."""
+    from dsr_nss.conversion.own_config import own_config
+    from dsr_nss.engine.processes import launched_rank
+    from dsr_nss.inference.load import change_model_config, read_model_config
+
+    if args.config is not None:
+        return read_model_config(args.config, args.cfg_options, args.overlays)
+    config = change_model_config(own_config(args.checkpoint), args.cfg_options, args.overlays)
+    if config.get('test_sets') and not args.images and launched_rank() == 0:
+        print(
+            f'{args.checkpoint} brings its network and no test sets; the published ones below '
+            f'data/ are taken: {", ".join(config.test_sets)}'
+        )
+    return config
+
+
+def submit(config: 'Config', args: argparse.Namespace) -> int:
     """Write the archive and say where it is."""
+    from dsr_nss.evaluation.submit import write_submission
+
     path, images = write_submission(
         config,
         args.checkpoint,
@@ -165,6 +189,9 @@ def submit(config: Config, args: argparse.Namespace) -> int:
 
 def report(results: dict, args: argparse.Namespace) -> None:
     """Say what came out and where it is."""
+    from dsr_nss.evaluation.iou import occurrence_note
+    from dsr_nss.evaluation.table import format_table, set_names
+
     tta = ', test-time augmentation' if args.tta else ''
     print(f'{args.model} of {args.checkpoint}{tta}')
     if set_names(results):

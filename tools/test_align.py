@@ -12,20 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from dsr_nss.engine.devices import default_device
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.files import make_folder, write_json
-from dsr_nss.inference.load import read_model_config
-from dsr_nss.matching.evaluate import (
-    BASELINES,
-    Match,
-    build_aligner,
-    build_baseline,
-    measure_alignment,
-)
-from dsr_nss.matching.report import format_alignment, write_pair, write_sparsification
-from dsr_nss.matching.truth import NAMES
+#: Aligners without weights, and sets of pairs.
+BASELINES = ('homography', 'identity')
+NAMES = ('nightscape', 'megadepth', 'robotcar')
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', nargs='?', help='of the matching network or the adaptation')
     parser.add_argument('checkpoint', nargs='?', help='weights of the aligner')
-    parser.add_argument('--aligner', choices=sorted(BASELINES), help='instead of a config')
+    parser.add_argument('--aligner', choices=BASELINES, help='instead of a config')
     parser.add_argument(
         '--data', default='nightscape', help=f'{", ".join(NAMES)}, or a CSV file of pairs'
     )
@@ -43,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write the numbers as one flat object')
     parser.add_argument('--out', metavar='DIR', help='draw the curve and some pairs')
     parser.add_argument('--pictures', type=int, default=6, metavar='N', help='how many pairs')
-    parser.add_argument('--device', default=default_device())
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if (args.config is None) == (args.aligner is None):
@@ -57,12 +46,21 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.engine.devices import default_device
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.files import make_folder, write_json
+    from dsr_nss.inference.load import read_model_config
+    from dsr_nss.matching.evaluate import Match, build_aligner, build_baseline, measure_alignment
+    from dsr_nss.matching.report import format_alignment, write_pair, write_sparsification
+
+    device = args.device or default_device()
     try:
         if args.aligner is not None:
-            aligner = build_baseline(args.aligner, args.device)
+            aligner = build_baseline(args.aligner, device)
         else:
             config = read_model_config(args.config)
-            aligner = build_aligner(config, args.checkpoint, args.device)
+            aligner = build_aligner(config, args.checkpoint, device)
         folder = make_folder(args.out) if args.out else None
         if args.json:
             make_folder(Path(args.json).parent)  # now, not after all the work
@@ -78,7 +76,7 @@ def main() -> int:
             limit=args.limit,
             watch=draw,
             watched=args.pictures if folder is not None else 0,
-            device=args.device,
+            device=device,
         )
         name = args.aligner or Path(args.config).stem
         kind = type(aligner).__name__

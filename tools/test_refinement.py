@@ -13,21 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
+from shared_options import NETWORKS, add_config_options
 
-from dsr_nss.engine.launch import explain
-from dsr_nss.errors import EXPLAINED
-from dsr_nss.files import make_folder, write_json
-from dsr_nss.inference.load import PREFIXES, read_model_config
-from dsr_nss.studies.refinement.scores import format_worth
-from dsr_nss.studies.refinement.worth import (
-    ALIGNERS,
-    DEFAULT_ALIGNERS,
-    NONE,
-    aligner_configs,
-    measure_refinement,
-    write_curves,
-)
+ALIGNERS = ('none', 'identity', 'homography', 'uawarpc', 'true_flow', 'true_flow_uninformed')
+DEFAULT_ALIGNERS = ('identity', 'homography', 'true_flow')
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,12 +26,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config of an adaptation with a refinement')
     parser.add_argument('checkpoint', help='checkpoint of the run')
     parser.add_argument('--data-root', default='data/nightscape', help='the nightscape')
-    parser.add_argument('--model', choices=sorted(PREFIXES), default='teacher')
+    parser.add_argument('--model', choices=NETWORKS, default='teacher')
     parser.add_argument(
         '--aligner',
         action='append',
         metavar='NAME[=WEIGHTS]',
-        help=f'{", ".join((NONE, *ALIGNERS))}; several are given one by one; uawarpc needs its '
+        help=f'{", ".join(ALIGNERS)}; several are given one by one; uawarpc needs its '
         f'weights (default: {", ".join(DEFAULT_ALIGNERS)})',
     )
     parser.add_argument(
@@ -57,9 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write the scores as one flat JSON object')
     parser.add_argument('--out', metavar='DIR', help='write the curves and a picture of each view')
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config'
-    )
+    add_config_options(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if args.limit is not None and args.limit < 1:
@@ -69,6 +56,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from dsr_nss.engine.launch import explain
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.files import make_folder, write_json
+    from dsr_nss.inference.load import read_model_config
+    from dsr_nss.studies.refinement.scores import format_worth
+    from dsr_nss.studies.refinement.worth import aligner_configs, measure_refinement, write_curves
+
     try:
         config = read_model_config(args.config, args.cfg_options)
         aligners = aligner_configs(

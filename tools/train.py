@@ -14,16 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-import torch
-from mmengine.config import DictAction
-from mmengine.dist import is_main_process
-
-import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
-from dsr_nss.engine.config import read_config
-from dsr_nss.engine.group_table import group_table
-from dsr_nss.engine.launch import configure_run, explain, train
-from dsr_nss.engine.overlays import add_overlay_option
-from dsr_nss.errors import EXPLAINED
+from shared_options import AMP_TYPES, add_config_options, add_overlay_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,17 +44,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='let a resumed run have another config than the run that it continues',
     )
-    parser.add_argument(
-        '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision'
-    )
+    parser.add_argument('--amp', nargs='?', const='bf16', choices=AMP_TYPES, help='mixed precision')
     parser.add_argument('--seed', type=int, help='seed of data, weights and steps')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change fields of the config; +KEY=VALUE adds one that the config does not state',
-    )
+    add_config_options(parser)
     parser.add_argument(
         '--print-groups',
         action='store_true',
@@ -80,6 +63,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    import torch
+    from mmengine.dist import is_main_process
+
+    import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
+    from dsr_nss.engine.config import read_config
+    from dsr_nss.engine.group_table import group_table
+    from dsr_nss.engine.launch import configure_run, explain, train
+    from dsr_nss.errors import EXPLAINED
+
     logging.raiseExceptions = False  # a full disk that takes no line of the log is told once, below
     try:
         config = read_config(

@@ -13,6 +13,7 @@ from dsr_nss.engine.components import accepted_fields, components, registered
 from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.engine.encoder_widths import fill_widths
 from dsr_nss.engine.length import scale_length
+from dsr_nss.engine.options import Options, option_values
 from dsr_nss.engine.overlays import lay_over
 from dsr_nss.engine.preflight import complete_validation, impossible
 from dsr_nss.engine.value_checks import component_problems, section_problems
@@ -42,7 +43,7 @@ _TAKEN_OUT = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwi
 
 def read_config(
     path: str | Path,
-    options: dict[str, Any] | None = None,
+    options: Options | None = None,
     *,
     overlays: Sequence[str | Path] = (),
     max_iters: int | None = None,
@@ -51,8 +52,8 @@ def read_config(
 
     Args:
         path: The config file.
-        options: `--cfg-options`: dotted key -> value. A key must exist in the config; `+key` adds
-            one. They have the last word.
+        options: `--cfg-options`: dotted key -> value, or texts `KEY=VALUE`. A key must exist in the
+            config; `+key` adds one. They have the last word.
         overlays: `--with`: see `lay_over`.
         max_iters: `--max-iters`: see `scale_length`.
 
@@ -65,7 +66,7 @@ def read_config(
 
 def change_config(
     config: Config,
-    options: dict[str, Any] | None = None,
+    options: Options | None = None,
     *,
     overlays: Sequence[str | Path] = (),
     max_iters: int | None = None,
@@ -78,29 +79,29 @@ def change_config(
     config = lay_over(config, overlays)
     if max_iters is not None:
         scale_length(config, max_iters)
-    apply_options(config, options or {})
-    _use_backends(config, options or {})
+    values = option_values(options)
+    apply_options(config, values)
+    _use_backends(config, values)
     _complete_and_check(config)
     return config
 
 
-def open_config(path: str | Path, overlays: Sequence[str | Path] = ()) -> Config:
-    """Reads a config file as it stands, with overlays merged into it.
+def open_config(path: str | Path) -> Config:
+    """Reads a config file as it stands.
 
     Raises:
-        FileNotFoundError: The file, one of its bases or an overlay is not there.
-        ConfigError: A file is broken, or an overlay does not fit.
+        FileNotFoundError: The file or one of its bases is not there.
+        ConfigError: A file is broken.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'config not found: {path}')
     try:
-        config = Config.fromfile(str(path))
+        return Config.fromfile(str(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: {error}') from error
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
-    return lay_over(config, overlays)
 
 
 def complete(config: Config) -> None:
@@ -125,14 +126,18 @@ def _complete_and_check(config: Config) -> None:
         raise ConfigError('\n'.join(problems))
 
 
-def apply_options(config: Config, options: dict[str, Any]) -> None:
+def apply_options(config: Config, options: Options | None) -> None:
     """Sets dotted keys that exist; `+key` also sets new ones.
 
+    Args:
+        config: It changes.
+        options: Dotted key -> value, or texts `KEY=VALUE`.
+
     Raises:
-        ConfigError: A key that does not exist; names the nearest ones.
+        ConfigError: A key that does not exist; names the nearest ones. A text that is no option.
     """
-    merged = {}
-    for key, value in options.items():
+    values, merged = option_values(options), {}
+    for key, value in values.items():
         name = key.removeprefix('+')
         if not key.startswith('+'):
             _require_key(config._cfg_dict, name)
@@ -140,10 +145,10 @@ def apply_options(config: Config, options: dict[str, Any]) -> None:
     try:
         config.merge_from_dict(merged)
     except (KeyError, TypeError, IndexError) as error:
-        raise ConfigError(f'--cfg-options {", ".join(options)}: {error}') from error
+        raise ConfigError(f'--cfg-options {", ".join(values)}: {error}') from error
 
 
-def _use_backends(config: Config, options: dict[str, Any]) -> None:
+def _use_backends(config: Config, options: Options) -> None:
     """`vis_backends` on the command line are meant for the visualizer, which has copies of them."""
     changed = any(key.removeprefix('+').split('.')[0] == 'vis_backends' for key in options)
     if changed and config.get('visualizer') is not None:

@@ -1,6 +1,5 @@
 """Overlays: a config file that says what differs from another one (`--with`)."""
 
-import argparse
 import copy
 import types
 from collections.abc import Sequence
@@ -10,20 +9,6 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from dsr_nss.errors import ConfigError
-
-
-def add_overlay_option(parser: argparse.ArgumentParser) -> None:
-    """Give a command line that takes a training config the option `--with`."""
-    parser.add_argument(
-        '--with',
-        dest='overlays',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='OVERLAY',
-        help='files that say what differs from the config, e.g. configs/ablations/no_bank.py; '
-        'merged in this order, before --cfg-options',
-    )
 
 
 def lay_over(config: Config, overlays: Sequence[str | Path]) -> Config:

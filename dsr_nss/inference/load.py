@@ -18,6 +18,8 @@ from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES, complete_palette
 from dsr_nss.engine.class_block import ClassBlock, class_block
 from dsr_nss.engine.config import apply_options, complete, open_config, use_scope
+from dsr_nss.engine.options import Options
+from dsr_nss.engine.overlays import lay_over
 from dsr_nss.errors import CheckpointError, ConfigError
 
 #: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
@@ -27,7 +29,7 @@ LONGEST_CLASS_NAME = 100
 
 def read_model_config(
     path: str | Path,
-    options: Mapping[str, Any] | None = None,
+    options: Options | None = None,
     overlays: Sequence[str | Path] = (),
 ) -> Config:
     """Reads a config of which only the model and the test sets are used.
@@ -37,18 +39,32 @@ def read_model_config(
 
     Args:
         path: The config file.
-        options: `--cfg-options`: dotted key -> value.
+        options: `--cfg-options`: dotted key -> value, or texts `KEY=VALUE`.
         overlays: `--with`: see `dsr_nss.engine.overlays.lay_over`.
 
     Raises:
         FileNotFoundError: The file, one of its bases or an overlay is not there.
         ConfigError: It cannot be read, or has no model.
     """
-    config = open_config(path, overlays)
-    apply_options(config, dict(options or {}))
+    return change_model_config(open_config(path), options, overlays)
+
+
+def change_model_config(
+    config: Config, options: Options | None = None, overlays: Sequence[str | Path] = ()
+) -> Config:
+    """A config with what the command line changes; see `read_model_config`.
+
+    Args:
+        config: It may change; its `filename` is what messages call it.
+
+    Raises:
+        ConfigError: What is changed does not fit, or there is no model.
+    """
+    config = lay_over(config, overlays)
+    apply_options(config, options)
     complete(config)
     if not isinstance(config.get('model'), dict) or 'type' not in config.model:
-        raise ConfigError(f'{path} has no model')
+        raise ConfigError(f'{config.filename} has no model')
     return config
 
 

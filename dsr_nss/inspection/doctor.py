@@ -28,6 +28,7 @@ from dsr_nss.engine.class_block import unfilled_groups
 from dsr_nss.engine.components import registered
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.encoder_widths import check_widths
+from dsr_nss.engine.options import Options
 from dsr_nss.engine.start import read_start
 from dsr_nss.errors import DataError
 from dsr_nss.matching import weights as matching_weights
@@ -128,7 +129,7 @@ def check_published(report: Report, data_root: Path) -> None:
 def check_config(
     report: Report,
     path: Path,
-    options: dict[str, Any] | None = None,
+    options: Options | None = None,
     overlays: Sequence[Path] = (),
     all_files: bool = False,
 ) -> None:
@@ -364,7 +365,7 @@ def _label_ids(info: dict, size: tuple[int, ...], num_classes: int) -> set[int]:
 def check_data(
     config: Path | None = None,
     data_root: Path = Path('data'),
-    options: dict[str, Any] | None = None,
+    options: Options | None = None,
     overlays: Sequence[Path] = (),
     all_files: bool = False,
 ) -> Report:
@@ -374,7 +375,7 @@ def check_data(
         config: A training config; its data and weight files are checked. None lists what is there
             of the published sets.
         data_root: The folder of the published sets, used without a config.
-        options: `--cfg-options`: dotted key -> value.
+        options: `--cfg-options`: dotted key -> value, or texts `KEY=VALUE`.
         overlays: `--with`: what differs from the config.
         all_files: Open every file of the config's sets, not some of each.
 

@@ -1,6 +1,5 @@
 """Overlays: what `--with` does to a config."""
 
-import argparse
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from mmengine.config import Config
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import configure_run
-from dsr_nss.engine.overlays import add_overlay_option, lay_over
+from dsr_nss.engine.overlays import lay_over
 from dsr_nss.errors import ConfigError
 
 BASE = """
@@ -108,12 +107,3 @@ def test_options_have_the_last_word_and_names_are_checked(file):
     typo = file('typo.py', 'default_hooks = dict(checkpoint=dict(intervall=3))')
     with pytest.raises(ConfigError, match=r'default_hooks\.checkpoint\.intervall.*mean interval'):
         read_config(config, overlays=[typo])
-
-
-def test_the_option_takes_several_at_once_and_may_be_repeated():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('config')
-    add_overlay_option(parser)
-    args = parser.parse_args(['c.py', '--with', 'a.py', 'b.py', '--with', 'd.py'])
-    assert args.overlays == ['a.py', 'b.py', 'd.py']
-    assert parser.parse_args(['c.py']).overlays == []

@@ -193,7 +193,7 @@ def test_command_line_passes_its_options_on(tool, monkeypatch, tmp_path, capsys)
         calls.append((out, settings, options))
         return split_sizes(settings.scenes)
 
-    monkeypatch.setattr(tool, 'generate', fake)
+    monkeypatch.setattr('dsr_nss.nightscape.generate', fake)
     options = ['--scenes', '7', '--size', 'full', '--seed', '3', '--workers', '2', '--overwrite']
     assert tool.main([str(tmp_path / 'set'), *options]) == 0
     settings = Settings(scenes=7, seed=3, source_size=(1024, 2048), target_size=(1080, 1920))

@@ -19,6 +19,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.engine.options import Options, option_values
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.benchmark.drawn_data import drawn_options, missing_data
 from dsr_nss.studies.benchmark.report import PAPER_STEPS
@@ -84,7 +85,7 @@ class Outcome:
 def plan(
     config: Config,
     *,
-    options: Mapping[str, Any] | None = None,
+    options: Options | None = None,
     device: str | None = None,
     toy: bool = False,
     drawn: Path | None = None,
@@ -93,7 +94,7 @@ def plan(
 
     Args:
         config: Config of an adaptation training, with `options` applied.
-        options: `--cfg-options` for all parts.
+        options: `--cfg-options` for all parts: dotted key -> value, or texts `KEY=VALUE`.
         device: `'cpu'`, `'cuda'` or None: the device option of all parts.
         toy: Sizes so small that a CPU can rehearse everything; their times mean nothing.
         drawn: Folder of drawn scenes that take the place of missing data (`drawn_data.draw`);
@@ -103,7 +104,7 @@ def plan(
         raise ConfigError(
             f'{config.filename} is not the config of an adaptation (no model.student)'
         )
-    given = {**(options or {}), **(_toy_options(config) if toy else {})}
+    given = {**option_values(options), **(_toy_options(config) if toy else {})}
     where = () if device is None else ('--device', device)
 
     def command(arguments: str, more: Mapping[str, Any] | None = None) -> tuple[str, ...]:

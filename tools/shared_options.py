@@ -1,0 +1,91 @@
+"""Options that several tools share, so that they mean the same everywhere.
+
+The package and what it stands on take many seconds to import, and `--help` or a mistyped option
+needs none of it. So a tool imports at its top nothing but the standard library and this module;
+its functions import what they use, after the command line is parsed. Choices and defaults that the
+package knows stand in the tools once more, and `tests/test_tools.py` compares them.
+"""
+
+import argparse
+
+#: The networks of a checkpoint.
+NETWORKS = ('student', 'teacher')
+#: Precisions other than float32.
+AMP_TYPES = ('bf16', 'fp16')
+#: Test servers that take archives.
+SERVERS = ('dark_zurich', 'acdc', 'cityscapes')
+#: How the files of configs end.
+CONFIG_ENDINGS = ('.py', '.json', '.yaml', '.yml')
+
+
+def add_overlay_option(parser: argparse.ArgumentParser) -> None:
+    """What differs from the config: `--with`, as `args.overlays`."""
+    parser.add_argument(
+        '--with',
+        dest='overlays',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='OVERLAY',
+        help='files that say what differs from the config, e.g. configs/ablations/no_bank.py; '
+        'merged in this order, before --cfg-options',
+    )
+
+
+def add_config_options(
+    parser: argparse.ArgumentParser,
+    help: str = 'change fields of the config; +KEY=VALUE adds one that the config does not state',
+) -> None:
+    """Fields of the config: `--cfg-options`, texts that the package's readers of configs take."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE', help=help
+    )
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Which network of a checkpoint predicts, and how: `--model`, `--tta`, `--amp`, `--compile`."""
+    parser.add_argument('--model', choices=NETWORKS, default='student')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average the probabilities at scales 0.75, 1 and 1.25, each also mirrored',
+    )
+    parser.add_argument('--amp', choices=AMP_TYPES, help='run the network in this precision')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile the network: slow at the start, once for each size of image or window',
+    )
+
+
+def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """A checkpoint, with a config before it or without; for `parse_checkpoint_arguments`."""
+    parser.add_argument(
+        'config',
+        metavar='CONFIG',
+        nargs='?',
+        help='config file of the run, or any mmseg config (default: the network that the '
+        'checkpoint itself describes)',
+    )
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint of the run')
+
+
+def parse_checkpoint_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The parsed command line `[CONFIG] CHECKPOINT`, or `[CONFIG] CHECKPOINT INPUT...`.
+
+    The first word is a config if it ends as one does; otherwise `config` is None.
+    """
+    args = parser.parse_intermixed_args()
+    takes_inputs = hasattr(args, 'inputs')
+    words = [args.config, args.checkpoint, *(args.inputs if takes_inputs else ())]
+    words = words[1:] if args.config is None else words
+    args.config = words.pop(0) if words[0].endswith(CONFIG_ENDINGS) else None
+    wanted = 'CHECKPOINT INPUT...' if takes_inputs else 'CHECKPOINT'
+    if len(words) < (2 if takes_inputs else 1):
+        parser.error(f'name {wanted} after the config {args.config}')
+    args.checkpoint, *rest = words
+    if takes_inputs:
+        args.inputs = rest
+    elif rest:
+        parser.error(f'{args.checkpoint} is no config: it must end in {", ".join(CONFIG_ENDINGS)}')
+    return args
