@@ -23,7 +23,7 @@ def small(repo_root: Path, name: str, crop: int):
     options = {'train_dataloader.dataset.crop_size': (crop, crop)}
     config = read_config(repo_root / 'configs' / name)
     if config.model.get('bank'):
-        options['model.bank.size'] = (crop, crop)
+        options['+model.bank.size'] = (crop, crop)
     config.merge_from_dict(options)
     if config.model.student.backbone.get('arch') == 'b5':
         config.model.student.backbone.arch = 'b1'  # as wide, less deep
