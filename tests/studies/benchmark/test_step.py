@@ -126,8 +126,7 @@ def test_nothing_in_a_step_waits_for_the_device(repo_root, name):
 
 def test_two_configs_in_turns(repo_root):
     configs = [
-        small(repo_root, f'demo/{name}_hrda_nightscape.py', 64)
-        for name in ('source_only', 'dsr')
+        small(repo_root, f'demo/{name}_hrda_nightscape.py', 64) for name in ('source_only', 'dsr')
     ]
     first, second = benchmark_step(configs, CPU, warmup=0, repeats=2)
     assert first['repeats'] == second['repeats'] == 2
