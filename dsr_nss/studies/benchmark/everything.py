@@ -151,8 +151,8 @@ def _toy_options(config: Config) -> dict[str, Any]:
         '+model.student.test_cfg.crop_size': (64, 64),
         '+model.student.test_cfg.stride': (48, 48),
     }
-    if config.model.get('bank'):
-        options['model.bank.size'] = size
+    if 'size' in (config.model.get('bank') or {}):  # where the file does not state it, it is added
+        options['+model.bank.size'] = size
     if config.model.student.backbone.type == 'MiT':
         options['model.student.backbone.arch'] = 'b1'  # as wide as B5, less deep
     return options

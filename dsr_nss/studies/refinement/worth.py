@@ -25,6 +25,7 @@ from dsr_nss.models.initialise import initialise_quietly
 from dsr_nss.models.preprocessor import to_pixels
 from dsr_nss.models.refine import Alignment
 from dsr_nss.models.teacher import EMATeacher
+from dsr_nss.studies.refinement import true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.studies.refinement.figures import confidence_figure, view_picture
 from dsr_nss.studies.refinement.scores import Tally, aligner_names, confidence_bins, flat_results
 from dsr_nss.studies.refinement.views import Pair, Refined, pair_files, read_pairs

@@ -19,7 +19,7 @@ SHORT = dict(warmup=0, repeats=1)
 def config(repo_root):
     """The small method at a crop of 64."""
     size = (64, 64)
-    options = {'train_dataloader.dataset.crop_size': size, 'model.bank.size': size}
+    options = {'train_dataloader.dataset.crop_size': size, '+model.bank.size': size}
     return read_config(repo_root / 'configs/demo/dsr_hrda_nightscape.py', options)
 
 

@@ -47,7 +47,7 @@ def test_command_line(repo_root, monkeypatch, tmp_path, capsys):
         assert name in text
         assert all(timing['median_s'] > 0 and timing['repeats'] == 2 for timing in row.values())
     compared = {name for name, row in report['stages'].items() if MMSEG in row}
-    assert compared == {'decode', 'windows', 'accumulate', 'argmax', 'metric'}
+    assert compared == {'windows', 'accumulate', 'argmax', 'metric'}
     for name in (EVALUATION, INFERENCE):
         row = report[name]
         assert {OURS, MMSEG} == set(row) and row[OURS]['min_s'] <= row[OURS]['median_s']

@@ -57,7 +57,8 @@ def test_a_metered_step_is_the_same_step_and_leaves_no_trace():
             with metered(model, wrapper, meter):
                 model.train_step(make_items(), wrapper)
             assert model.student.__dict__.keys() == before.keys()
-            assert tuple(meter.take()) == tuple(s for s in STAGES)
+            unused = {'masked pass'}  # it belongs to masked consistency
+            assert tuple(meter.take()) == tuple(s for s in STAGES if s not in unused)
         else:
             model.train_step(make_items(), wrapper)
         results.append(model.state_dict())
@@ -125,8 +126,7 @@ def test_nothing_in_a_step_waits_for_the_device(repo_root, name):
 
 def test_two_configs_in_turns(repo_root):
     configs = [
-        small(repo_root, f'demo/{name}_hrda_nightscape.py', 64)
-        for name in ('source_only', 'classmix')
+        small(repo_root, f'demo/{name}_hrda_nightscape.py', 64) for name in ('source_only', 'dsr')
     ]
     first, second = benchmark_step(configs, CPU, warmup=0, repeats=2)
     assert first['repeats'] == second['repeats'] == 2
