@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dsr_nss.checkpoints.comparison import compare, listing
 from dsr_nss.checkpoints.mmengine_loading import is_address, local_file
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.errors import CheckpointError
+from dsr_nss.errors import CheckpointError, ConfigError
 
 #: Entries under which published files keep their weights.
 NESTED = ('state_dict', 'model')
@@ -52,7 +52,7 @@ def start_file(init_cfg: Mapping[str, Any], owner: str) -> tuple[str, str]:
         owner: Whose it is, for the message.
 
     Raises:
-        ValueError: It has another type or other fields.
+        ConfigError: It has another type or other fields.
     """
     known = {'type', 'checkpoint', 'prefix'}
     if (
@@ -60,7 +60,7 @@ def start_file(init_cfg: Mapping[str, Any], owner: str) -> tuple[str, str]:
         or not init_cfg.get('checkpoint')
         or set(init_cfg) - known
     ):
-        raise ValueError(
+        raise ConfigError(
             f'{owner}: init_cfg must be None or dict(type="Pretrained", checkpoint=PATH, '
             f'prefix="student.backbone."), the prefix where a file holds several, got {init_cfg}'
         )

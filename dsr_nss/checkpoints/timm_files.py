@@ -66,19 +66,20 @@ UNUSED = r'(head|classifier|projectors|local_cls_norm)\.|rope(_embed|_embeddings
 POOLED = r'norms?\.'
 
 
-def load_timm(encoder: nn.Module, path: str | Path) -> None:
+def load_timm(encoder: nn.Module, path: str | Path, prefix: str = '') -> None:
     """Load a published file into a `TimmViT` or a `TimmConvNeXt`.
 
     Args:
         encoder: The encoder.
         path: A local file in one of the layouts above, of `torch.save` or of safetensors.
+        prefix: Beginning of the names of the encoder, where the file holds several.
 
     Raises:
         FileNotFoundError: No such file; the message says where to get it, under which licence, and
             how to do without.
         CheckpointError: Not a file of such an encoder, or one of another size.
     """
-    state_dict = read_state_dict(path, missing_hint(str(encoder.model_name)))
+    state_dict = read_state_dict(path, missing_hint(str(encoder.model_name)), prefix)
     own = encoder.state_dict()
     try:
         converted = without_zero_biases(convert_timm(state_dict), own)

@@ -53,6 +53,23 @@ def test_a_published_file_computes_what_its_authors_compute(tmp_path, kind, layo
         torch.testing.assert_close(encoder(image)[0].double(), expected, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize('which', ['student.backbone', 'teacher.model.backbone.'])
+def test_a_run_of_this_package_starts_an_encoder_by_prefix(tmp_path, which):
+    state = {}
+    for prefix in ('student.backbone.', 'teacher.model.backbone.'):
+        for name, value in encoder_of('dinov3').state_dict().items():
+            state[prefix + name] = torch.randn_like(value)
+    torch.save(dict(state_dict=state), tmp_path / 'iter_9.pth')
+    start = dict(type='Pretrained', checkpoint=str(tmp_path / 'iter_9.pth'))
+    encoder = TimmViT(NAMES['dinov3'], init_cfg=start | dict(prefix=which))
+    encoder.init_weights()
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, state[f'{which.rstrip(".")}.{name}']), name
+    both = TimmViT(NAMES['dinov3'], init_cfg=start)
+    with pytest.raises(CheckpointError, match='under the prefixes'):
+        both.init_weights()
+
+
 @pytest.mark.parametrize('prefix', ['', 'network.encoder.', 'module.'])
 def test_timms_own_file_has_no_mask_token(tmp_path, prefix):
     network = encoder_of('dinov3')

@@ -13,6 +13,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.reading import start_file
 from dsr_nss.checkpoints.timm_files import load_timm
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.functional.position_embedding import covering, hub_positions
@@ -30,7 +31,8 @@ class TimmEncoder(BaseModule):
             are initialised.
         with_cp: Recompute activations in the backward pass, which saves their memory.
         init_cfg: None for random weights, or `dict(type='Pretrained', checkpoint=PATH)` for a local
-            file in one of the layouts of `dsr_nss.checkpoints.timm_files`.
+            file in one of the layouts of `dsr_nss.checkpoints.timm_files`; where it holds several
+            encoders, as a run of this package does, `prefix='student.backbone.'` names one.
         **options: Passed on to `timm.create_model`.
 
     Raises:
@@ -51,7 +53,8 @@ class TimmEncoder(BaseModule):
         own = type(self).__name__
         if pretrained not in (None, 'hub'):
             raise ConfigError(f"{own}: pretrained must be None or 'hub', got {pretrained!r}")
-        if init_cfg is not None and (init_cfg.get('type') != 'Pretrained' or pretrained):
+        self.start = None if init_cfg is None else start_file(init_cfg, own)
+        if self.start is not None and pretrained:
             raise ConfigError(
                 f"{own}: start either from init_cfg=dict(type='Pretrained', checkpoint=PATH) or "
                 f"from pretrained='hub', got init_cfg={init_cfg}, pretrained={pretrained!r}"
@@ -81,8 +84,8 @@ class TimmEncoder(BaseModule):
                 licence, and how to do without.
             CheckpointError: It does not fit, or the Hub cannot be reached.
         """
-        if self.init_cfg is not None:
-            load_timm(self, self.init_cfg['checkpoint'])
+        if self.start is not None:
+            load_timm(self, *self.start)
         elif self.pretrained:
             self.timm_model.load_state_dict(self._fetch())
         self.is_init = True

@@ -191,10 +191,18 @@ def test_pyramid_equals_timms_features():
         (dict(model_name=SMALL[0], out_indices=(3, 12)), 'has 12 blocks'),
         (dict(model_name=SMALL[0], pretrained='yes'), "pretrained must be None or 'hub'"),
         (
-            dict(model_name=SMALL[0], pretrained='hub', init_cfg=dict(type='Pretrained')),
+            dict(
+                model_name=SMALL[0],
+                pretrained='hub',
+                init_cfg=dict(type='Pretrained', checkpoint='a.pth'),
+            ),
             'start either from init_cfg',
         ),
-        (dict(model_name=SMALL[0], init_cfg=dict(type='Kaiming')), 'start either from init_cfg'),
+        (dict(model_name=SMALL[0], init_cfg=dict(type='Kaiming')), 'init_cfg must be None or'),
+        (
+            dict(model_name=SMALL[0], init_cfg=dict(type='Pretrained', checkpoint='a', map='cpu')),
+            'init_cfg must be None or',
+        ),
     ],
 )
 def test_what_cannot_be_built_is_said(fields, message):
