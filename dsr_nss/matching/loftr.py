@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.reading import read_state_dict
+from dsr_nss.checkpoints.reading import read_state_dict, start_file
 from dsr_nss.errors import CheckpointError
 from dsr_nss.matching.scattered_flow import density_confidence, interpolate_matches
 from dsr_nss.models.refine.aligners import Alignment
@@ -73,8 +73,8 @@ class LoFTR(BaseModule):
                 'LoFTR aligns with trained weights: set model.refinement.aligner.init_cfg='
                 "dict(type='Pretrained', checkpoint=PATH)"
             )
-        path = self.init_cfg['checkpoint']
-        state_dict = read_state_dict(path, HINT)
+        path, prefix = start_file(self.init_cfg, 'LoFTR')
+        state_dict = read_state_dict(path, HINT, prefix)
         try:
             self.matcher.load_state_dict(state_dict)
         except RuntimeError as error:

@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.checkpoints.reading import start_file
 from dsr_nss.matching.head import COPY, FlowEstimate, UAWarpCHead, ViewFeatures
 from dsr_nss.matching.weights import load_uawarpc
 from dsr_nss.values import checked
@@ -41,7 +42,7 @@ class MatchingNetwork(BaseModule):
         """
         self.pyramid.init_weights()
         if self.init_cfg is not None:
-            load_uawarpc(self, self.init_cfg['checkpoint'])
+            load_uawarpc(self, *start_file(self.init_cfg, 'MatchingNetwork'))
         self.is_init = True
 
     def extract(self, image: Tensor) -> ViewFeatures:

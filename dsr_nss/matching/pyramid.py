@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torchvision.models import vgg
 
+from dsr_nss.checkpoints.reading import start_file
 from dsr_nss.matching.weights import load_vgg16
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD, from_pixels
 from dsr_nss.values import checked
@@ -71,7 +72,7 @@ class VGG16Pyramid(FeaturePyramid):
     def init_weights(self) -> None:
         """The file that `init_cfg` names, or random weights that keep the scale (He)."""
         if self.init_cfg is not None:
-            load_vgg16(self, self.init_cfg['checkpoint'])
+            load_vgg16(self, *start_file(self.init_cfg, 'VGG16Pyramid'))
         else:
             for module in self.features:
                 if isinstance(module, nn.Conv2d):

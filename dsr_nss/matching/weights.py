@@ -60,19 +60,20 @@ VGG16_HINT = (
 )
 
 
-def load_uawarpc(network: 'MatchingNetwork', path: str | Path) -> None:
+def load_uawarpc(network: 'MatchingNetwork', path: str | Path, prefix: str = '') -> None:
     """Load a file in one of the layouts above into a matching network.
 
     Args:
         network: The network. A file that holds the head alone leaves the pyramid as it is.
         path: A local file.
+        prefix: Beginning of the names of the network, where the file holds others too.
 
     Raises:
         FileNotFoundError: No such file; the message says how to get one and how to do without.
         CheckpointError: Not a file of this network, or it holds the head alone and the config
             names no weights for the pyramid.
     """
-    state_dict = read_state_dict(path, HINT.format(path=path))
+    state_dict = read_state_dict(path, HINT.format(path=path), prefix)
     try:
         converted = convert_uawarpc(state_dict)
     except CheckpointError as error:
@@ -123,14 +124,14 @@ def convert_uawarpc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
-def load_vgg16(pyramid: nn.Module, path: str | Path) -> None:
-    """Load torchvision's published VGG-16 into a `VGG16Pyramid`.
+def load_vgg16(pyramid: nn.Module, path: str | Path, prefix: str = '') -> None:
+    """Load torchvision's published VGG-16 into a `VGG16Pyramid`; `prefix` as in `load_uawarpc`.
 
     Raises:
         FileNotFoundError: No such file.
         CheckpointError: The file of another network.
     """
-    load_strictly(pyramid, convert_vgg16(read_state_dict(path, VGG16_HINT)), path)
+    load_strictly(pyramid, convert_vgg16(read_state_dict(path, VGG16_HINT, prefix)), path)
 
 
 def convert_vgg16(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -101,7 +101,7 @@ def test_weights_of_a_file(matcher, tmp_path):
 def test_values_that_make_no_sense(matcher):
     with pytest.raises(ValueError, match='max_side must be >= 8'):
         LoFTR(max_side=4)
-    with pytest.raises(ValueError, match='min_matches at least 1'):
+    with pytest.raises(ValueError, match='min_matches must be >= 1'):
         LoFTR(min_matches=0)
 
 

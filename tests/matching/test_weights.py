@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from dsr_nss.checkpoints import CheckpointError, load_strictly
+from dsr_nss.errors import ConfigError
 from dsr_nss.matching import MatchingNetwork
+from dsr_nss.matching.pyramid import VGG16Pyramid
 from dsr_nss.matching.weights import convert_uawarpc, convert_vgg16
 from tests.matching.networks import published_matcher, tiny_network
 
@@ -108,3 +110,19 @@ def test_a_missing_file(tmp_path):
     network = MatchingNetwork(pyramid=dict(type='VGG16Pyramid', init_cfg=vgg))
     with pytest.raises(FileNotFoundError, match=r'vgg16\.pth.*torchvision publishes'):
         network.init_weights()
+
+
+def test_a_pyramid_of_a_larger_file_by_prefix(tmp_path):
+    torch.manual_seed(0)
+    state = {
+        f'model.pyramid.{name}': torch.randn_like(value)
+        for name, value in VGG16Pyramid().state_dict().items()
+    }
+    path = save(tmp_path / 'run.pth', {**state, 'model.head.x': torch.zeros(1)})
+    start = dict(type='Pretrained', checkpoint=str(path))
+    pyramid = VGG16Pyramid(init_cfg=start | dict(prefix='model.pyramid'))
+    pyramid.init_weights()
+    for name, value in pyramid.state_dict().items():
+        assert torch.equal(value, state[f'model.pyramid.{name}']), name
+    with pytest.raises(ConfigError, match='VGG16Pyramid: init_cfg must be None or'):
+        VGG16Pyramid(init_cfg=start | dict(map_location='cpu')).init_weights()
