@@ -76,7 +76,9 @@ class WarmupPolyLR(_ParamScheduler):
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Continue at the saved iteration; rates and shape of the schedule are the config's."""
-        super().load_state_dict({k: state_dict[k] for k in ('last_step', '_global_step')})
+        step = state_dict['_global_step']
+        # mmengine's `last_step` stays one behind at the end of a run, which may go on longer now
+        super().load_state_dict(dict(last_step=min(step, self.end), _global_step=step))
 
     def apply(self) -> None:
         """Gives the optimiser the rates of this iteration, as `step` does of the next one."""

@@ -207,7 +207,7 @@ def test_code_in_a_saved_config_does_not_run(with_config, tmp_path):
 @pytest.mark.parametrize('kind', ['os.system', 'builtins.eval', 'antigravity', 'NoSuchHead'])
 def test_types_that_are_not_listed_are_refused(with_config, kind):
     checkpoint = with_config(lambda text: text.replace("'MiT'", f"'{kind}'"))
-    message = f"model.backbone names the type '{kind}', no encoder of the list. Name a config"
+    message = f"model.backbone names the type '{kind}', no encoder of the list. Give a config"
     with pytest.raises(ConfigError, match=message):
         convert(checkpoint)
     assert 'antigravity' not in sys.modules

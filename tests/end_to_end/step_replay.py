@@ -133,6 +133,7 @@ def build(record: Record, root: Path) -> Any:
     if not meta['augmentation']:
         config.augmentation = None
     if record.authors:
+        config.bank.size = (SIZE, SIZE)
         config.alignment.start = 1  # the record begins in their epoch 8
     start = weights(record.keys)
     start['head.conv_seg.weight'] = torch.from_numpy(record.values['start.classifier'])

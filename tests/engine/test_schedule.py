@@ -71,6 +71,20 @@ def test_resumed_schedule_continues():
     assert torch.equal(run(second, [resumed], 12), whole[8:])
 
 
+def test_a_finished_run_goes_on_longer_without_lagging_behind():
+    first, second = make(), make()
+    scheduler = WarmupPolyLR(first, end=8, warmup=5, by_epoch=False)
+    run(first, [scheduler], 8)
+    resumed = WarmupPolyLR(second, end=20, warmup=5, by_epoch=False)
+    built = built_settings(second.optimizer)
+    second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    restore_settings(second.optimizer, built, [resumed])
+    whole = make()
+    expected = run(whole, [WarmupPolyLR(whole, end=20, warmup=5, by_epoch=False)], 20)[8:]
+    assert torch.equal(run(second, [resumed], 12), expected)
+
+
 def test_a_resumed_schedule_takes_rates_and_shape_from_the_config():
     first = make()
     scheduler = WarmupPolyLR(first, end=20, warmup=5, by_epoch=False)

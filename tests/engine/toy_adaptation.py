@@ -8,6 +8,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.errors import DataError
 from dsr_nss.models.preprocessor import AdaptationPreprocessor  # noqa: F401
 from dsr_nss.models.segmentors.adaptation import Adaptation
@@ -121,7 +122,7 @@ class ToyDataset(Dataset):
         broken: Reading this sample is an error.
     """
 
-    metainfo = dict(classes=('a',), palette=[[0, 0, 0]])
+    metainfo = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 
     def __init__(self, *, seed: int = 0, size: int = 8, broken: int | None = None) -> None:
         self.seed = seed
