@@ -26,6 +26,7 @@ from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from dsr_nss.models.segmentors import dsr_nss as step_module
 from dsr_nss.models.segmentors import hrda as hrda_module
 from tests.reference.published_step import (
+    SIZE,
     WHOLE,
     batch,
     crafted_matcher,
