@@ -1,4 +1,4 @@
-"""Single-line faults of the training step and its parts; see `tests/mutate.py`.
+"""Single-line faults of the training step, of resuming and of checked values; see `tests/mutate.py`.
 
 Each is a file below `dsr_nss`, a piece of it that occurs once, and what stands there instead.
 """
@@ -13,6 +13,13 @@ HRDA = 'models/segmentors/hrda.py'
 HOLISTIC = 'models/refine/holistic.py'
 DISTANCE = 'models/losses/feature_distance.py'
 PAIRS = 'datasets/source_target.py'
+POINTS = 'engine/resume_points.py'
+CHANGES = 'engine/config_changes.py'
+STATES = 'engine/process_states.py'
+RATES = 'engine/resumed_rates.py'
+LOCK = 'engine/run_lock.py'
+WORKERS = 'engine/workers.py'
+CHECKS = 'engine/value_checks.py'
 
 MUTANTS = [
     # --- wiring of the step
@@ -163,4 +170,48 @@ MUTANTS = [
     (PAIRS, 'self._target_order[number]', 'self._target_order[number + 1]'),
     ('models/preprocessor.py', 'torch.where(has, day', 'torch.where(~has, day'),
     ('models/preprocessor.py', '- self.mean) / self.std', '- self.mean)'),
+    # --- where a run continues, and as which run
+    (POINTS, 'sorted(found, reverse=True)', 'sorted(found)'),
+    (POINTS, 'absent = [name for name in NEEDED if name not in content]', 'absent = []'),
+    (POINTS, 'if iteration != int(number):', 'if False:'),
+    (POINTS, 'if not refused and not others:', 'if not refused:'),
+    (POINTS, 'if pointer.exists() or pointer.is_symlink():', 'if pointer.exists():'),
+    (CHANGES, "'train_cfg', 'randomness',", "'train_cfg',"),
+    (CHANGES, "'model_wrapper_cfg', 'sync_bn',", ''),
+    (CHANGES, "'train_dataloader.dataset.cache'", "'train_dataloader.dataset'"),
+    (CHANGES, 'if len(old) == len(new) and any(', 'if any('),
+    (CHANGES, 'dict.fromkeys([*old, *new])', 'old'),
+    (STATES, 'every[rank][', 'every[0]['),
+    (STATES, 'saved[rank % len(saved)]', 'saved[0]'),
+    (STATES, 'deal(banks, capacity, world)[rank]', 'deal(banks, capacity, world)[0]'),
+    (STATES, 'first, *(state', '*(state'),
+    (RATES, 'if not schedulers or k != SCHEDULED', 'if k != SCHEDULED'),
+    (RATES, 'scheduler.apply()', 'pass'),
+    (RATES, ", 'param_scheduler')", ')'),
+    # --- one run a work dir, and workers that come to an end
+    (LOCK, "glob(f'{NAME}*')", "glob(NAME)"),
+    (LOCK, 'os.ftruncate(self._handle, 0)', 'pass'),
+    (LOCK, 'return bool(holder)', 'return False'),
+    (LOCK, 'except OSError:  # of another user\n        return True', 'except OSError:\n        return False'),
+    (WORKERS, 'signal.signal(signal.SIGINT, signal.SIG_IGN)', 'pass'),
+    (WORKERS, 'si_pid != parent', 'si_pid == parent'),
+    (WORKERS, 'if now - start > self.limit:', 'if True:'),
+    (WORKERS, 'since.get(pid, now) for pid in stopped', 'since.get(pid, now) for pid in stopped | since.keys()'),
+    (WORKERS, 'process.kill()', 'process.terminate()'),
+    # --- values
+    (CHECKS, "('Adam', 'AdamW', 'SGD')", "('AdamW',)"),
+    (CHECKS, 'max_norm=Positive', 'max_norm=NotNegative'),
+    (CHECKS, 'num_classes=Count, dropout_ratio=Annotated[float, Bounds(0, below=1)]', 'num_classes=Count, dropout_ratio=Share'),
+    ('values.py', 'and math.isfinite(value)', ''),
+    ('values.py', 'found.setdefault(parameter.name, hints.get(parameter.name, Any))', 'found[parameter.name] = hints.get(parameter.name, Any)'),
+    ('values.py', '(str, os.PathLike)', 'str'),
+    ('values.py', 'if all(each):', 'if any(each):'),
+    # --- files
+    ('files.py', 'os.fsync(file.fileno())', 'pass'),
+    ('files.py', 'dir=path.parent, prefix', 'prefix'),
+    ('files.py', 'errno.EDQUOT, ', ''),
+    ('files.py', 'self.error = error', 'pass'),
+    ('files.py', '> _ABANDONED', '> 0'),
+    ('files.py', 'one.is_file(follow_symlinks=False)', 'one.is_file()'),
+    ('files.py', 'allow_nan=False', 'allow_nan=True'),
 ]  # fmt: skip

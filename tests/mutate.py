@@ -1,4 +1,4 @@
-"""Break the training step on purpose, one line at a time, and see the tests notice: `make mutants`.
+"""Break the code on purpose, one line at a time, and see the tests notice: `make mutants`.
 
     python -m tests.mutate [--only TEXT] [--jobs N]
 
@@ -16,8 +16,29 @@ from pathlib import Path
 from tests.mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[1]
-#: What is asked about every fault, the quickest first, and about faults below a folder.
-ALWAYS = ['tests/end_to_end/test_step_oracle.py']
+#: What is asked about faults of the training step, the quickest first.
+ORACLE = ['tests/end_to_end/test_step_oracle.py']
+_ROBUST = 'tests/robustness/'
+#: What is asked about faults of a file that is no part of it.
+ALONE = {
+    'engine/resume_points.py': ['tests/engine/test_resume_points.py'],
+    'engine/config_changes.py': ['tests/engine/test_config_changes.py'],
+    'engine/process_states.py': ['tests/engine/test_process_states.py'],
+    'engine/resumed_rates.py': ['tests/engine/test_schedule.py'],
+    'engine/run_lock.py': ['tests/engine/test_run_lock.py'],
+    'engine/workers.py': ['tests/engine/test_workers.py'],
+    'engine/value_checks.py': [
+        'tests/engine/test_value_checks.py',
+        f'{_ROBUST}test_wrong_values.py',
+    ],
+    'values.py': ['tests/test_values.py', f'{_ROBUST}test_wrong_values.py'],
+    'files.py': [
+        'tests/test_files.py',
+        f'{_ROBUST}test_full_disk.py',
+        f'{_ROBUST}test_odd_entries.py',
+    ],
+}
+#: What is asked of the step's parts beside the oracle: the first folder that a file lies in.
 TESTS = {
     'functional/': ['tests/functional'],
     'models/segmentors/': ['tests/models/segmentors'],
@@ -34,7 +55,9 @@ TESTS = {
 
 def tests_of(file: str) -> list[str]:
     """Test files and folders for a fault in `file`."""
-    return [*ALWAYS, *next(tests for folder, tests in TESTS.items() if file.startswith(folder))]
+    if file in ALONE:
+        return ALONE[file]
+    return [*ORACLE, *next(tests for folder, tests in TESTS.items() if file.startswith(folder))]
 
 
 def try_mutant(mutant: tuple[str, str, str]) -> str:
@@ -84,7 +107,7 @@ def _first_failure(checkout: Path, tests: list[str]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description='Break the step line by line; do tests notice?')
+    parser = argparse.ArgumentParser(description='Break the code line by line; do tests notice?')
     parser.add_argument('--only', default='', help='faults whose file or text holds this')
     parser.add_argument('--jobs', type=int, default=2, help='faults tried side by side')
     args = parser.parse_args()

@@ -3,13 +3,20 @@
 import errno
 import os
 import stat
+import time
 
 import pytest
 import torch
 
 from dsr_nss.checkpoints.writing import save_checkpoint_file
 from dsr_nss.errors import StorageError
-from dsr_nss.files import atomic_file, write_atomically
+from dsr_nss.files import (
+    atomic_file,
+    remove_abandoned,
+    temporary_prefix,
+    write_atomically,
+    write_json,
+)
 from tests.full_disk import largest_file
 
 
@@ -19,6 +26,8 @@ def test_the_content_takes_the_name_at_the_end(tmp_path):
     with atomic_file(path) as file:
         file.write(b'new')
         assert path.read_text() == 'old'
+        # on the same disk: a name can only be given within one
+        assert len(os.listdir(tmp_path)) == 2
     assert path.read_text() == 'new' and os.listdir(tmp_path) == ['a.txt']
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
@@ -61,12 +70,13 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, write):
     assert path.read_text() == 'old' and os.listdir(tmp_path) == ['a.pth']
 
 
-def test_a_failing_fsync_is_noticed(tmp_path, monkeypatch):
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT])
+def test_a_failing_fsync_is_noticed(tmp_path, monkeypatch, number):
     def fail(handle):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, 'fsync', fail)
-    with pytest.raises(StorageError, match='No space left on device .*MB are free there'):
+    with pytest.raises(StorageError, match=f'{os.strerror(number)} .*MB are free there'):
         write_atomically(tmp_path / 'a.txt', 'text')
     assert not os.listdir(tmp_path)
 
@@ -75,3 +85,26 @@ def test_other_errors_inside_keep_their_type(tmp_path):
     with pytest.raises(RuntimeError, match='mine'), atomic_file(tmp_path / 'a.txt'):
         raise RuntimeError('mine')
     assert not os.listdir(tmp_path)
+
+
+def test_only_old_files_of_its_own_are_removed(tmp_path):
+    """Another program may be writing a young one; a link leads to a file of somebody."""
+    path = tmp_path / 'a.txt'
+    old, young, link = (tmp_path / f'{temporary_prefix(path)}{name}' for name in 'abc')
+    other = tmp_path / '.b.txt.abcdef'
+    for file in (old, young, other):
+        file.touch()
+    link.symlink_to(old)
+    for file in (old, link, other):
+        os.utime(file, (0, 0))
+    os.utime(young, (time.time() - 600,) * 2)
+    remove_abandoned([path, tmp_path / 'gone' / 'a.txt'])
+    assert sorted(os.listdir(tmp_path)) == sorted(file.name for file in (young, link, other))
+
+
+@pytest.mark.parametrize('number', [float('nan'), float('inf')])
+def test_json_holds_numbers_alone(tmp_path, number):
+    """What is no number would be a file that other programs cannot read."""
+    with pytest.raises(ValueError, match='JSON'):
+        write_json(tmp_path / 'a.json', dict(mIoU=number))
+    assert not (tmp_path / 'a.json').exists()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -33,7 +34,7 @@ class Inner:
         (float, [1, 0.5, -2], ['1', None, True, float('nan'), float('inf')], 'be a number'),
         (int, [1, -2], [1.0, '1', True, None], 'be a whole number'),
         (bool, [True, False], [1, 0, 'True', None], 'be True or False'),
-        (str, ['a', ''], [1, None, ['a']], 'be a text'),
+        (str, ['a', '', Path('a')], [1, None, ['a']], 'be a text'),
         (dict, [{}, dict(a=1)], [[], 'a', None], 'be a dict'),
         (Share, [0, 1, 0.5], [-0.1, 1.5], r'lie in \[0, 1\]'),
         (PositiveShare, [1, 0.5], [0, 1.5], r'lie in \(0, 1\]'),
@@ -108,3 +109,12 @@ def test_other_errors_of_a_constructor_keep_their_type():
 
 def test_types_are_found_behind_kwargs():
     assert field_types(Child) == dict(names=Sequence[str], share=Share)
+
+
+class Narrower(Base):
+    def __init__(self, *, share: PositiveShare, **kwargs: Any) -> None:
+        super().__init__(share=share, **kwargs)
+
+
+def test_a_class_that_states_a_field_again_has_the_last_word():
+    assert field_types(Narrower) == dict(share=PositiveShare)

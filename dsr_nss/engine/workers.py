@@ -107,6 +107,19 @@ def _is_stopped(pid: int) -> bool:
     return False
 
 
+def _end_all_children() -> None:
+    """Returns when they are gone: torch's handler of their end raises wherever the program is."""
+    children: list | None = None
+    while children is None:
+        with suppress(RuntimeError):  # once for each loader
+            children = multiprocessing.active_children()
+    for process in children:
+        process.kill()  # one that is stopped would not end when it is asked to
+    for process in children:
+        with suppress(RuntimeError):
+            process.join(10)
+
+
 def explain_loader(error: Exception, stood_still: Collection[int] = ()) -> DataError | None:
     """The cause of a loader's failure in a sentence, None for any other error; ends its workers.
 
@@ -122,8 +135,7 @@ def explain_loader(error: Exception, stood_still: Collection[int] = ()) -> DataE
     late = re.search(r'DataLoader timed out after ([\d.]+) seconds', text)
     if ended is None and late is None and not isinstance(error, CONNECTION_LOST):
         return None
-    for process in multiprocessing.active_children():
-        process.kill()  # one that is stopped would not end when it is asked to
+    _end_all_children()
     if stood_still:
         numbers = ', '.join(map(str, sorted(stood_still)))
         return DataError(

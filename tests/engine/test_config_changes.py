@@ -65,6 +65,15 @@ def changed(path, value):
         ('custom_hooks', [dict(type='EMAHook')],
          "custom_hooks.0: not stated -> {'type': 'EMAHook'}"),
         ('default_hooks.seed.seed', 3, 'default_hooks.seed.seed: not stated -> 3'),
+        ('sync_bn', 'torch', "sync_bn: {} -> 'torch'"),
+        ('compile', True, 'compile: {} -> True'),
+        ('model_wrapper_cfg', dict(type='X'), "model_wrapper_cfg.type: not stated -> 'X'"),
+        ('data_preprocessor', dict(mean=[0]), 'data_preprocessor.mean: not stated -> [0]'),
+        # another number of parts is one change, not an error
+        ('param_scheduler', [], "param_scheduler: [{'type': 'WarmupPolyLR', 'warmup': 5}] -> {}"),
+        ('param_scheduler', [dict(type='WarmupPolyLR', warmup=5)] * 2,
+         f"param_scheduler: {[dict(type='WarmupPolyLR', warmup=5)]} -> "
+         f"{[dict(type='WarmupPolyLR', warmup=5)] * 2}"),
     ],
 )  # fmt: skip
 def test_what_decides_is_named_with_both_values(path, value, line):

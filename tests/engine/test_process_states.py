@@ -13,6 +13,7 @@ import toy_adaptation
 from torch import nn
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.engine import process_states
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import configure_run, train
 from dsr_nss.engine.process_states import (
@@ -73,6 +74,53 @@ def test_two_banks_for_one_process_are_dealt_out_and_it_is_said():
     assert 'written by 2 process(es), this run has 1: the images of their banks were' in notice
     assert generators is None and model.bank.pushed == 2
     assert sorted(model.bank.images[:2, 0, 0, 0].tolist()) == [10, 20]
+
+
+def holding(*values):
+    """A model with an image of each value in its bank and in its teacher's statistics."""
+    model = Model()
+    for value in values:
+        pixels = torch.full((1, 3, 2, 2), value / 255)
+        model.bank.push(pixels, torch.ones(1, 2, 2, dtype=torch.int64))
+    model.teacher.running_mean.fill_(values[0])
+    return model
+
+
+def as_rank(monkeypatch, rank, world):
+    monkeypatch.setattr(process_states, 'get_rank', lambda: rank)
+    monkeypatch.setattr(process_states, 'get_world_size', lambda: world)
+
+
+def saved_by(*models):
+    states = [
+        dict(buffers=own_buffers(model), generators={'of': i}) for i, model in enumerate(models)
+    ]
+    states[0]['buffers'] = {}  # the first one's are in the state dict
+    return dict(processes=states)
+
+
+def test_every_process_gets_what_it_had(monkeypatch):
+    first, second = holding(10), holding(20)
+    for rank, value in enumerate((10, 20)):
+        as_rank(monkeypatch, rank, 2)
+        model = holding(10)  # loaded from the state dict
+        notice, generators = load_process_state('a.pth', saved_by(first, second), model)
+        assert notice is None and generators == {'of': rank}
+        assert model.bank.images[0, 0, 0, 0] == value and model.teacher.running_mean[0] == value
+
+
+def test_two_states_among_three_processes(monkeypatch):
+    """Images go to one process each; statistics are taken in turn."""
+    found = []
+    for rank, statistics in enumerate((10, 20, 10)):
+        as_rank(monkeypatch, rank, 3)
+        model = holding(10, 11)
+        saved = saved_by(holding(10, 11), holding(20))
+        notice, generators = load_process_state('a.pth', saved, model)
+        assert 'written by 2 process(es), this run has 3' in notice and generators is None
+        assert model.teacher.running_mean[0] == statistics
+        found.append(model.bank.images[: int(model.bank.pushed), 0, 0, 0].tolist())
+    assert found == [[11], [20], [10]]
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,11 @@ def test_checkpoints_of_other_names_are_not_passed_over_in_silence(tmp_path):
         resume_point(tmp_path)
 
 
-def test_a_pointer_without_its_checkpoint_is_no_beginning(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('/gone/iter_4.pth')
+@pytest.mark.parametrize(
+    'make', [lambda path: path.write_text('/gone/iter_4.pth'), link_to_nothing, lambda p: p.mkdir()]
+)
+def test_a_pointer_without_its_checkpoint_is_no_beginning(tmp_path, make):
+    make(tmp_path / 'last_checkpoint')
     with pytest.raises(CheckpointError, match='holds last_checkpoint but no checkpoint named'):
         resume_point(tmp_path)
 

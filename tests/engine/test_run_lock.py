@@ -115,3 +115,33 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(run_lock, 'print_log', said.append)
     with RunLock(tmp_path):
         assert 'cannot be locked (No locks available)' in said[0]
+
+
+def test_what_a_longer_name_left_does_not_spoil_the_holder(tmp_path):
+    (tmp_path / '.train.lock').write_text(json.dumps(dict(pid=1, host='h' * 500, since='long ago')))
+    with RunLock(tmp_path):
+        assert json.loads((tmp_path / '.train.lock').read_text())['pid'] == os.getpid()
+        with pytest.raises(ConfigError, match=f'process {os.getpid()} on'):
+            RunLock(tmp_path).__enter__()
+
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_run_on_another_machine_counts_as_alive(tmp_path):
+    """Nobody can ask for its process from here."""
+    with RunLock(tmp_path):
+        rewrite(tmp_path / '.train.lock', host='another', pid=2**22 + 1)
+        with pytest.raises(ConfigError, match=r'on another has trained in it since .* Stop it'):
+            RunLock(tmp_path).__enter__()
+
+
+def test_a_run_of_another_user_counts_as_alive(tmp_path, monkeypatch):
+    def forbidden(pid, number):
+        raise PermissionError(run_lock.errno.EPERM, 'Operation not permitted')
+
+    with RunLock(tmp_path):
+        monkeypatch.setattr(run_lock.os, 'kill', forbidden)
+        with pytest.raises(ConfigError, match='has trained in it since'):
+            RunLock(tmp_path).__enter__()

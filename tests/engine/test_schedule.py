@@ -116,11 +116,17 @@ def test_without_a_schedule_the_configs_rate_counts():
 def test_schedules_that_would_not_follow_a_new_rate_refuse_it():
     wrapper = make()
     other = [PolyLR(wrapper, power=0.9, end=9, by_epoch=False)]
-    change = 'optim_wrapper.optimizer.lr: 1 -> 2'
+    ours = [WarmupPolyLR(wrapper, end=9, warmup=0, by_epoch=False)]
     check_schedulers('a.pth', ['model.alpha: 1 -> 2'], other)
-    check_schedulers('a.pth', [change], [WarmupPolyLR(wrapper, end=9, warmup=0, by_epoch=False)])
-    with pytest.raises(CheckpointError, match=f'with {change}: a PolyLR goes on with the rates'):
-        check_schedulers('a.pth', [change], other)
+    for field in (
+        'optim_wrapper.optimizer.lr',
+        'optim_wrapper.paramwise_cfg.backbone_lr_mult',
+        'param_scheduler.power',
+    ):
+        change = f'{field}: 1 -> 2'
+        check_schedulers('a.pth', [change], ours)
+        with pytest.raises(CheckpointError, match=f'with {change}: a PolyLR goes on with the rate'):
+            check_schedulers('a.pth', [change], other)
 
 
 def test_no_warmup():

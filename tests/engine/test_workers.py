@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import re
 import signal
+import time
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
@@ -37,6 +38,38 @@ def read(number, timeout):
     return list(protect_workers(loader))
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_was_meant_for_the_run_ends_no_worker(number):
+    """Terminals and launchers send it to all processes."""
+    assert [int(batch) for batch in read(number, timeout=60)] == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def child():
+    """A process that sleeps."""
+    process = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))
+    process.start()
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_who_goes_on_in_time_is_not_ended(child):
+    with StandstillGuard(limit=0.8) as guard:
+        for _ in range(3):  # longer than the limit in all, never at once
+            os.kill(child.pid, signal.SIGSTOP)
+            time.sleep(0.4)
+            os.kill(child.pid, signal.SIGCONT)
+            time.sleep(0.3)
+    assert not guard.ended and child.is_alive()
+
+
+def test_workers_that_are_stopped_end_with_the_run(child):
+    os.kill(child.pid, signal.SIGSTOP)
+    assert explain_loader(RuntimeError('DataLoader timed out after 5 seconds')) is not None
+    assert child.exitcode == -signal.SIGKILL
+
+
 # torch raises in a handler of the signal, which may happen within a destructor
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.parametrize(
@@ -54,8 +87,6 @@ def test_the_cause_is_one_sentence_and_no_worker_is_left(number, cause):
         read(number, timeout=60)
     explained = explain_loader(error.value, guard.ended)
     assert re.match(cause, str(explained)), explained
-    for process in multiprocessing.active_children():
-        process.join(10)
     assert not multiprocessing.active_children()
 
 
