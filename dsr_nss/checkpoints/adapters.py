@@ -1,6 +1,6 @@
-"""Low-rank adapters (LoRA) in state dicts: merged into the layers that they adapt, or put onto them.
+"""Low-rank adapters (LoRA) in state dicts: merged into the layers that they adapt, or put onto.
 
-Names are those that peft gives; a trained network is read without peft, which only a training needs.
+Names are those that peft gives; a trained network is read without it, only training needs it.
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ def _product(
     try:
         down, up = (state[f'{layer}.lora_{part}.default.weight'].float() for part in 'AB')
         product = float(state[f'{encoder}{ALPHA}']) / len(down) * (up @ down)
-    except (KeyError, RuntimeError, TypeError, ZeroDivisionError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(f'{origin}: the adapter of {layer} is not whole ({error})') from error
     if product.shape != shape:
         raise CheckpointError(

@@ -25,8 +25,10 @@ STATISTICS = ('batch', 'batch_apart', 'running', 'target')
 class EMATeacher(BaseModule):
     """A copy of the student whose weights follow it slowly and never receive a gradient.
 
-    What the student does not train, as an encoder under adapters, it shares with the student, in
-    memory and in checkpoints. It always runs without dropout and stochastic depth. What its batch norms normalise by is a
+    What the student does not train, as an encoder under adapters, is shared with it, in memory and
+    in checkpoints.
+
+    It always runs without dropout and stochastic depth. What its batch norms normalise by is a
     field; the running statistics that are saved with its weights are the averaged ones of the
     student, except with `teacher_bn='target'`.
 

@@ -1,7 +1,8 @@
 """Low-rank adapters (LoRA) for vision transformers of timm, through the library peft.
 
-Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2022. Yun et al., "SoMA: Singular
-Value Decomposed Minor Components Adaptation for Domain Generalizable Representation Learning", 2025.
+Sources: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2022; Yun et al., "SoMA:
+Singular Value Decomposed Minor Components Adaptation for Domain Generalizable Representation
+Learning", 2025.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,9 +41,9 @@ class LoRA:
     start: str = 'lora'
 
     def __post_init__(self) -> None:
-        for name, value, least in (
-            ('rank', self.rank, 1), ('alpha', self.numerator, 1), ('first_block', self.first_block, 0)
-        ):  # fmt: skip
+        numbers = dict(rank=self.rank, alpha=self.numerator, first_block=self.first_block)
+        for name, value in numbers.items():
+            least = 0 if name == 'first_block' else 1
             if not isinstance(value, int) or value < least:
                 raise ConfigError(f'lora.{name} must be a whole number from {least} on: {value!r}')
         if self.start not in STARTS:
