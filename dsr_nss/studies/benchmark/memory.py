@@ -83,8 +83,8 @@ def format_cost(report: Mapping[str, Any]) -> str:
         sums = [sum(cost[precision].values()) for precision in ('amp', 'float32')]
         gibibytes = [f'{value / 2**30:.1f}' for value in (*held, *sums)]
         rows.append([Path(name).stem, f'{cost["flops"] / 1e12:.1f}', *gibibytes])
-    titles = ['', 'TFLOP', 'weights', 'optimiser', 'step', 'GiB, --amp', 'GiB, float32']
-    return text_table(titles, rows)
+    titles = ['', 'TFLOP', 'weights', '+ optimiser', '+ step', '= GiB, --amp', 'GiB, float32']
+    return f'{text_table(titles, rows)}\nestimated without running a step (docs/vfm.md)'
 
 
 def _bytes(tensors: list[Any]) -> int:

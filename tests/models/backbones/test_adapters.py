@@ -12,6 +12,7 @@ from torch import nn
 from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.reading import load_strictly
 from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
+from dsr_nss.engine.start import load_start
 from dsr_nss.errors import ConfigError
 from dsr_nss.models.teacher import EMATeacher
 
@@ -151,6 +152,24 @@ def test_the_teacher_shares_what_is_frozen_and_follows_the_rest():
     incomplete = dict(list(state.items())[:-1])
     with pytest.raises(RuntimeError, match='Missing key'):
         again.load_state_dict(incomplete)
+
+
+@pytest.mark.parametrize('start', ['lora', 'soma'])
+@torch.no_grad()
+def test_a_new_run_starts_its_adapters_on_the_merged_network(start):
+    _, trained = pair(NAMES[0])
+    train(trained)
+    image = torch.randn(1, 3, 40, 56)
+    expected = trained(image)[0]
+    state = {f'student.{k}': v for k, v in Student(trained).state_dict().items()}
+    fresh = Student(build(NAMES[0], lora=dict(rank=2, start=start)))
+    model = nn.ModuleDict(dict(student=fresh))
+    assert load_start(model, state, 'x') == []
+    torch.testing.assert_close(fresh.backbone(image)[0], expected, rtol=0, atol=1e-5)
+    assert any(p.any() for n, p in adapters(fresh).items() if 'lora_B' in n) == (start == 'soma')
+    plain = nn.ModuleDict(dict(student=Student(build(NAMES[0]))))
+    load_start(plain, state, 'x')
+    torch.testing.assert_close(plain.student.backbone(image)[0], expected, rtol=0, atol=1e-5)
 
 
 def test_blocks_before_the_first_one_have_no_adapters():

@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from dsr_nss.engine.config import read_config
-from dsr_nss.studies.benchmark.memory import LiveBytes, estimate_memory
+from dsr_nss.studies.benchmark.memory import (
+    LiveBytes,
+    estimate_memory,
+    format_cost,
+    report_cost,
+)
 from dsr_nss.studies.benchmark.step import build_step, random_items
 from dsr_nss.studies.benchmark.timing import peak_memory
 
@@ -38,6 +43,19 @@ def test_it_is_what_a_step_on_the_cpu_takes(repo_root):
     assert estimated['optimiser'] == pytest.approx(8 * trained, rel=1e-3)
     half = estimate_memory(config, amp=True)
     assert half['weights'] == estimated['weights'] and half['step'] < 0.8 * estimated['step']
+
+
+def test_the_table_names_operations_and_gibibytes(repo_root):
+    config = read_config(repo_root / 'configs/source_only_dinov3_s_cityscapes.py')
+    config.train_dataloader.dataset.crop_size = (64, 64)
+    report = report_cost([config])
+    (cost,) = report.values()
+    heading, _, row, _ = format_cost(report).splitlines()
+    assert heading.split()[0] == 'TFLOP' and row.split()[0] == 'source_only_dinov3_s_cityscapes'
+    assert [float(cell) for cell in row.split()[-2:]] == pytest.approx(
+        [sum(cost[kind].values()) / 2**30 for kind in ('amp', 'float32')], abs=0.05
+    )
+    assert cost['flops'] > 1e9
 
 
 def test_what_lives_at_once_is_summed():
