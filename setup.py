@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 # pyspng has no wheel for Linux on ARM
+LORA = ['peft>=0.21']
 FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
 
@@ -41,6 +42,8 @@ setup(
         # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
         # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,
+        # adapters, to train with them; peft brings transformers, tokenizers and accelerate
+        'lora': LORA,
         # the aligner LoFTR; tried with kornia 0.9
         'matching': ['kornia'],
         # cityscapesscripts has the official scores, which ours must equal

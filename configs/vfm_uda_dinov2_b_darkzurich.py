@@ -3,9 +3,10 @@
     python tools/train.py configs/vfm_uda_dinov2_b_darkzurich.py --amp
 
 Its rate for 8 images a step (with another `train_dataloader.batch_size`: 5e-5 times the root of it), decay of every
-parameter and rare-class sampling. It differs from the published code: pseudo-labels are not averaged over a
-mirrored image, no margins are left out of them, source and night images get no jitter before the mix, the
-rate decays from the end of the warm-up on, and images are tested at their own size.
+parameter, rare-class sampling and size of the night images. It differs from the published code: pseudo-labels
+are not averaged over a mirrored image, no margins are left out of them, source and night images get no jitter
+before the mix and are not scaled by 0.9 to 1.1, a crop may show one class alone, the rate decays from the end
+of the warm-up on, images are tested at their own size, and windows are averaged as logits.
 
 One step: 216.1 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
 Not yet measured here.
@@ -19,7 +20,13 @@ _base_ = [
     '_base_/models/dinov2_b.py',
 ]
 
-train_dataloader = dict(batch_size=8, dataset=dict(rare_class_sampling=dict(temperature=0.05)))
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        target_scale=(1024, 1820),  # of 1080x1920
+        rare_class_sampling=dict(temperature=0.05, max_tries=20),
+    ),
+)
 optim_wrapper = dict(
     optimizer=dict(lr=1.41e-4),  # 5e-5 times the root of 8
     paramwise_cfg=dict(decay_all=True),

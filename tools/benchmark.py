@@ -10,6 +10,7 @@ python tools/benchmark.py align configs/dsr_hrda_darkzurich.py --size 1024x1024
 python tools/benchmark.py data configs/dsr_hrda_darkzurich.py --stages --cache data/cache
 python tools/benchmark.py data configs/dsr_hrda_darkzurich.py --soak 20 --workers 8
 python tools/benchmark.py infer configs/dsr_hrda_darkzurich.py --stages
+python tools/benchmark.py cost configs/dsr_dinov3_*_darkzurich.py
 """
 
 import argparse
@@ -21,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared_options import AMP_TYPES, add_config_options
+from shared_options import AMP_TYPES, add_config_options, add_overlay_option
 
 if TYPE_CHECKING:
     import torch
@@ -120,6 +121,14 @@ def parse_args() -> argparse.Namespace:
     infer.add_argument(
         '--workers', type=int, default=0, help='processes that decode the set; 0 counts all of it'
     )
+
+    cost = verbs.add_parser(
+        'cost',
+        parents=[shared, options],
+        help='operations and memory of steps, without running them',
+    )
+    cost.add_argument('configs', nargs='+', metavar='CONFIG')
+    add_overlay_option(cost)
     return parser.parse_args()
 
 
@@ -229,6 +238,16 @@ def run_data(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]
     return report
 
 
+def run_cost(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+    from dsr_nss.engine.config import read_config
+    from dsr_nss.studies.benchmark.memory import format_cost, report_cost
+
+    configs = [read_config(path, args.cfg_options, overlays=args.overlays) for path in args.configs]
+    report = report_cost(configs)
+    print(format_cost(report))
+    return report
+
+
 def _given(args: argparse.Namespace, names: str) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names.split()}
 
@@ -241,6 +260,7 @@ _VERBS = {
     'align': run_align,
     'data': run_data,
     'infer': run_infer,
+    'cost': run_cost,
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from shared_options import AMP_TYPES
 
-TABLES = ('1', '2', '3', '4', '5', '6', 'choices')
+TABLES = ('1', '2', '3', '4', '5', '6', 'choices', 'vfm')
 DATA = ('real', 'nightscape', 'camvid')
 
 
@@ -28,7 +28,8 @@ def parse_args() -> argparse.Namespace:
         '--table',
         nargs='+',
         choices=TABLES,
-        help="the paper's tables I to VI, or `choices`: what it leaves open (default: 1 to 6)",
+        help="the paper's tables I to VI, `choices`: what it leaves open, `vfm`: foundation "
+        'encoders (default: 1 to 6)',
     )
     parser.add_argument(
         '--rows-file',

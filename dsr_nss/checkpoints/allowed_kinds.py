@@ -11,7 +11,8 @@ TRAINING_FIELDS = (
     'batch_augments', 'detail_loss_weight',
 )  # fmt: skip
 #: Fields that say where a network started from: left out too, since its weights are in the file.
-START_FIELDS = ('pretrained', 'init_cfg')
+#: Adapters are merged into them.
+START_FIELDS = ('pretrained', 'init_cfg', 'lora')
 
 
 class Refused(Exception):

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.adapters import merge_adapters, onto_adapters
 from dsr_nss.checkpoints.comparison import compare, listing
 from dsr_nss.checkpoints.mmengine_loading import is_address, local_file
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
@@ -33,7 +34,7 @@ def read_state_dict(path: str | Path, hint: str = '', prefix: str = '') -> dict[
     """
     if not is_address(path) and not Path(path).exists():
         raise FileNotFoundError(f'weight file not found: {path}. {hint}'.rstrip())
-    tensors = named_tensors(load_checkpoint_file(local_file(path)), path)
+    tensors = merge_adapters(named_tensors(load_checkpoint_file(local_file(path)), path), path)
     part = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     if not part:
         beginnings = sorted({name.split('.')[0] for name in tensors})
@@ -100,13 +101,15 @@ def load_strictly(module: nn.Module, state_dict: Mapping[str, Tensor], origin: s
 
     Args:
         module: What to load into.
-        state_dict: Names and tensors; must be the module's, exactly.
+        state_dict: Names and tensors; must be the module's, exactly. Adapters keep their start.
         origin: What to call the weights in the message.
 
     Raises:
         CheckpointError: Missing or unknown names, other shapes, other kinds of numbers, or NaN.
     """
-    messages = compare(module.state_dict(), state_dict).problems()
+    own = module.state_dict()
+    state_dict = onto_adapters(state_dict, own)
+    messages = compare(own, state_dict).problems()
     if messages:
         raise CheckpointError(
             f'{origin} does not fit {type(module).__name__}. '

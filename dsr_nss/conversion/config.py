@@ -137,8 +137,8 @@ def _classes(model: Mapping[str, Any]) -> int | None:
 def stock_model(model: Mapping[str, Any]) -> dict[str, Any]:
     """The same network without the classes that only add training; the weights stay the same."""
     swapped = _swap(model)
-    test_cfg = swapped.get('test_cfg')
-    if swapped['type'] == 'EncoderDecoder' and isinstance(test_cfg, Mapping):
+    if swapped['type'] == 'EncoderDecoder':
+        test_cfg = swapped.get('test_cfg') or dict(mode='whole')  # mmseg's own has no default
         swapped['test_cfg'] = {k: v for k, v in test_cfg.items() if k not in OWN_TEST_FIELDS}
     return swapped
 

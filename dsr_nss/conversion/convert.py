@@ -11,6 +11,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.comparison import Comparison, compare
 from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
@@ -107,7 +108,7 @@ def convert_checkpoint(
         raise ValueError(f'network must be one of {NETWORKS}, got {network!r}')
     content = load_checkpoint_file(source)
     _check_destinations([source, config], [destination, config_out])
-    state = named_tensors(content, source)
+    state = merge_adapters(named_tensors(content, source), source)
     try:
         found = detect_layout(state, layout)
         converted, left_out = _take(found, state, network)

@@ -97,8 +97,8 @@ def encoder_widths(segmentor: Mapping[str, Any]) -> list[int]:
 
 
 def _without_weights(backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """The encoder's config without the fields that name start weights."""
-    plain = {k: v for k, v in backbone.items() if k not in ('init_cfg', 'pretrained')}
+    """The encoder's config without start weights and adapters."""
+    plain = {k: v for k, v in backbone.items() if k not in ('init_cfg', 'pretrained', 'lora')}
     for kind in registered(backbone['type']):
         field = inspect.signature(kind).parameters.get('pretrained')
         if field is not None and field.default is True:

@@ -91,6 +91,7 @@ class AdaptationRunner(Runner):
 
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""
+        self.logger.info(_trained_share(getattr(self.model, 'module', self.model)))
         try:
             with StandstillGuard() as guard:
                 return super().train()
@@ -298,6 +299,13 @@ class AdaptationRunner(Runner):
         lines = ''.join(f'\n    {name}: {value}' for name, value in facts.items())
         self.logger.info(f'Environment:{lines}')
         self.logger.info(f'The whole config is written to {self.work_dir}')
+
+
+def _trained_share(model: nn.Module) -> str:
+    network = getattr(model, 'student', model)
+    sizes = [(p.numel(), p.requires_grad) for p in network.parameters()]
+    trained, every = sum(n for n, wanted in sizes if wanted), sum(n for n, _ in sizes)
+    return f'{trained:,} of {every:,} weights are trained ({trained / every:.2%})'
 
 
 def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.adapters import merge_adapters, onto_adapters
 from dsr_nss.checkpoints.comparison import compare, listing
 from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.models.backbones.timm_encoders import TimmEncoder
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def load_start(
 ) -> list[str]:
     """Load the start of a new run: the student of an adaptation, or a plain segmentor.
 
-    The bank is left empty and the teacher follows the student from the first step.
+    The bank is left empty and the teacher follows the student from the first step. Adapters in the
+    file are merged; those of the network start anew.
 
     Args:
         model: The adaptation, or any network.
@@ -67,6 +70,7 @@ def load_start(
     inner = {k.removeprefix('student.'): v for k, v in state.items() if k.startswith('student.')}
     state = inner if network is not model and inner else state
     own = network.state_dict()
+    state = onto_adapters(merge_adapters(state, source), own)
     for part in skip:
         if not any(_below(name, part) for name in own):
             raise ConfigError(
@@ -84,6 +88,9 @@ def load_start(
             f'config: {"; ".join(fit.problems())}{_way(fit.mismatched, source)}'
         )
     network.load_state_dict(kept(state), strict=False)
+    for encoder in network.modules():
+        if isinstance(encoder, TimmEncoder):
+            encoder.start_adapters()
     return [name for name in own if name not in kept(own)]
 
 

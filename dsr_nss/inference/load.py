@@ -12,6 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.comparison import listing, printable
 from dsr_nss.checkpoints.reading import load_strictly, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
@@ -154,7 +155,7 @@ def network_state(content: Mapping[str, Any], which: str, origin: str | Path) ->
     Raises:
         CheckpointError: It holds no such network.
     """
-    state = named_tensors(content, origin)
+    state = merge_adapters(named_tensors(content, origin), origin)
     prefix = PREFIXES[which]
     network = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if network:
@@ -170,6 +171,8 @@ def network_state(content: Mapping[str, Any], which: str, origin: str | Path) ->
 def segmentor_config(config: Mapping[str, Any]) -> dict:
     """Config of the network itself: an adaptation's student, or the model as it stands.
 
+    Adapters are not part of it: whoever reads weights merges them.
+
     Raises:
         ConfigError: It has no data preprocessor.
     """
@@ -177,9 +180,10 @@ def segmentor_config(config: Mapping[str, Any]) -> dict:
     preprocessor = model.get('data_preprocessor') or config.get('data_preprocessor')
     if preprocessor is None:
         raise ConfigError('the config has no data_preprocessor, neither in model nor beside it')
-    if 'student' in model:
-        return {**model['student'], 'data_preprocessor': preprocessor}
-    return {**model, 'data_preprocessor': preprocessor}
+    network = {**model.get('student', model), 'data_preprocessor': preprocessor}
+    if isinstance(network.get('backbone'), dict):
+        network['backbone'].pop('lora', None)
+    return network
 
 
 def _build(config: dict) -> nn.Module:

@@ -19,8 +19,8 @@ from dsr_nss.errors import ConfigError
 
 #: Values of the largest network that a config in a file may describe: five times MiT-B5 with HRDA.
 MOST_VALUES = 500_000_000
-#: Fields by which encoders name start weights.
-START_FIELDS = ('init_cfg', 'pretrained', 'pretrained_cfg', 'checkpoint_path')
+#: Fields by which encoders name start weights, or adapters, which are merged into the weights.
+START_FIELDS = ('init_cfg', 'pretrained', 'pretrained_cfg', 'checkpoint_path', 'lora')
 #: Encoders that load start weights unless they are told not to.
 LOADED_BY_DEFAULT = ('EfficientNetLite0', 'TIMMBackbone')
 

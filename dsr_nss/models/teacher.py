@@ -4,7 +4,7 @@ Numbers in brackets are equations of arXiv 2310.04747.
 """
 
 import copy
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from mmengine.model import BaseModule
@@ -24,6 +24,9 @@ STATISTICS = ('batch', 'batch_apart', 'running', 'target')
 @checked
 class EMATeacher(BaseModule):
     """A copy of the student whose weights follow it slowly and never receive a gradient.
+
+    What the student does not train, as an encoder under adapters, is shared with it, in memory and
+    in checkpoints.
 
     It always runs without dropout and stochastic depth. What its batch norms normalise by is a
     field; the running statistics that are saved with its weights are the averaged ones of the
@@ -52,7 +55,11 @@ class EMATeacher(BaseModule):
         super().__init__()
         self.momentum = momentum
         self.teacher_bn = teacher_bn
-        self.model = copy.deepcopy(student).requires_grad_(False)
+        frozen = {name: p for name, p in student.named_parameters() if not p.requires_grad}
+        shared = {id(parameter): parameter for parameter in frozen.values()}
+        self.model = copy.deepcopy(student, shared).requires_grad_(False)
+        self._shared = [f'model.{name}' for name in frozen]
+        self.register_state_dict_post_hook(_leave_out_shared)
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
         # mirror of the buffer, so that asking for it never waits for the device
         self._steps = 0
@@ -66,8 +73,10 @@ class EMATeacher(BaseModule):
         """Number of finished steps."""
         return self._steps
 
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+        for name in self._shared:
+            state_dict.setdefault(prefix + name, self.get_parameter(name))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._steps = int(self.step)
 
     def init_weights(self) -> None:
@@ -97,7 +106,11 @@ class EMATeacher(BaseModule):
         own = set()
         if own_statistics:
             own = {id(b) for norm in running_norms(self.model) for b in norm.buffers()}
-        pairs = [(m.data, t.data) for m, t in zip(mine, theirs, strict=True) if id(m) not in own]
+        pairs = [
+            (m.data, t.data)
+            for m, t in zip(mine, theirs, strict=True)
+            if m is not t and id(m) not in own
+        ]
         floating = [pair for pair in pairs if pair[0].is_floating_point()]
         integer = [pair for pair in pairs if not pair[0].is_floating_point()]
         return (
@@ -147,3 +160,8 @@ class EMATeacher(BaseModule):
             return self(night), self(day)
         logits_night, logits_day = self(torch.cat([night, day])).split([len(night), len(day)])
         return logits_night, logits_day
+
+
+def _leave_out_shared(teacher: EMATeacher, state: dict, prefix: str, metadata: Any) -> None:
+    for name in teacher._shared:
+        del state[prefix + name]

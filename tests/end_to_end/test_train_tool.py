@@ -6,34 +6,18 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
+from toy_runs import assert_same_state, start
 
-ENGINE_TESTS = Path(__file__).resolve().parents[1] / 'engine'
-sys.path.insert(0, str(ENGINE_TESTS))
-
-import toy_adaptation  # noqa: E402
-
-from dsr_nss.checkpoints.safe_load import load_checkpoint_file  # noqa: E402
-from dsr_nss.engine.config import read_config  # noqa: E402
-from dsr_nss.engine.run_lock import RunLock  # noqa: E402
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.engine.config import read_config
+from dsr_nss.engine.run_lock import RunLock
 
 pytestmark = pytest.mark.usefixtures('one_thread')
-
-
-def assert_same_state(first: Path, second: Path) -> None:
-    a, b = load_checkpoint_file(first), load_checkpoint_file(second)
-    for name, value in a['state_dict'].items():
-        assert torch.equal(value, b['state_dict'][name]), name
-    for number, state in a['optimizer']['state'].items():
-        for name, value in state.items():
-            assert torch.equal(value, b['optimizer']['state'][number][name]), (number, name)
-    assert a['meta']['iter'] == b['meta']['iter']
 
 
 def options(**fields):
@@ -233,18 +217,6 @@ def test_new_run_from_a_checkpoint_takes_the_student_and_an_empty_bank(train, tm
 
 
 # --- from another process ------------------------------------------------------------------------
-
-
-def start(repo_root, tmp_path, *command):
-    config = tmp_path / 'toy.py'
-    config.write_text(toy_adaptation.CONFIG)
-    # the package of this checkout, whichever one is installed
-    path = os.pathsep.join([str(ENGINE_TESTS), str(repo_root)])
-    environment = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1', PYTHON=sys.executable)
-    return subprocess.Popen(
-        command, cwd=tmp_path, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
 
 
 def test_sigterm_to_all_processes_saves_and_the_printed_command_continues(

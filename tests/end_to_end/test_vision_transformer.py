@@ -1,10 +1,21 @@
 """A student on a vision transformer with masked patches: from training to a plain checkpoint."""
 
-import shutil
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
 
+import cv2
+import numpy as np
+import pytest
 import torch
 import toy_adaptation
+from toy_runs import assert_same_state, start
 
+from dsr_nss import load
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES, GROUPS
 from dsr_nss.conversion.convert import convert_checkpoint
@@ -31,42 +42,95 @@ model = dict(
     confidence_threshold=0.0,
 )
 train_dataloader['dataset']['size'] = 40
-train_cfg['max_iters'] = 2
+train_cfg['max_iters'] = 3
 param_scheduler['warmup'] = 1
 default_hooks['checkpoint']['interval'] = 1
 optim_wrapper['paramwise_cfg']['layer_decay'] = 0.9
 """
+LORA = """
+model['student']['backbone']['lora'] = dict(rank=4, start='soma')
+optim_wrapper['paramwise_cfg'] = dict(backbone_lr_mult=1.0)
+"""
 
 
-def test_it_trains_resumes_bit_by_bit_and_becomes_a_plain_segmentor(train, tmp_path):
+def kill_after_a_checkpoint(process, checkpoint: Path) -> None:
+    try:
+        while not checkpoint.exists() and process.poll() is None:
+            time.sleep(0.01)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == -signal.SIGKILL, printed
+
+
+@pytest.fixture
+def score(repo_root, tmp_path, monkeypatch):
+    """mIoU that `tools/test.py` finds on two images with labels."""
+    rng = np.random.default_rng(0)
+    for folder, shape in (('images', (40, 56, 3)), ('labels', (40, 56))):
+        (tmp_path / folder).mkdir()
+        for i in range(2):
+            values = rng.integers(0, 19, shape, np.uint8)
+            cv2.imwrite(
+                str(tmp_path / folder / f'{i}.png'), values * (13 if len(shape) == 3 else 1)
+            )
+    spec = importlib.util.spec_from_file_location('test_tool', repo_root / 'tools' / 'test.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    def run(*arguments):
+        folders = ['--images', 'images', '--labels', 'labels', '--out', 'out', '--workers', '0']
+        monkeypatch.setattr(sys, 'argv', ['test.py', *arguments, *folders, '--json', 'scores.json'])
+        assert tool.main() == 0
+        return json.loads(Path('scores.json').read_text())
+
+    return run
+
+
+@pytest.mark.parametrize('adapted', [False, True], ids=['whole', 'lora'])
+def test_it_trains_is_killed_resumes_is_tested_and_becomes_a_plain_segmentor(
+    adapted, train, score, repo_root, tmp_path
+):
+    if adapted:
+        pytest.importorskip('peft')
+    text = toy_adaptation.CONFIG + NAMES + MODEL + (LORA if adapted else '')
     (config,) = tmp_path.glob('toy_*.py')
-    config.write_text(toy_adaptation.CONFIG + NAMES + MODEL)
+    config.write_text(text)
+    command = (sys.executable, str(repo_root / 'tools/train.py'), 'toy.py', '--work-dir', 'parts')
+    killed = start(repo_root, tmp_path, *command, config=text)
+    kill_after_a_checkpoint(killed, tmp_path / 'parts/iter_1.pth')
     code, printed = train('--work-dir', 'whole')
     assert code == 0 and 'loss_masked' in printed, printed
-    (tmp_path / 'parts').mkdir()
-    shutil.copy('whole/iter_1.pth', 'parts/iter_1.pth')
-    (tmp_path / 'parts/last_checkpoint').write_text('iter_1.pth')
+    assert ('are trained (100.00%)' in printed) != adapted
     assert train('--work-dir', 'parts', '--resume')[0] == 0
-    whole, parts = (load_checkpoint_file(f'{run}/iter_2.pth') for run in ('whole', 'parts'))
-    for name, value in whole['state_dict'].items():
-        assert torch.equal(value, parts['state_dict'][name]), name
-    for number, state in whole['optimizer']['state'].items():
-        for name, value in state.items():
-            assert torch.equal(value, parts['optimizer']['state'][number][name]), (number, name)
+    assert_same_state(Path('whole/iter_3.pth'), Path('parts/iter_3.pth'))
 
-    result = convert_checkpoint(
-        'whole/iter_2.pth', 'plain.pth', layout='mmseg', config_out='plain.py'
-    )
-    assert result.comparison.complete and result.config['type'] == 'EncoderDecoder'
-    plain = load_model('plain.py', 'plain.pth', device='cpu')
-    back = convert_checkpoint('plain.pth', 'back.pth', config_out='back.py')
+    state = load_checkpoint_file('whole/iter_3.pth')['state_dict']
+    teacher = [name for name in state if name.startswith('teacher.model.backbone.timm_model.')]
+    assert all('.lora_' in name for name in teacher) == adapted and teacher
+    for network in ('student', 'teacher'):
+        result = convert_checkpoint(
+            'whole/iter_3.pth', f'{network}.pth', network=network, layout='mmseg',
+            config_out=f'{network}.py',
+        )  # fmt: skip
+        assert result.comparison.complete and result.config['type'] == 'EncoderDecoder'
+        assert 'lora' not in result.config['backbone']
+    scores = [score('whole/iter_3.pth'), score('student.py', 'student.pth')]
+    for name in ('checkpoint', 'custom/images_per_second'):
+        assert all(one.pop(name) for one in scores)
+    assert scores[0] == scores[1]
+    back = convert_checkpoint('student.pth', 'back.pth', config_out='back.py')
     assert back.comparison.complete
     image = torch.randn(1, 3, 40, 56)
+    networks = [load_model(f'{name}.py', f'{name}.pth') for name in ('student', 'back', 'teacher')]
     with torch.no_grad():
-        logits = plain(image, mode='tensor')
-        again = load_model('back.py', 'back.pth', device='cpu')(image, mode='tensor')
-    assert logits.shape == (1, 19, 12, 16) and torch.equal(logits, again)
-    assert all(
-        torch.equal(value, whole['state_dict'][f'student.{name}'])
-        for name, value in plain.state_dict().items()
-    )
+        logits = [network(image, mode='tensor') for network in networks]
+        trained = load('whole/iter_3.pth').model(image, mode='tensor')
+    assert logits[0].shape == (1, 19, 12, 16) and torch.equal(logits[0], logits[1])
+    assert torch.equal(logits[0], trained) and not torch.equal(logits[0], logits[2])
+    if not adapted:
+        assert all(
+            torch.equal(value, state[f'student.{name}'])
+            for name, value in networks[0].state_dict().items()
+        )

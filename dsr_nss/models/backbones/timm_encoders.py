@@ -13,10 +13,16 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from dsr_nss.checkpoints.adapters import ALPHA, onto_adapters
 from dsr_nss.checkpoints.reading import start_file
 from dsr_nss.checkpoints.timm_files import load_timm
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.functional.position_embedding import covering, hub_positions
+from dsr_nss.models.backbones.adapters import (
+    add_adapters,
+    read_lora,
+    start_from_minor_directions,
+)
 
 POSITIONS = ('timm', 'hub')
 
@@ -33,6 +39,7 @@ class TimmEncoder(BaseModule):
         init_cfg: None for random weights, or `dict(type='Pretrained', checkpoint=PATH)` for a local
             file in one of the layouts of `dsr_nss.checkpoints.timm_files`; where it holds several
             encoders, as a run of this package does, `prefix='student.backbone.'` names one.
+        lora: None, or fields of `adapters.LoRA`: low-rank adapters are trained, the rest is frozen.
         **options: Passed on to `timm.create_model`.
 
     Raises:
@@ -47,6 +54,7 @@ class TimmEncoder(BaseModule):
         pretrained: str | None,
         with_cp: bool,
         init_cfg: dict | None,
+        lora: dict | None = None,
         **options: Any,
     ) -> None:
         super().__init__(init_cfg)
@@ -75,6 +83,11 @@ class TimmEncoder(BaseModule):
             model_name, pretrained=False, num_classes=0, **options
         )
         self.timm_model.set_grad_checkpointing(with_cp)
+        self.lora = None if lora is None else read_lora(lora, own)
+        if self.lora is not None:
+            add_adapters(self.timm_model, self.lora)
+            #: With the adapters' rank it tells their factor to who reads the weights.
+            self.register_buffer(ALPHA, torch.tensor(self.lora.numerator))
 
     def init_weights(self) -> None:
         """timm's random weights stay, or those of the file or of the Hub are loaded.
@@ -88,7 +101,13 @@ class TimmEncoder(BaseModule):
             load_timm(self, *self.start)
         elif self.pretrained:
             self.timm_model.load_state_dict(self._fetch())
+        self.start_adapters()
         self.is_init = True
+
+    def start_adapters(self) -> None:
+        """Where SoMA's adapters start follows from the weights, once these are loaded."""
+        if self.lora is not None and self.lora.start == 'soma':
+            start_from_minor_directions(self.timm_model)
 
     def _fetch(self) -> dict[str, Tensor]:
         try:
@@ -99,7 +118,7 @@ class TimmEncoder(BaseModule):
                 "Use a local file: init_cfg=dict(type='Pretrained', checkpoint=PATH)"
             ) from error
         own = self.timm_model.state_dict()
-        return {name: value for name, value in fetched.state_dict().items() if name in own}
+        return {k: v for k, v in onto_adapters(fetched.state_dict(), own).items() if k in own}
 
 
 @MODELS.register_module()
@@ -119,7 +138,7 @@ class TimmViT(TimmEncoder):
             `'hub'` as DINOv2's own code does (without registers); see
             `functional.position_embedding`.
         drop_path_rate: Largest probability of stochastic depth.
-        **kwargs: `pretrained`, `with_cp`, `init_cfg`; see `TimmEncoder`.
+        **kwargs: `pretrained`, `with_cp`, `init_cfg`, `lora`; see `TimmEncoder`.
 
     Raises:
         ConfigError: `positions='hub'` for a network whose hub code resamples as timm does.
@@ -138,6 +157,7 @@ class TimmViT(TimmEncoder):
         pretrained: str | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
+        lora: dict | None = None,
     ) -> None:
         super().__init__(
             model_name,
@@ -145,6 +165,7 @@ class TimmViT(TimmEncoder):
             pretrained=pretrained,
             with_cp=with_cp,
             init_cfg=init_cfg,
+            lora=lora,
             dynamic_img_size=True,
             dynamic_img_pad=True,
             drop_path_rate=drop_path_rate,

@@ -31,7 +31,7 @@ def count_step(config: Config) -> dict[str, float]:
     with torch.device('meta'):
         model, optim_wrapper = build_step(config, torch.device('meta'), amp=None)
     items = random_items(config)
-    with _without_autocast(), count() as counter:
+    with without_autocast(), count() as counter:
         meter = StageMeter(lambda: float(counter.get_total_flops()))
         with metered(model, optim_wrapper, meter):
             model.train_step(items, optim_wrapper)
@@ -60,7 +60,7 @@ def _convolution_backward(
 
 
 @contextmanager
-def _without_autocast() -> Iterator[None]:
+def without_autocast() -> Iterator[None]:
     """`meta` is a device that `torch.autocast` does not know; it changes no count."""
     with (
         mock.patch.object(torch, 'autocast', lambda *args, **kwargs: nullcontext()),

@@ -12,7 +12,8 @@ class Row:
 
     Attributes:
         variant: What is trained, e.g. `dsr`; '' for another work's row, which is printed only.
-        network: `hrda`, `daformer`, `deeplabv2` or `refinenet`; '' for a row of one's own.
+        network: `hrda`, `daformer`, `deeplabv2`, `refinenet` or a foundation encoder as
+            `dinov3_b`; '' for a row of one's own.
         label: What the table prints.
         paper: Row of the paper's table, or None.
         group: A difference from the row above is taken within a group.
@@ -44,6 +45,8 @@ _OVERLAYS: dict[str, tuple[str, ...]] = {
     'composite_mask': ('no_bank', 'no_fpa'),
     'bank': ('no_fpa',),
     'empty_mask': ('empty_mask', 'no_bank'),
+    # of foundation encoders, whose configs have masked consistency
+    'self_training': ('classmix', 'no_masking'), 'mic': ('classmix',),
 }  # fmt: skip
 
 #: What is trained on the small sets, of HRDA on nightscape everything; on the real ones all is.
@@ -213,6 +216,19 @@ _CHOICES = _hrda(
     ('jitter_torchvision', "torchvision's jitter"),
     ('authors', "the authors' code"),
 )
+_FOUNDATION = [
+    Row(variant, f'dinov{version}_{size}', f'DINOv{version}-{size.upper()}, {label}',
+        group=f'dinov{version}_{size}')
+    for version in (2, 3)
+    for size in 'sbl'
+    for variant, label in (
+        ('source_only', 'source only'),
+        ('self_training', '+ self-training (ClassMix)'),
+        ('mic', '+ masked consistency (MIC)'),
+        ('refinement', '+ refinement by the day reference'),
+        ('dsr', '+ composite mask, bank and FPA: DSR-NSS'),
+    )
+]  # fmt: skip
 
 #: Table -> title, rows from top to bottom, what a reader of the real table must know.
 CONTENT: dict[str, tuple[str, list[Row], tuple[str, ...]]] = {
@@ -240,4 +256,5 @@ CONTENT: dict[str, tuple[str, list[Row], tuple[str, ...]]] = {
         ),
     ),
     'choices': ('what the paper leaves open', _CHOICES, ()),
+    'vfm': ('foundation encoders, one part after the other', _FOUNDATION, ()),
 }

@@ -57,6 +57,27 @@ def test_the_tables_have_the_papers_rows_and_ours():
     ]  # fmt: skip
 
 
+def test_foundation_encoders_get_one_part_after_the_other(read):
+    rows = table('vfm', 'real').rows
+    assert len(rows) == 5 * 6 and 'vfm' not in {*tables_on('nightscape'), *tables_on('camvid')}
+    for start in range(0, len(rows), 5):
+        lower, *adapted = (read(row) for row in rows[start : start + 5])
+        assert (
+            lower.model.type == 'SourceOnly'
+            and len({r.group for r in rows[start : start + 5]}) == 1
+        )
+        parts = [
+            (bool(m.masking), bool(m.refinement), bool(m.bank), bool(m.alignment))
+            for m in (config.model for config in adapted)
+        ]
+        every, none = (True,) * 4, (False,) * 4
+        assert parts == [none, (True, *none[1:]), (True, True, False, False), every]
+        assert [bool(c.model.mixup.always_classes) for c in adapted] == [False, False, False, True]
+        for config in adapted:
+            assert config.model.student == lower.model.student
+            assert config.optim_wrapper == lower.optim_wrapper
+
+
 @pytest.mark.parametrize('data', ['real', 'nightscape'])
 def test_table_three_adds_one_part_after_the_other(read, data):
     parts = [
