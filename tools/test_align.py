@@ -12,8 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-#: Aligners without weights, and sets of pairs.
-BASELINES = ('homography', 'identity')
+#: Aligners that need no weights file, and sets of pairs.
+BASELINES = ('homography', 'identity', 'xfeat')
 NAMES = ('nightscape', 'megadepth', 'robotcar')
 
 

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from shared_options import NETWORKS, add_config_options
 
-ALIGNERS = ('none', 'identity', 'homography', 'uawarpc', 'true_flow', 'true_flow_uninformed')
+ALIGNERS = (
+    'none', 'identity', 'static_agreement', 'homography', 'xfeat', 'uawarpc', 'true_flow',
+    'true_flow_uninformed',
+)  # fmt: skip
 DEFAULT_ALIGNERS = ('identity', 'homography', 'true_flow')
 
 

@@ -191,6 +191,7 @@ ALLOWED: dict[str, dict[str, Fields]] = {
             **MODULATION,
         ),
         'EfficientNetLite0': Fields(),
+        'EfficientNetLite2': Fields(),
         'TimmViT': Fields(
             model_name=VITS,
             out_indices=Items(Integer(-64, 63)),

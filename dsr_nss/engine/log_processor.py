@@ -10,16 +10,19 @@ from mmengine.runner import LogProcessor
 from mmseg.registry import LOG_PROCESSORS
 
 _TIMES = r'.*time'
+#: Beginnings of numbers that are not averaged: some are measured in few steps only, so that a mean
+#: of the last ones would reach far back.
+_CURRENT = ('lr', 'base_lr', 'gradient_', 'pseudo_accuracy')
 
 
 @LOG_PROCESSORS.register_module()
 class AdaptationLogProcessor(LogProcessor):
     """`Iter  50/800  eta 0:03:10  lr 6.0e-04  loss 2.31  loss_source 1.23 ...  4.9 samples/s  ...`
 
-    Every loss and number by name, averaged over the window, then samples (a source image and its
-    night image) per second over all processes, seconds per iteration with the share that waited
-    for data, and memory: the peak on the GPU, else that of this process. All of it goes to
-    TensorBoard too.
+    Every loss and number by name, averaged over the window (of what is measured now and then, the
+    last one), then samples (a source image and its night image) per second over all processes,
+    seconds per iteration with the share that waited for data, and memory: the peak on the GPU, else
+    that of this process. All of it goes to TensorBoard too.
 
     Args:
         window_size: Iterations that are averaged.
@@ -36,8 +39,8 @@ class AdaptationLogProcessor(LogProcessor):
         self.mean_pattern = r'.*'
         tag = dict(self._collect_scalars([], runner, mode))
         self.mean_pattern = _TIMES
-        for name in ('lr', 'base_lr'):  # not averaged
-            if name in tag:
+        for name in tag:
+            if name.startswith(_CURRENT):
                 tag[name] = runner.message_hub.get_scalar(f'train/{name}').current()
         tag['memory'] = self._memory(runner)
         if tag.get('time'):

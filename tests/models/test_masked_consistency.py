@@ -109,7 +109,7 @@ def test_the_step_has_one_loss_more_and_no_second_look_of_the_teacher(variant):
 def test_with_ratio_0_it_is_the_ordinary_loss_of_the_pseudo_label():
     model = build(dsr_config(masking=dict(type='MaskedConsistency', ratio=0.0)))
     batch = model.data_preprocessor(make_items(), training=True)
-    label, weight, _ = model._pseudo_label(batch)
+    label, weight, _ = model.pseudo_label(batch)
     weight = torch.tensor(0.25)
     night = batch.night_image, label
     torch.manual_seed(5)

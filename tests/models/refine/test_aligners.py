@@ -6,6 +6,8 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
+from dsr_nss.errors import ConfigError
+from dsr_nss.functional.refinement import refine
 from dsr_nss.functional.warp import warp
 from dsr_nss.models.refine import Homography, Identity
 from dsr_nss.models.refine.aligners import homography_flow
@@ -68,6 +70,27 @@ def test_identity_does_not_warp():
     alignment = Identity()(image, image)
     assert (alignment.flow == 0).all() and (alignment.confidence == 0.5).all()
     assert warp(image, alignment.flow)[1].all()
+
+
+@pytest.mark.parametrize('confidence', [0.0, 0.5, 1.0])
+def test_without_confidence_an_unaligned_day_speaks_where_both_see_static_classes_alone(confidence):
+    """Class 0 is static. Pixels (night, day): (0, 0), (0, 1), (1, 0), (1, 1)."""
+    image = torch.rand(1, 3, 1, 4)
+    sure = 2 * torch.eye(2)
+    night, day = (sure[classes].T.reshape(1, 2, 1, 4) for classes in ([0, 0, 1, 1], [0, 1, 0, 1]))
+    day = 3 * day
+    alignment = Identity(confidence=confidence)(image, image)
+    valid = warp(day, alignment.flow)[1]
+    scores = refine(night, day, alignment.confidence, valid, torch.tensor([True, False]), gamma=0)
+    moved = (scores - night.softmax(dim=1)) / (day.softmax(dim=1) - night.softmax(dim=1))
+    expected = torch.full((2, 4), confidence)
+    expected[0, 0] = 1
+    torch.testing.assert_close(moved[0, :, 0], expected, rtol=0, atol=1e-5)
+
+
+def test_a_confidence_is_a_share():
+    with pytest.raises(ConfigError, match=r'Identity\.confidence must .* 1'):
+        Identity(confidence=1.5)
 
 
 @pytest.mark.parametrize('kind', ['Identity', 'Homography'])

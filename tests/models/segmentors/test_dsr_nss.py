@@ -222,7 +222,18 @@ def test_classmix_without_day_bank_and_alignment_runs_on_items_without_reference
     config = dsr_config(refinement=None, bank=None, alignment=None, feature_distance=None)
     items['has_reference'] = torch.zeros(2, dtype=torch.bool)
     log = step_that_moves(build(config), items)
-    assert set(log) == {'loss', 'loss_source', 'loss_mixed', 'pseudo_weight'}
+    assert set(log) == {'loss', 'loss_source', 'loss_mixed', 'pseudo_weight', 'target_weight'}
+
+
+def test_the_weight_of_the_target_is_q_times_its_share(items):
+    """Every pixel is confident (q = 1), then none is; the mask is what the panel shows."""
+    for threshold, weight in ((0.0, 1.0), (1.0, 0.0)):
+        model = build(dsr_config(confidence_threshold=threshold, bank=None))
+        model.want_panel = True
+        losses = losses_of(model, items)
+        share = 1 - model.panel['mask'].float().mean()
+        assert 0.1 < share < 0.9 and losses['pseudo_weight'] == weight
+        assert losses['target_weight'] == weight * share
 
 
 def test_adaptation_predicts_as_its_student():
