@@ -25,15 +25,14 @@ if TYPE_CHECKING:
     from dsr_nss.conversion.export import ExportReport
     from dsr_nss.inference.predictor import Predictor
 
-#: How the files of each format end.
-SUFFIXES = {'onnx': '.onnx', 'torch_export': '.pt2'}
+FORMATS = ('onnx', 'torch_export')
 DYNAMIC = 'dynamic'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export the network of a checkpoint.')
     add_checkpoint_arguments(parser)
-    parser.add_argument('--format', choices=SUFFIXES, required=True)
+    parser.add_argument('--format', choices=FORMATS, required=True)
     parser.add_argument('--model', choices=NETWORKS, default='student')
     parser.add_argument(
         '--size',
@@ -73,6 +72,7 @@ def main() -> int:
     from dsr_nss.conversion.export import export_network
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
+    from dsr_nss.inference.exported import SUFFIXES
     from dsr_nss.inference.inputs import find_inputs
 
     start = time.perf_counter()
