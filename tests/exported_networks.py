@@ -15,7 +15,8 @@ from dsr_nss.models.backbones import mit
 
 #: The structure of MiT-B0 with a block a stage and narrow ones.
 TINY_MIT = mit.Architecture((8, 16, 40, 64), (1, 1, 1, 1))
-WINDOWS = dict(mode='slide', crop_size=(72, 104), stride=(40, 56))
+#: Half of a window is no whole number of cells: HRDA's detail is resampled.
+WINDOWS = dict(mode='slide', crop_size=(76, 108), stride=(40, 56))
 NAMES = ('sky', 'road', 'tram')
 FACTS = dict(
     network='student', precision='float32', size=None, window=None, stride=None, channels='RGB',
@@ -44,6 +45,7 @@ NETWORKS: Mapping[str, dict[str, Any]] = dict(
             type='HRDAHead',
             head=daformer_head([8, 16, 40, 64]),
             scale_attention=daformer_head([8, 16, 40, 64], fusion='conv1x1'),
+            detail_stride=1.0,
         ),
         test_cfg=WINDOWS,
     ),

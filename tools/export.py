@@ -73,12 +73,10 @@ def main() -> int:
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
     from dsr_nss.inference.exported import SUFFIXES
-    from dsr_nss.inference.inputs import find_inputs
 
     start = time.perf_counter()
     out = args.out or str(Path(args.checkpoint).with_suffix(SUFFIXES[args.format]))
     try:
-        images = [one.path for one in find_inputs(args.int8, out)[0]] if args.int8 else []
         report = export_network(
             load(args),
             out,
@@ -86,7 +84,7 @@ def main() -> int:
             network=args.model,
             size=args.size,
             half=args.half,
-            calibration=images,
+            calibration=find_images(args.int8, out),
         )
     except EXPLAINED as error:
         return explain(error, args.debug)
@@ -101,6 +99,19 @@ def load(args: argparse.Namespace) -> 'Predictor':
 
     config = None if args.config is None else read_model_config(args.config, args.cfg_options)
     return dsr_nss.load(args.checkpoint, config, which=args.model, device='cpu')
+
+
+def find_images(paths: list[str], out: str) -> list[Path]:
+    """The images of files and folders."""
+    from dsr_nss.errors import ConfigError
+    from dsr_nss.inference.inputs import find_inputs
+
+    if not paths:
+        return []
+    images = [one.path for one in find_inputs(paths, out)[0] if not one.is_video]
+    if not images:
+        raise ConfigError(f'--int8: there is no image in {", ".join(paths)}')
+    return images
 
 
 def describe(report: 'ExportReport', seconds: float) -> str:

@@ -25,7 +25,7 @@ from dsr_nss.checkpoints.pt2_files import FACTS_ENTRY
 from dsr_nss.conversion.export_parity import Parity, compare
 from dsr_nss.conversion.quantisation import quantise
 from dsr_nss.errors import ConfigError
-from dsr_nss.files import storage_error
+from dsr_nss.files import make_folder, storage_error
 from dsr_nss.inference.export_facts import LARGEST, SMALLEST, ExportFacts
 from dsr_nss.inference.exported import SUFFIXES, load_exported
 from dsr_nss.inference.predictor import Predictor
@@ -62,8 +62,7 @@ class _Logits(nn.Module):
 
     def __init__(self, model: AdaptableEncoderDecoder, half: bool = False) -> None:
         super().__init__()
-        self.model = model.half() if half else model
-        self.half_precision = half
+        self.model, self.half_precision = model, half
 
     def forward(self, image: Tensor) -> Tensor:
         logits = self.model._forward(image.half() if self.half_precision else image)
@@ -109,10 +108,12 @@ def export_network(
     taken = _size(model, size)
     precision = 'int8' if calibration else 'float16' if half else 'float32'
     facts = _facts(predictor, network, precision, None if taken == DYNAMIC else taken)
-    program = _trace(_Logits(copy.deepcopy(model), half), taken)
+    folder = make_folder(destination.parent)
+    graph = _Logits(copy.deepcopy(model).half() if half else model, half)
+    program = _trace(graph, taken)
     try:
-        with tempfile.TemporaryDirectory(dir=destination.parent, prefix='.export_') as folder:
-            written = Path(folder) / destination.name
+        with tempfile.TemporaryDirectory(dir=folder, prefix='.export_') as partial:
+            written = Path(partial) / destination.name
             _write(program, facts, written)
             del program
             if calibration:
@@ -120,6 +121,8 @@ def export_network(
             parity = compare(model, load_exported(written, 'cpu'), destination)
             written.replace(destination)
     except OSError as error:
+        if error.errno is None:  # a sentence of ours
+            raise
         raise storage_error(destination, error) from error
     return ExportReport(destination, facts, parity)
 

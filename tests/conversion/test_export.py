@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import dsr_nss
 from dsr_nss.checkpoints.onnx_files import read_onnx
@@ -64,14 +65,14 @@ def images(*sizes):
 
 
 CASES = [
-    ('hrda', 'onnx', dict(), [(72, 104), (101, 131)]),
-    ('hrda', 'torch_export', dict(), [(72, 104), (101, 131)]),
+    ('hrda', 'onnx', dict(), [(76, 108), (101, 131)]),
+    ('hrda', 'torch_export', dict(), [(76, 108), (101, 131)]),
     ('daformer', 'onnx', dict(size=(75, 130)), [(75, 130)]),
     ('daformer', 'torch_export', dict(size=(75, 130)), [(75, 130)]),
     ('deeplabv2', 'onnx', dict(), [(151, 195), (130, 260)]),
     ('refinenet', 'torch_export', dict(), [(75, 97), (64, 130)]),
     ('refinenet', 'onnx', dict(size=(65, 97)), [(65, 97)]),
-    ('vit', 'onnx', dict(), [(72, 104), (101, 131)]),
+    ('vit', 'onnx', dict(), [(76, 108), (101, 131)]),
     ('vit', 'torch_export', dict(), [(101, 131)]),
 ]
 
@@ -128,8 +129,6 @@ def test_half_precision_is_inside_of_the_graph(loaded, exported):
 
 
 def test_8_bits_are_calibrated_on_images(loaded, exported, folder):
-    from PIL import Image
-
     paths = []
     for i, image in enumerate(images((65, 97), (65, 97))):
         paths.append(folder / f'{i}.png')
@@ -147,7 +146,7 @@ def test_8_bits_are_calibrated_on_images(loaded, exported, folder):
     ('name', 'fields', 'message'),
     [
         ('hrda', dict(size='dynamic'), 'HRDA places its detail windows'),
-        ('hrda', dict(size=(80, 80)), 'windows of 72x104'),
+        ('hrda', dict(size=(80, 80)), 'windows of 76x108'),
         ('refinenet', dict(size=(65, 32)), '64 to 8192 pixels'),
         ('refinenet', dict(half=True, calibration=['a.png']), '8 bits are for ONNX'),
         ('refinenet', dict(form='torch_export'), 'ends in .pt2'),
@@ -186,6 +185,29 @@ def test_a_file_that_overflows_is_not_kept(loaded, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_page_shows_how_a_file_is_used_without_this_package(
+    exported, repo_root, tmp_path, monkeypatch, capsys
+):
+    page = (repo_root / 'docs/export.md').read_text()
+    code = page.split('```python\n')[1].split('```')[0]
+    assert 'dsr_nss' not in code.replace("['dsr_nss']", '')
+    report = exported('hrda', 'onnx')
+    (tmp_path / 'student.onnx').write_bytes(report.path.read_bytes())
+    (pixels,) = images((76, 108))
+    Image.fromarray(pixels).save(tmp_path / 'photo.png')
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    assert str([report.facts.classes[k] for k in np.unique(names['logits'].argmax(1))]) in (
+        capsys.readouterr().out
+    )
+    network = dsr_nss.load(report.path, device='cpu')
+    item = network.prepare(pixels, 'photo')
+    batch = dict(inputs=[item['inputs']], data_samples=[item['data_samples']])
+    inputs = network.model.data_preprocessor(batch)['inputs']
+    np.testing.assert_allclose(names['logits'], network.model.graph(inputs), atol=1e-4)
+
+
 @pytest.fixture
 def tool(repo_root, monkeypatch, capsys):
     """A command line in this process: its exit code and what it says."""
@@ -203,8 +225,6 @@ def tool(repo_root, monkeypatch, capsys):
 
 
 def test_the_command_lines_export_a_teacher_and_predict_with_it(tool, tmp_path):
-    from PIL import Image
-
     checkpoint, config = write_checkpoint(tmp_path, 'refinenet', teacher=True)
     code, said = tool(
         'export', config, checkpoint, '--format', 'torch_export', '--model', 'teacher'
