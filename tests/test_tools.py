@@ -15,6 +15,7 @@ from dsr_nss.datasets import preparation
 from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
 from dsr_nss.evaluation.submit import SUBMISSION_SETS
+from dsr_nss.inference.exported import SUFFIXES
 from dsr_nss.inference.load import PREFIXES
 from dsr_nss.inspection import browse
 from dsr_nss.matching import evaluate, truth
@@ -74,6 +75,7 @@ def load(name):
         ('benchmark', 'BANKS', growth.BANKS),
         ('browse_dataset', 'TRAIN', browse.TRAIN),
         ('convert_checkpoint', 'LAYOUT_NAMES', layouts.LAYOUT_NAMES),
+        ('export', 'FORMATS', SUFFIXES),
         ('prepare_data', 'NAMES', preparation.NAMES),
         ('reproduce', 'TABLES', tables.TABLES),
         ('reproduce', 'DATA', tables.DATA),

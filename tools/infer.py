@@ -3,7 +3,8 @@
     python tools/infer.py [CONFIG] CHECKPOINT IMAGE_OR_FOLDER_OR_VIDEO... --out DIR [--overlay]
 
 Writes train ids, colours and, with --overlay, both over the image (docs/inference.md). Without
-CONFIG the network is the one that the checkpoint itself describes. What is there already is kept: a
+CONFIG the network is the one that the checkpoint itself describes. CHECKPOINT may be a file of
+tools/export.py, .onnx or .pt2 (docs/export.md). What is there already is kept: a
 run that was stopped goes on. The exit status is 1 where an input could not be predicted, 2 where
 nothing could be begun or written.
 """
@@ -87,12 +88,18 @@ def main() -> int:
     return 1 if result.failed else 0
 
 
-def read_config(args: argparse.Namespace) -> 'Config':
-    """The config that was named, or the checkpoint's own."""
+def read_config(args: argparse.Namespace) -> 'Config | None':
+    """The config that was named, or the checkpoint's own; None for an exported network."""
     from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+    from dsr_nss.errors import ConfigError
+    from dsr_nss.inference.exported import is_exported
     from dsr_nss.inference.load import change_model_config, read_model_config
     from dsr_nss.inference.saved_network import saved_config
 
+    if is_exported(args.checkpoint):
+        if args.config or args.cfg_options:
+            raise ConfigError(f'{args.checkpoint} is an exported network, which takes no config')
+        return None
     if args.config is not None:
         return read_model_config(args.config, args.cfg_options)
     saved = saved_config(load_checkpoint_file(args.checkpoint), args.checkpoint)
@@ -101,7 +108,7 @@ def read_config(args: argparse.Namespace) -> 'Config':
 
 def report(result: 'InferReport', args: argparse.Namespace, seconds: float) -> None:
     """Say what came out, what did not, and where it is."""
-    print(f'{args.model} of {args.checkpoint}: {args.out}')
+    print(f'{network_name(args)}: {args.out}')
     print(
         f'{result.images} images and {result.frames} frames of videos in {seconds:.1f} s'
         + (f', {result.kept} of them kept from an earlier run' if result.kept else '')
@@ -114,6 +121,14 @@ def report(result: 'InferReport', args: argparse.Namespace, seconds: float) -> N
         for path, message in result.failed.items():
             text = message if str(path) in message else f'{path}: {message}'
             print(f'  {text}', file=sys.stderr)
+
+
+def network_name(args: argparse.Namespace) -> str:
+    """An exported file holds one network, whatever `--model` says by default."""
+    from dsr_nss.inference.exported import is_exported
+
+    exported = is_exported(args.checkpoint)
+    return args.checkpoint if exported else f'{args.model} of {args.checkpoint}'
 
 
 if __name__ == '__main__':

@@ -76,10 +76,12 @@ class Items:
 
     kind: Kind
     most: int = 16
+    least: int = 0
 
     def checked(self, value: Any, where: str, left_out: list[str]) -> Any:
-        if type(value) not in (list, tuple) or len(value) > self.most:
-            raise Refused(where, f'is {shown(value)}, not a list of up to {self.most} values')
+        if type(value) not in (list, tuple) or not self.least <= len(value) <= self.most:
+            number = self.most if self.least == self.most else f'up to {self.most}'
+            raise Refused(where, f'is {shown(value)}, not a list of {number} values')
         items = [self.kind.checked(v, f'{where}[{i}]', left_out) for i, v in enumerate(value)]
         return type(value)(items)
 

@@ -73,7 +73,7 @@ class _Loaded:
 
 
 def infer(
-    config: Config,
+    config: Config | None,
     checkpoint: str | Path,
     inputs: Sequence[str | Path],
     out: str | Path,
@@ -98,7 +98,8 @@ def infer(
     was stopped goes on: ids are the result, the rest is drawn from them.
 
     Args:
-        config: Config with the model and the `test_pipeline`; see `read_model_config`.
+        config: Config with the model and the `test_pipeline`; see `read_model_config`. None for an
+            exported network.
         checkpoint, which, device: Same meaning as in `load`; `device` None: a GPU if there is one.
         inputs: Image files, video files, folders.
         out: Folder of the results.

@@ -198,7 +198,8 @@ def classes_of_views(
 
 def binary_threshold(model: nn.Module) -> float | None:
     """The probability above which mmseg's heads with one output channel predict class 1."""
-    return getattr(model.decode_head, 'threshold', None)
+    head = getattr(model, 'decode_head', model)  # an exported network has it itself
+    return getattr(head, 'threshold', None)
 
 
 def compile_stages(model: nn.Module) -> None:

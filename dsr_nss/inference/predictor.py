@@ -17,6 +17,7 @@ from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.datasets.images import read_image
 from dsr_nss.engine.devices import AMP_TYPES, default_device
 from dsr_nss.errors import CheckpointError, ConfigError, DataError
+from dsr_nss.inference.exported import ExportedNetwork, is_exported, load_exported
 from dsr_nss.inference.load import model_of, read_model_config
 from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import compile_stages, predict_batch
@@ -72,7 +73,8 @@ class Predictor:
     """A segmentor with its test pipeline: images in, classes out.
 
     Args:
-        model: A segmentor that is ready to predict, from `dsr_nss.inference.load`.
+        model: A segmentor that is ready to predict, from `dsr_nss.inference.load`, or an exported
+            one.
         config: The config that holds its `test_pipeline`.
         tta, amp: Same meaning as in `dsr_nss.inference.predict.predict`.
         compiled: Compile the network; see `compile_stages`.
@@ -80,7 +82,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | ExportedNetwork,
         config: Config,
         *,
         tta: bool = False,
@@ -92,7 +94,9 @@ class Predictor:
         self.model, self.config, self.tta, self.amp = model, config, tta, amp
         self.names: tuple[str, ...] = tuple(model.dataset_meta['classes'])
         self.palette = model.dataset_meta['palette']
-        self._transforms = Compose([*image_transforms(config), dict(type='PackSegInputs')])
+        #: What the test pipeline does to an image, as plain data.
+        self.transforms = image_transforms(config)
+        self._transforms = Compose([*self.transforms, dict(type='PackSegInputs')])
         if compiled:
             compile_stages(model)
 
@@ -204,13 +208,15 @@ def load(
     amp: str | None = None,
     compile: bool = False,
 ) -> Predictor:
-    """A checkpoint as something that predicts.
+    """A checkpoint, or an exported network, as something that predicts.
 
     Without a config the one that the checkpoint carries is read as data, never executed: the
     network alone, of the classes and fields that docs/security.md lists.
 
     Args:
-        checkpoint: A weight file, or a run's folder, of which the newest checkpoint is taken.
+        checkpoint: A weight file, or a run's folder, of which the newest checkpoint is taken; or a
+            `.onnx` or `.pt2` file of `tools/export.py`, which takes neither `config`, `amp` nor
+            `compile`.
         config: The config of the run, or any mmseg config; needed for networks of one's own.
         which: `'student'` or `'teacher'`.
         device: `'cpu'`, `'cuda'`, ...; `'auto'` is a GPU if there is one.
@@ -223,6 +229,12 @@ def load(
         CheckpointError: The file is damaged, could run code, is of another model or lacks `which`.
     """
     path = newest_checkpoint(checkpoint)
+    if is_exported(path):
+        _check_exported(path, config, amp, compile)
+        network = load_exported(path, device)
+        if which not in ('student', network.facts.network):
+            raise CheckpointError(f'{path} was exported from the {network.facts.network}')
+        return Predictor(network, network.config, tta=tta)
     content = load_checkpoint_file(path)
     if config is None:
         config = saved_config(content, path)
@@ -231,6 +243,17 @@ def load(
     device = default_device() if device == 'auto' else device
     model = model_of(content, config, path, which, device)
     return Predictor(model, config, tta=tta, amp=amp, compiled=compile)
+
+
+def _check_exported(path: Path, config: Any, amp: str | None, compiled: bool) -> None:
+    """An exported network was decided upon when it was exported."""
+    given = dict(config=config is not None, amp=amp is not None, compile=compiled)
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise ConfigError(
+            f'{path} is an exported network, which takes no {" or ".join(names)}; its precision is '
+            'chosen by tools/export.py --half'
+        )
 
 
 def newest_checkpoint(path: str | Path) -> Path:

@@ -181,13 +181,16 @@ def _is_same(path: Path, row: Row) -> bool:
 
 
 def describe_run(
-    config: Config, checkpoint: str | Path, which: str, tta: bool, amp: str | None
+    config: Config | None, checkpoint: str | Path, which: str, tta: bool, amp: str | None
 ) -> dict[str, Any]:
-    """What decides the results: two runs with equal descriptions give the same."""
+    """What decides the results: two runs with equal descriptions give the same.
+
+    An exported network has no config: the file decides all.
+    """
     path = Path(checkpoint)
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint not found: {path}')
-    network = _decisive([segmentor_config(config), image_transforms(config)])
+    network = config and _decisive([segmentor_config(config), image_transforms(config)])
     return {
         'network': _digest(json.dumps(network, sort_keys=True, default=str).encode()),
         'checkpoint': _file_digest(path),
