@@ -1,11 +1,14 @@
-"""One training step: its time, its stages, its memory, its floating-point operations."""
+"""A training step as training makes it, on random images and with random weights.
+
+Times do not depend on what the weights and images are.
+"""
 
 import copy
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmseg.registry import MODELS
@@ -13,77 +16,19 @@ from mmseg.registry import MODELS
 from dsr_nss.engine.launch import use_amp
 from dsr_nss.errors import ConfigError
 from dsr_nss.models.segmentors.adaptation import Adaptation
-from dsr_nss.studies.benchmark.stages import StageMeter, clock, metered
-from dsr_nss.studies.benchmark.timing import Row, measure, peak_memory, rounds
 
 #: Random labels are rectangles of one class; so many of them along a side of the crop.
 _LABEL_CELLS = 8
 
 
-def benchmark_step(
-    configs: Sequence[Config],
-    device: torch.device,
-    *,
-    amp: str | None = None,
-    warmup: int = 2,
-    repeats: int = 10,
-    stages: bool = True,
-) -> list[Row]:
-    """Times the training steps of configs in turns, on random images and with random weights.
-
-    Times do not depend on what the weights and images are; a step is one after the start of
-    prototype alignment, with the night image as its target, so that it has all of its parts. The
-    bank pastes as often as it does in training, so `repeats` should be a multiple of its
-    interval.
-
-    Args:
-        configs: Configs of adaptation trainings.
-        device: Device to train on.
-        amp: `'bf16'` or `'fp16'`: mixed precision.
-        warmup: Steps before the clock starts.
-        repeats: Steps that are timed.
-        stages: Measure the stages too, in `repeats` further steps.
-
-    Returns:
-        A row for each config: times of undisturbed steps; `peak_memory`, bytes beyond weights and
-        optimiser state; `seconds_by_stage`, medians over steps that waited at every border;
-        `batch_size`, the number of source images and of night images; `crop_size`.
-    """
-    built = [build_step(config, device, amp=amp) for config in configs]
-    batches = [_pinned(random_items(config), device) for config in configs]
-    works = [
-        lambda model=model, items=items, wrapper=wrapper: model.train_step(items, wrapper)
-        for (model, wrapper), items in zip(built, batches, strict=True)
-    ]
-    rows = measure(works, device, warmup=warmup, repeats=repeats)
-    for i, (config, row) in enumerate(zip(configs, rows, strict=True)):
-        row['peak_memory'] = peak_memory(works[i], device)
-        row['seconds_by_stage'] = _stages(*built[i], batches[i], device, repeats) if stages else {}
-        row['batch_size'] = config.train_dataloader.batch_size
-        row['crop_size'] = crop_size(config)
-    return rows
-
-
-def _stages(
-    model: Adaptation, optim_wrapper: OptimWrapper, items: dict, device: torch.device, repeats: int
-) -> dict[str, float]:
-    meter = StageMeter(clock(device))
-    steps = []
-    with metered(model, optim_wrapper, meter):
-        for _ in rounds(repeats):
-            model.train_step(items, optim_wrapper)
-            steps.append(meter.take())
-    names = dict.fromkeys(name for step in steps for name in step)
-    return {name: statistics.median(step.get(name, 0.0) for step in steps) for name in names}
-
-
 def build_step(
     config: Config, device: torch.device, *, amp: str | None
 ) -> tuple[Adaptation, OptimWrapper]:
-    """The model and the optimiser of a training, with random weights.
+    """The model and the optimiser of a training.
 
-    As in training, the networks are compiled if the config says so (`compile`), and cuDNN tries its
-    algorithms if `env_cfg` says so.
+    The networks are compiled if the config says so (`compile`), and cuDNN tries its algorithms if
+    `env_cfg` says so. The step is one after the start of prototype alignment, with the night image
+    as its target, so that it has all of its parts.
 
     Raises:
         ConfigError: Not the config of an adaptation.
@@ -136,7 +81,7 @@ def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
         return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
     cells = torch.randint(0, 19, (batch, 1, _LABEL_CELLS, _LABEL_CELLS), generator=generator)
-    label = torch.nn.functional.interpolate(cells.float(), size, mode='nearest')[:, 0]
+    label = F.interpolate(cells.float(), size, mode='nearest')[:, 0]
     items: dict[str, Any] = {'source_image': noise(), 'source_label': label.to(torch.uint8)}
     if config.train_dataloader.dataset.get('target') is not None:
         items |= {'night_image': noise(), 'reference_image': noise()}
@@ -146,11 +91,8 @@ def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """As the loader's `pin_memory=True` hands them over."""
+def pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """As the loader's `pin_memory=True` hands them to a GPU."""
     if device.type != 'cuda':
         return items
-    return {
-        name: value.pin_memory() if torch.is_tensor(value) else value
-        for name, value in items.items()
-    }
+    return {k: v.pin_memory() if torch.is_tensor(v) else v for k, v in items.items()}

@@ -16,9 +16,10 @@ from dsr_nss.studies.benchmark.infer import (
     MMSEG,
     OURS,
     STAGES,
-    format_infer,
-    report_infer,
+    _report,
+    benchmark_infer,
 )
+from dsr_nss.studies.benchmark.timing import Turns
 
 SETTINGS = (
     'model.student.test_cfg.mode=slide',
@@ -63,31 +64,29 @@ def test_other_models_have_no_windows(repo_root):
     config.model.student.type = 'EncoderDecoder'
     config.model.student.decode_head = config.model.student.decode_head.head
     with pytest.raises(ConfigError, match='EncoderDecoder is none of this package'):
-        report_infer(config, torch.device('cpu'), size=(64, 64), images=1)
+        benchmark_infer(config, Turns(torch.device('cpu')), size=(64, 64), images=1)
 
 
 def test_table():
     timing = dict(median_s=0.1, min_s=0.05, max_s=0.2, repeats=3)
     double = dict(median_s=0.2, min_s=0.1, max_s=0.4, repeats=3)
-    report = dict(
-        device='a CPU',
-        threads=1,
-        torch='2',
-        commit='abc',
+    facts = dict(
         size=[4, 8],
         images=3,
         amp=None,
         compiled=True,
-        stages=dict(windows={OURS: timing, MMSEG: double}, encode={OURS: timing}),
-        evaluation={OURS: timing, MMSEG: double},
-        inference={OURS: timing, MMSEG: double},
         peak_memory={OURS: 2**20, MMSEG: 2**22},
         differing=0.0,
     )
-    text = format_infer(report, stages=True)
-    assert '100 ms (50 to 200)' in text and '0.500' in text and 'encode' in text
-    assert 'float32, commit abc; images of 4x8, compiled (mmseg: float32)' in text
-    assert 'encode' not in format_infer(report, stages=False)
+    both = {OURS: timing, MMSEG: double}
+    rows = {'windows': both, 'encode': {OURS: timing}, INFERENCE: both, EVALUATION: both}
+    report = _report(rows, True, torch.device('cpu'), **facts)
+    assert '100 ms (50 to 200)' in report.text and '0.500' in report.text
+    assert 'float32, commit' in report.text and 'encode' in report.text
+    assert 'images of 4x8, compiled (mmseg: float32)' in report.text
+    assert 'dsr_nss 1 MiB, mmseg 4 MiB' in report.text
+    assert list(report.content['stages']) == ['windows', 'encode']
+    assert 'encode' not in _report(rows, False, torch.device('cpu'), **facts).text
 
 
 def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
@@ -113,10 +112,9 @@ def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
 
     monkeypatch.setattr('dsr_nss.studies.benchmark.infer.compile_stages', compile_stages)
     monkeypatch.setattr(HRDAEncoderDecoder, '_forward', watched)
-    report = report_infer(
-        config, torch.device('cpu'), size=(64, 80), images=1, amp='bf16', compiled=True,
-        warmup=0, repeats=1,
-    )  # fmt: skip
+    turns = Turns(torch.device('cpu'), warmup=0, repeats=1)
+    report = benchmark_infer(config, turns, size=(64, 80), images=1, amp='bf16', compiled=True)
+    report = report.content
     ours = id(compiled[0])
     assert report['amp'] == 'bf16' and report['compiled'] and len(autocast) == 2
     seen = {key == ours: states for key, states in autocast.items()}
