@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
 from dsr_nss.datasets import images, pixel_cache, pixels, png, source_target
 from dsr_nss.engine.runner import AdaptationRunner
@@ -80,27 +80,26 @@ def benchmark_data(
         `items`: reader -> its row of `benchmark_items`, with its `loader` of `benchmark_loader`.
     """
     loader = config.train_dataloader
-    own, settings = loader.dataset.get('cache'), loader.dataset.to_dict()
-    readers: dict[str, tuple[str | None, Callable[[], AbstractContextManager]]] = {}
-    for path in dict.fromkeys([own, cache or own]):
+    # reader -> its cache, and what makes a function of the data read that way.
+    readers: dict[str, tuple[str | None, Callable]] = {}
+    for path in dict.fromkeys([loader.dataset.get('cache'), cache or loader.dataset.get('cache')]):
         if path is not None:
-            readers[f'cache {path}'] = path, nullcontext
+            readers[f'cache {path}'] = path, _unchanged
             continue
-        readers['files, PNG by OpenCV'] = None, png.not_in_use
+        readers['files, PNG by OpenCV'] = None, png.not_in_use()
         if png.available():
-            readers['files, PNG by deflate and pyspng'] = None, nullcontext
-    makers = {
-        name: partial(_item, DATASETS.build({**settings, 'cache': path}), reading)
-        for name, (path, reading) in readers.items()
-    }
+            readers['files, PNG by deflate and pyspng'] = None, _unchanged
+    makers = {}
+    for name, (path, reading) in readers.items():
+        dataset = DATASETS.build({**loader.dataset, 'cache': path})
+        makers[name] = reading(dataset.__getitem__)
     rows = benchmark_items(makers, turns, loader.batch_size)
     for name, row in rows.items():
         loader.dataset.cache, reading = readers[name]
         needed = math.ceil(loader.batch_size * row['mean_s'] / step_time)
         row['workers_for_step_time'] = max(1, needed)
         row['times_first'] = next(iter(rows.values()))['median_s'] / row['median_s']
-        with reading():
-            row['loader'] = benchmark_loader(config, turns, workers)
+        row['loader'] = reading(benchmark_loader)(config, turns, workers)
     report = Report(turns.device, batch_size=loader.batch_size, step_time_s=step_time, items=rows)
     report.table(f'steps of {step_time:g} s', ITEM_COLUMNS, rows)
     loaders = {name: row['loader'] for name, row in rows.items()}
@@ -110,9 +109,8 @@ def benchmark_data(
     return report
 
 
-def _item(dataset: Dataset, reading: Callable[[], AbstractContextManager], number: int) -> Any:
-    with reading():
-        return dataset[number]
+def _unchanged(function: Callable) -> Callable:
+    return function
 
 
 def benchmark_items(
@@ -131,40 +129,31 @@ def benchmark_items(
         crops were tried; `items_per_s_and_core`; and `stages`: name -> a row, of which `transfer`
         (to the device, wall time) is not in the sum.
     """
-    meter = StageMeter(time.thread_time, STAGES)
+    meter, device = StageMeter(time.thread_time, STAGES), turns.device
 
     def batch(make: Callable[[int], dict], numbers: Iterator[int]) -> dict[str, float]:
         with meter.stage('rest'):
             items = [make(number) for number in islice(numbers, batch_size)]
         with meter.stage('collate'):
             collated = default_collate(items)
-        tensors = [x for x in pinned(collated, turns.device).values() if torch.is_tensor(x)]
-        moved = seconds_of(
-            lambda: [tensor.to(turns.device, non_blocking=True) for tensor in tensors], turns.device
-        )
+        tensors = [x for x in pinned(collated, device).values() if torch.is_tensor(x)]
+        moved = seconds_of(lambda: [x.to(device, non_blocking=True) for x in tensors], device)
         parts = meter.take() | {'transfer': moved}
         return {name: seconds / batch_size for name, seconds in parts.items()}
 
-    with _one_thread(), meter.attached(PARTS):
-        work = {name: partial(batch, make, count()) for name, make in makers.items()}
+    work = {name: partial(batch, make, count()) for name, make in makers.items()}
+    with ExitStack() as undo:
+        undo.callback(torch.set_num_threads, torch.get_num_threads())
+        undo.callback(cv2.setNumThreads, cv2.getNumThreads())
+        torch.set_num_threads(1)
+        cv2.setNumThreads(0)
+        undo.enter_context(meter.attached(PARTS))
         return {name: _item_row(batches) for name, batches in turns.collect(work).items()}
 
 
 def _item_row(batches: Sequence[dict[str, float]]) -> Row:
     row = summarise([sum(batch.values()) - batch['transfer'] for batch in batches])
     return {**row, 'items_per_s_and_core': 1 / row['mean_s'], 'stages': by_stage(batches)}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(cv_threads)
 
 
 def benchmark_loader(config: Config, turns: Turns, workers: int | None = None) -> Row:
@@ -215,31 +204,35 @@ def soak(
     workers: int | None = None,
     cache: str | None = None,
 ) -> Report:
-    """Reads batches of the training's loader so long and watches its memory."""
-    if cache is not None:
-        config.train_dataloader.dataset.cache = cache
-    with training_loader(config, workers) as (batches, _):
-        watched = watch_memory(batches, minutes)
-    report = Report(turns.device, **watched)
-    report.say(
-        '{:.1f} minutes, the first {:.1f} as warm-up: {:.0f} to {:.0f} MiB in all processes '
-        'together, {:+.2f} MiB a minute'.format(
-            watched['seconds'][-1] / 60,
-            watched['warm_up_s'] / 60,
-            *(watched[key] / 2**20 for key in ('least', 'most', 'growth_per_minute')),
-        )
-    )
-    return report
-
-
-def watch_memory(batches: Iterator[Any], minutes: float, interval: float = 2.0) -> dict[str, Any]:
-    """Reads batches for some time and notes the memory every `interval` seconds.
-
-    Returns:
-        See `memory_growth`; a page that several processes share counts once.
+    """Reads batches of the training's loader so long and watches its memory.
 
     Raises:
         ConfigError: This system does not tell (it is not Linux), or the time is too short.
+    """
+    if cache is not None:
+        config.train_dataloader.dataset.cache = cache
+    with training_loader(config, workers) as (batches, _):
+        growth = memory_growth(*watch_memory(batches, minutes))
+    report = Report(turns.device, **growth)
+    columns = {
+        'minutes': number('minutes', '.1f'),
+        'of them warm-up': number('warm_up', '.1f'),
+        'MiB at least': number('least', '.0f', 2**-20),
+        'at most': number('most', '.0f', 2**-20),
+        'MiB a minute': number('growth_per_minute', '+.2f', 2**-20),
+    }
+    report.table('', columns, {'all processes together, after the warm-up': growth})
+    return report
+
+
+def watch_memory(
+    batches: Iterator[Any], minutes: float, interval: float = 2.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads batches for some time and notes the memory every `interval` seconds.
+
+    Returns:
+        Seconds since the start, and bytes of all processes together; a page that several share
+        counts once, and no file's pages count.
     """
     if 60 * minutes < 8 * interval:
         raise ConfigError(f'{minutes:g} minutes are too short to see memory grow')
@@ -250,30 +243,31 @@ def watch_memory(batches: Iterator[Any], minutes: float, interval: float = 2.0) 
         if not notes or now >= notes[-1][0] + interval:
             pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
             sizes = [_sizes(Path(f'/proc/{pid}/smaps_rollup')) for pid in pids]
-            # no file's pages; one that n processes share counts an nth in each
             notes.append((now, sum(size['Pss_Anon'] + size['Pss_Shmem'] for size in sizes)))
         if now >= 60 * minutes:
             break
-    return memory_growth(*np.array(notes).T)
+    seconds, memory = np.array(notes).T
+    return seconds, memory
 
 
 def memory_growth(seconds: np.ndarray, memory: np.ndarray) -> dict[str, Any]:
-    """The slope of the line nearest to the readings after the warm-up.
+    """The slope of the line nearest to the readings after the warm-up, in bytes a minute.
 
     Args:
-        seconds: When the memory was read, since the start.
-        memory: Bytes of all processes together at these times.
-
-    Returns:
-        `seconds` and `memory` as lists, `warm_up_s`, the `least` and the `most` bytes after it, and
-        `growth_per_minute` in bytes.
+        seconds, memory: Same meaning as the result of `watch_memory`.
     """
     warm_up = min(WARM_UP * float(seconds[-1]), LONGEST_WARM_UP)
-    late = memory[seconds >= warm_up]
-    slope, _ = np.polyfit(seconds[seconds >= warm_up] / 60, late, 1)
-    report = {'seconds': seconds.tolist(), 'memory': memory.tolist(), 'warm_up_s': warm_up}
-    extremes = {'least': float(late.min()), 'most': float(late.max())}
-    return {**report, **extremes, 'growth_per_minute': float(slope)}
+    late = seconds >= warm_up
+    slope, _ = np.polyfit(seconds[late] / 60, memory[late], 1)
+    return {
+        'seconds': seconds.tolist(),
+        'memory': memory.tolist(),
+        'minutes': float(seconds[-1]) / 60,
+        'warm_up': warm_up / 60,
+        'least': float(memory[late].min()),
+        'most': float(memory[late].max()),
+        'growth_per_minute': float(slope),
+    }
 
 
 def peak_memory_of(pids: Sequence[int | None]) -> int:

@@ -37,7 +37,7 @@ from dsr_nss.inference.mosaic import Mosaic
 from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import classes_of_views, compile_stages
 from dsr_nss.studies.benchmark.step import forget_weights
-from dsr_nss.studies.benchmark.timing import Report, Turns, number, peak_memory, scaled, span
+from dsr_nss.studies.benchmark.timing import Report, Row, Turns, peak_memory, scaled, span
 
 #: In the order in which an image goes through them.
 STAGES = ('decode', 'transfer', 'windows', 'accumulate', 'argmax', 'metric', 'encode')
@@ -49,7 +49,7 @@ OURS, MMSEG = 'dsr_nss', 'mmseg'
 COLUMNS = {
     OURS: lambda row: span(row[OURS]),
     MMSEG: lambda row: span(row[MMSEG]) if MMSEG in row else '',
-    'ratio': number('ratio', '.3f'),
+    'ratio': lambda row: _ratio(row) if MMSEG in row else '',
     'repeats': lambda row: f'{row[OURS]["repeats"]}',
 }
 
@@ -70,9 +70,8 @@ def benchmark_infer(
     """Times every stage of one image, and the evaluation of a set without its network.
 
     Returns:
-        `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> row of times; mmseg's windows include
-        its accumulation, which `accumulate` has without the network; `inference` and `evaluation`:
-        the same for one image with its network and one of the set without; `peak_memory`: bytes
+        `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> row of times of an image; mmseg's windows
+        include its accumulation, which `accumulate` has without the network; `peak_memory`: bytes
         from the windows' logits to the classes; `differing`: share of pixels whose class differs
         from mmseg's with the same logits.
 
@@ -83,46 +82,31 @@ def benchmark_infer(
     with tempfile.TemporaryDirectory() as folder:
         dataset = _made_set(Path(folder), size, images, model.dataset_meta)
         bench = _Bench(model, dataset, turns.device, amp, compiled)
-        rows = {
-            name: turns.measure(both) for name, both in bench.work(Path(folder) / 'out').items()
-        }
+        work = bench.work(Path(folder) / 'out')
+        rows: dict[str, Row] = {name: turns.measure(both) for name, both in work.items()}
         few = turns._replace(warmup=min(turns.warmup, 1))
         sets = few.measure(bench.evaluations(workers))
         rows[EVALUATION] = {name: scaled(row, 1 / images) for name, row in sets.items()}
         ways = {OURS: bench.our_classes, MMSEG: bench.their_classes}
         memory = {name: peak_memory(way, turns.device) for name, way in ways.items()}
         differing = float((bench.our_classes() != bench.their_classes()).float().mean())
-    return _report(
-        rows, stages, turns.device,
-        size=list(size), images=images, amp=amp, compiled=compiled, peak_memory=memory,
-        differing=differing,
-    )  # fmt: skip
-
-
-def _report(
-    rows: Mapping[str, dict[str, Any]], stages: bool, device: torch.device, **facts: Any
-) -> Report:
-    whole = {name: rows[name] for name in (INFERENCE, EVALUATION)}
-    parts = {name: row for name, row in rows.items() if name not in whole}
-    report = Report(device, **facts, stages=parts, **whole)
-    compiled = ', compiled' if facts['compiled'] else ''
-    report.say(f'images of {"x".join(map(str, facts["size"]))}{compiled} (mmseg: float32)')
-    shown = {**(parts if stages else {'windows': rows['windows']}), **whole}
-    ratios = {
-        name: {'ratio': row[OURS]['median_s'] / row[MMSEG]['median_s']}
-        for name, row in shown.items()
-        if MMSEG in row
-    }
-    shown = {name: {**row, **ratios.get(name, {})} for name, row in shown.items()}
-    report.table('an image', COLUMNS, shown)
-    memory = ', '.join(f'{k} {v / 2**20:.0f} MiB' for k, v in facts['peak_memory'].items())
+    facts = dict(images=images, amp=amp, compiled=compiled, peak_memory=memory, differing=differing)
+    report = Report(turns.device, size=list(size), **facts, stages=rows)
+    report.say(f'images of {size[0]}x{size[1]}{", compiled" * compiled} (mmseg: float32)')
+    shown = [*(STAGES if stages else ['windows']), INFERENCE, EVALUATION]
+    report.table('an image', COLUMNS, {name: rows[name] for name in shown})
     report.say(
         f'network alone {1 / rows["windows"][OURS]["median_s"]:.3g} images/s; {INFERENCE}: from '
-        f'the image on the device to its classes; {EVALUATION}: a set of {facts["images"]} without '
-        f'the network\nmemory from the windows to the classes: {memory}\n'
-        f'pixels of another class than with mmseg: {100 * facts["differing"]:.4f} %'
+        f'the image on the device to its classes; {EVALUATION}: a set of {images} without the '
+        'network\nmemory from the windows to the classes: '
+        + ', '.join(f'{name} {used / 2**20:.0f} MiB' for name, used in memory.items())
+        + f'\npixels of another class than with mmseg: {100 * differing:.4f} %'
     )
     return report
+
+
+def _ratio(row: Row) -> str:
+    return f'{row[OURS]["median_s"] / row[MMSEG]["median_s"]:.3f}'
 
 
 class _Bench:

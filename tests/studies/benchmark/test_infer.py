@@ -11,15 +11,15 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.inference.load import read_model_config
 from dsr_nss.models.segmentors import HRDAEncoderDecoder
 from dsr_nss.studies.benchmark.infer import (
+    COLUMNS,
     EVALUATION,
     INFERENCE,
     MMSEG,
     OURS,
     STAGES,
-    _report,
     benchmark_infer,
 )
-from dsr_nss.studies.benchmark.timing import Turns
+from dsr_nss.studies.benchmark.timing import Turns, scaled, summarise
 
 SETTINGS = (
     'model.student.test_cfg.mode=slide',
@@ -43,20 +43,19 @@ def test_command_line(repo_root, monkeypatch, tmp_path, capsys):
     assert module.main() == 0
     text = capsys.readouterr().out
     report = json.loads((tmp_path / 'a.json').read_text())
-    assert tuple(report['stages']) == STAGES
-    for name, row in report['stages'].items():
-        assert name in text
+    stages = report['stages']
+    assert tuple(stages) == (*STAGES, INFERENCE, EVALUATION)
+    for name, row in stages.items():
+        assert f'\n{name} ' in text
         assert all(timing['median_s'] > 0 and timing['repeats'] == 2 for timing in row.values())
-    compared = {name for name, row in report['stages'].items() if MMSEG in row}
-    assert compared == {'windows', 'accumulate', 'argmax', 'metric'}
-    for name in (EVALUATION, INFERENCE):
-        row = report[name]
-        assert {OURS, MMSEG} == set(row) and row[OURS]['min_s'] <= row[OURS]['median_s']
+    compared = {name for name, row in stages.items() if MMSEG in row}
+    assert compared == {'windows', 'accumulate', 'argmax', 'metric', INFERENCE, EVALUATION}
     # with the network
-    windows = report['stages']['windows'][OURS]['min_s']
-    assert report[INFERENCE][OURS]['median_s'] > 0.5 * windows
+    windows = stages['windows'][OURS]['min_s']
+    assert stages[INFERENCE][OURS]['median_s'] > 0.5 * windows
     assert min(report['peak_memory'].values()) > 0
     assert report['differing'] < 1e-3  # near-ties only
+    assert 'images of 70x111 (mmseg: float32)' in text and 'float32, commit' in text
 
 
 def test_other_models_have_no_windows(repo_root):
@@ -67,26 +66,13 @@ def test_other_models_have_no_windows(repo_root):
         benchmark_infer(config, Turns(torch.device('cpu')), size=(64, 64), images=1)
 
 
-def test_table():
-    timing = dict(median_s=0.1, min_s=0.05, max_s=0.2, repeats=3)
-    double = dict(median_s=0.2, min_s=0.1, max_s=0.4, repeats=3)
-    facts = dict(
-        size=[4, 8],
-        images=3,
-        amp=None,
-        compiled=True,
-        peak_memory={OURS: 2**20, MMSEG: 2**22},
-        differing=0.0,
-    )
-    both = {OURS: timing, MMSEG: double}
-    rows = {'windows': both, 'encode': {OURS: timing}, INFERENCE: both, EVALUATION: both}
-    report = _report(rows, True, torch.device('cpu'), **facts)
-    assert '100 ms (50 to 200)' in report.text and '0.500' in report.text
-    assert 'float32, commit' in report.text and 'encode' in report.text
-    assert 'images of 4x8, compiled (mmseg: float32)' in report.text
-    assert 'dsr_nss 1 MiB, mmseg 4 MiB' in report.text
-    assert list(report.content['stages']) == ['windows', 'encode']
-    assert 'encode' not in _report(rows, False, torch.device('cpu'), **facts).text
+def test_cells_of_a_stage():
+    double = {**summarise([0.1, 0.2, 0.4]), 'repeats': 3}
+    row = {OURS: scaled(double, 0.5), MMSEG: double}
+    assert [cell(row) for cell in COLUMNS.values()] == [
+        '100 ms (50 to 200)', '200 ms (100 to 400)', '0.500', '3',
+    ]  # fmt: skip
+    assert [cell({OURS: double}) for cell in COLUMNS.values()][1:3] == ['', '']
 
 
 def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
@@ -113,7 +99,9 @@ def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
     monkeypatch.setattr('dsr_nss.studies.benchmark.infer.compile_stages', compile_stages)
     monkeypatch.setattr(HRDAEncoderDecoder, '_forward', watched)
     turns = Turns(torch.device('cpu'), warmup=0, repeats=1)
-    report = benchmark_infer(config, turns, size=(64, 80), images=1, amp='bf16', compiled=True)
+    settings = dict(size=(64, 80), images=1, amp='bf16', compiled=True, stages=False)
+    report = benchmark_infer(config, turns, **settings)
+    assert 'encode' not in report.text and 'images of 64x80, compiled (mmseg' in report.text
     report = report.content
     ours = id(compiled[0])
     assert report['amp'] == 'bf16' and report['compiled'] and len(autocast) == 2
