@@ -161,7 +161,7 @@ def run_part(args: argparse.Namespace, config: 'Config | None', turns: 'Turns') 
     from dsr_nss.studies.benchmark.device import benchmark_device
     from dsr_nss.studies.benchmark.growth import benchmark_growth
     from dsr_nss.studies.benchmark.infer import benchmark_infer
-    from dsr_nss.studies.benchmark.steps import benchmark_steps, stage_figure
+    from dsr_nss.studies.benchmark.step import benchmark_steps, stage_figure
     from dsr_nss.visualization.scores import save_png
 
     def given(names: str) -> dict[str, Any]:

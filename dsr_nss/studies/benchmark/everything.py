@@ -22,7 +22,7 @@ from mmengine.config import Config
 from dsr_nss.engine.options import Options, option_values
 from dsr_nss.errors import ConfigError
 from dsr_nss.nightscape import Settings, generate, parse_size
-from dsr_nss.studies.benchmark.steps import COLUMNS, FOOTNOTE
+from dsr_nss.studies.benchmark.step import COLUMNS, FOOTNOTE
 from dsr_nss.studies.benchmark.timing import Row, number, table
 
 #: Exit status of a part whose device has too little memory.
@@ -40,13 +40,9 @@ _SCENES = 8
 
 
 class Part(NamedTuple):
-    """One command of `tools/benchmark.py`.
+    """One command of `tools/benchmark.py`: the verb and what follows.
 
-    Attributes:
-        name: Name that people read.
-        arguments: The verb and what follows.
-        share: Share of the time, relative to the shares of the other parts.
-        skip: Why it cannot run here; None: it can.
+    `share` is its share of the time, relative to the other parts'; `skip` says why it cannot run.
     """
 
     name: str
@@ -56,19 +52,23 @@ class Part(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a part.
+    """What became of a part: `'done'`, `'failed'` or `'skipped'`, and why.
 
-    Attributes:
-        status: `'done'`, `'failed'` or `'skipped'`.
-        seconds: Time in seconds that it took.
-        reason: Reason why it is not done.
-        report: Content that the command writes with `--json`.
+    `report` is what the command writes with `--json`.
     """
 
     status: str
     seconds: float = 0.0
     reason: str | None = None
     report: Mapping[str, Any] = {}
+
+    @property
+    def step(self) -> Row | None:
+        """The one step of the report, if it has one."""
+        return next(iter(self.report.get('steps', {}).values()), None)
+
+
+_NOTHING = Outcome('skipped')
 
 
 def missing_data(config: Config) -> dict[str, str]:
@@ -81,10 +81,7 @@ def missing_data(config: Config) -> dict[str, str]:
 def draw_missing(config: Config, folder: Path, size: str) -> dict[str, str] | None:
     """Draws street scenes in the place of data sets that are not here, to time a loader with.
 
-    Args:
-        config: Config of a training.
-        folder: New or empty.
-        size: `'HxW'` or `'full'`, that of the real sets.
+    They have the `size` `'HxW'`, or that of the real sets (`'full'`).
 
     Returns:
         Config options that name the drawn data; None where a data set has a layout of its own.
@@ -113,12 +110,8 @@ def plan(
 ) -> list[Part]:
     """The parts in their order; the compiled step is the last, because it may take any time.
 
-    Args:
-        config: Config of an adaptation training, with `options` applied.
-        options: `--cfg-options` for all parts: dotted key -> value, or texts `KEY=VALUE`.
-        device: `'cpu'`, `'cuda'` or None: the device option of all parts.
-        toy: Sizes so small that a CPU can rehearse everything; their times mean nothing.
-        drawn: Config options of `draw_missing`; without its data, the part `data` is skipped.
+    `options` are applied to `config` and given to all parts; `drawn`, from `draw_missing`, goes to
+    the part `data` alone, which is skipped where its data are neither there nor drawn.
     """
     if config.model.get('student') is None:
         raise ConfigError(
@@ -137,14 +130,13 @@ def plan(
         return Part(name, (verb, str(config.filename), *where, *repeats, *rest, *tail), share, skip)
 
     growth, size, pair = '--warmup 1 --repeats 5', '1080x1920 --images 4 --amp fp16', '1024x1024'
-    compiled: dict[str, Any] = {'+compile': True}
     if toy:
         growth = '--crops 128 192 --batches 1 2'
         growth += ' --banks 1 4' if config.model.get('bank') else ''
         # a CPU takes many times as long for fp16 as for float32
         size, pair = '96x160 --images 2', f'{_CROP}x{_CROP}'
-        # the tracing alone is rehearsed; making kernels takes a CPU minutes
-        compiled = {'+compile.backend': 'aot_eager'}
+    # of `toy`, the tracing alone is rehearsed; making kernels takes a CPU minutes
+    compiled: dict[str, Any] = {'+compile.backend': 'aot_eager'} if toy else {'+compile': True}
     without_aligner = without_data = None
     if not (config.model.get('refinement') or {}).get('aligner'):
         without_aligner = 'the config has no model.refinement.aligner'
@@ -183,17 +175,9 @@ def run_parts(
 ) -> dict[str, Outcome]:
     """Runs the parts and prints what they print.
 
-    Each part has its share of what time is left and is ended after it, so that all end in time.
-    The part `data` learns how long the step in half precision takes.
-
-    Args:
-        parts: The parts, in their order.
-        program: `tools/benchmark.py`.
-        seconds: Time for all parts together.
-        out: Folder for pictures, a folder in it for each part that times steps.
-
-    Returns:
-        Name -> what became of it.
+    Each part has its share of what is left of `seconds` and is ended after it, so that all end in
+    time. `program` is `tools/benchmark.py`; the part `data` learns how long the step in half
+    precision takes, and those that time steps draw pictures into a folder of `out`.
     """
     end = time.perf_counter() + seconds
     outcomes: dict[str, Outcome] = {}
@@ -207,7 +191,7 @@ def run_parts(
         verb, more = part.arguments[0], []
         if verb == 'step' and out is not None:
             more = ['--out', str(out / part.name.replace(', ', '_').replace(' ', '_'))]
-        if verb == 'data' and (step := _step(outcomes.get(STEPS[1]))):
+        if verb == 'data' and (step := outcomes.get(STEPS[1], _NOTHING).step):
             more = ['--step-time', f'{step["median_s"]:.4f}']
         command = [str(program), *_before_options(part.arguments, more)]
         print(f'\n=== {part.name}, at most {limit:.0f} s: python {shlex.join(command)}', flush=True)
@@ -223,12 +207,6 @@ def _before_options(arguments: Sequence[str], more: Sequence[str]) -> list[str]:
     return [*arguments[:at], *more, *arguments[at:]]
 
 
-def _step(outcome: Outcome | None) -> Row | None:
-    """The one step of a part's report, if it has one."""
-    steps = outcome.report.get('steps', {}) if outcome else {}
-    return next(iter(steps.values()), None)
-
-
 def _run(command: list[str], limit: float) -> Outcome:
     """One part; its output goes through files, which no process left behind can keep open."""
     start = time.perf_counter()
@@ -236,12 +214,9 @@ def _run(command: list[str], limit: float) -> Outcome:
         text, errors, report = (Path(folder) / name for name in ('out', 'err', 'report.json'))
         more = ['--limit', f'{_MEASURING * limit:.1f}', '--json', str(report)]
         with text.open('wb') as stdout, errors.open('wb') as stderr:
-            process = subprocess.Popen(
-                [sys.executable, *_before_options(command, more)],
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,  # so that its workers can be ended with it
-            )
+            # a session of its own, so that its workers can be ended with it
+            pipes: dict[str, Any] = dict(stdout=stdout, stderr=stderr, start_new_session=True)
+            process = subprocess.Popen([sys.executable, *_before_options(command, more)], **pipes)
             try:
                 status: int | None = process.wait(limit)
             except subprocess.TimeoutExpired:
@@ -268,11 +243,11 @@ def _run(command: list[str], limit: float) -> Outcome:
 
 def summary(outcomes: Mapping[str, Outcome]) -> str:
     """The steps beside one another, the loader, and what is missing."""
-    steps = {name: step for name in STEPS if (step := _step(outcomes.get(name)))}
+    steps = {name: step for name in STEPS if (step := outcomes.get(name, _NOTHING).step)}
     for step in steps.values():
         step['times_first'] = next(iter(steps.values()))['median_s'] / step['median_s']
     # a training takes the longer of the loader's time by itself and that of the step
-    items = outcomes['data'].report.get('items', {}) if 'data' in outcomes else {}
+    items = outcomes.get('data', _NOTHING).report.get('items', {})
     loaders = {
         f'loader by itself, mean, {name}': {**item['loader'], 'median_s': item['loader']['mean_s']}
         for name, item in items.items()

@@ -63,11 +63,10 @@ def benchmark_growth(
     """Times steps of growing sizes, which all paste from the bank (in training, some do).
 
     Returns:
-        `rows`: dimension -> list of rows in growing order. A row has `crop`, `batch`, `bank` and
-        either `failed`, or times, `peak_memory` (what a step takes beyond what is held between
-        steps) and `bank_memory` in bytes, and beside the first row that was measured `work` (how
-        many times its pixels, images or stored images), `time_growth`, `memory_growth` (the same of
-        the median and of both memories together) and each over `work`, 1 where growth is linear.
+        `rows`: dimension -> list of rows in growing order, with bytes that a step takes beyond what
+        is held between steps and those of the bank; beside the first row that was measured stand
+        `work` (how many times its pixels, images or stored images), the growth of the median time
+        and of both memories together, and each over `work`: 1 where growth is linear.
 
     Raises:
         ConfigError: Sizes that are no positive numbers, capacities for a config without a bank, or

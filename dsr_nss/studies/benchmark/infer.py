@@ -49,7 +49,7 @@ OURS, MMSEG = 'dsr_nss', 'mmseg'
 COLUMNS = {
     OURS: lambda row: span(row[OURS]),
     MMSEG: lambda row: span(row[MMSEG]) if MMSEG in row else '',
-    'ratio': lambda row: _ratio(row) if MMSEG in row else '',
+    'ratio': lambda row: f'{_ratio(row):.3f}' if MMSEG in row else '',
     'repeats': lambda row: f'{row[OURS]["repeats"]}',
 }
 
@@ -105,8 +105,8 @@ def benchmark_infer(
     return report
 
 
-def _ratio(row: Row) -> str:
-    return f'{row[OURS]["median_s"] / row[MMSEG]["median_s"]:.3f}'
+def _ratio(row: Row) -> float:
+    return row[OURS]['median_s'] / row[MMSEG]['median_s']
 
 
 class _Bench:
@@ -116,47 +116,46 @@ class _Bench:
         self, model: nn.Module, dataset: Dataset, device: torch.device, amp: str | None,
         compiled: bool,
     ) -> None:  # fmt: skip
-        self.model, self.dataset, self.device, self.amp = model, dataset, device, amp
+        self.model, self.dataset = model, dataset
+        self.autocast = torch.autocast(device.type, AMP_TYPES.get(amp or ''), enabled=bool(amp))
         self.theirs = copy.deepcopy(model) if compiled else copy.copy(model)
         if compiled:
             compile_stages(model)
         self.item = pseudo_collate([dataset[0]])
         data = model.data_preprocessor(self.item, False)
         self.inputs, (self.sample,) = data['inputs'], data['data_samples']
-        self.logits, self.boxes = self._windows()
+        self.ready = self._windows()
         # copies that share the weights, and whose network is these logits
         self.ours_idle, self.theirs_idle = copy.copy(model), copy.copy(self.theirs)
-        self.ours_idle.window_logits = lambda inputs: (self.logits, self.boxes)
-        ready = cycle([window.float() for window in self.logits])
-        self.theirs_idle._forward = lambda inputs, samples=None: next(ready)
+        self.ours_idle.window_logits = lambda inputs: self.ready
+        logits = cycle([window.float() for window in self.ready[0]])
+        self.theirs_idle._forward = lambda inputs, samples=None: next(logits)
         for plain in (self.theirs, self.theirs_idle):
             plain.slide_inference = partial(EncoderDecoder.slide_inference, plain)
 
     def work(self, out: Path) -> dict[str, dict[str, Callable[[], Any]]]:
         """Stage -> ours and mmseg's, where it has one; last the inference as a whole."""
-        mosaic, ids, logits = self._mosaic(), self.our_classes(), self._slide(self.theirs_idle)
+        mosaic, logits = self._mosaic(), self._slide(self.theirs_idle)
+        ids, their_ids = self.our_classes(), self.their_classes()
         label = {'gt_sem_seg': dict(data=self.sample.gt_sem_seg.data)}
-        predicted = {**label, 'pred_sem_seg': dict(data=ids)}
-        their_sample = {**label, 'pred_sem_seg': dict(data=self.their_classes()[None])}
-        metric = self._metric()
+        ours = {**label, 'pred_sem_seg': dict(data=ids)}
+        theirs = {**label, 'pred_sem_seg': dict(data=their_ids[None])}
+        metric, number = self._metric(), self.model.num_classes
         picture = (ids.cpu().numpy(), 'a', out, self.model.dataset_meta['palette'])
         return {
             'decode': {OURS: lambda: self.dataset[0]},
             'transfer': {OURS: lambda: self.model.data_preprocessor(self.item, False)},
             'windows': {OURS: self._windows, MMSEG: lambda: self._slide(self.theirs)},
             'accumulate': {OURS: self._mosaic, MMSEG: lambda: self._slide(self.theirs_idle)},
-            'argmax': {
-                OURS: lambda: classes_of_views([mosaic], None),
-                MMSEG: lambda: self._postprocess(logits),
-            },
+            'argmax': {OURS: lambda: _classes(mosaic), MMSEG: lambda: self._argmax(logits)},
             'metric': {
-                OURS: lambda: sample_confusion(predicted, self.model.num_classes),
-                MMSEG: lambda: metric.process({}, [their_sample]),
+                OURS: lambda: sample_confusion(ours, number),
+                MMSEG: lambda: metric.process({}, [theirs]),
             },
             'encode': {OURS: lambda: write_prediction(*picture)},
             INFERENCE: {
-                OURS: lambda: classes_of_views([self._mosaic(*self._windows())], None),
-                MMSEG: lambda: self._postprocess(self._slide(self.theirs)),
+                OURS: lambda: _classes(self._mosaic(self._windows())),
+                MMSEG: lambda: self._argmax(self._slide(self.theirs)),
             },
         }
 
@@ -170,34 +169,27 @@ class _Bench:
 
     def our_classes(self) -> Tensor:
         """From the logits of the windows to the classes `(H, W)`."""
-        return classes_of_views([self._mosaic()], None)[0][0]
+        return _classes(self._mosaic())
 
     def their_classes(self) -> Tensor:
         """The same as mmseg does it."""
-        return self._postprocess(self._slide(self.theirs_idle))
+        return self._argmax(self._slide(self.theirs_idle))
 
     def _windows(self) -> tuple[list[Tensor], Any]:
-        amp = AMP_TYPES.get(self.amp or '')
-        with torch.autocast(self.device.type, amp, enabled=amp is not None):
+        with self.autocast:
             return self.model.window_logits(self.inputs)
 
-    def _mosaic(self, logits: list[Tensor] | None = None, boxes: Any = None) -> Mosaic:
+    def _mosaic(self, windows: tuple[list[Tensor], Any] | None = None) -> Mosaic:
         height, width = self.inputs.shape[-2:]
-        return Mosaic(
-            logits or self.logits,
-            boxes or self.boxes,
-            content=(0, height, 0, width),
-            size=self.sample.ori_shape,
-            align_corners=self.model.align_corners,
-        )
+        whole = dict(content=(0, height, 0, width), size=self.sample.ori_shape)
+        return Mosaic(*(windows or self.ready), **whole, align_corners=self.model.align_corners)
 
     def _slide(self, model: nn.Module) -> Tensor:
         return model.inference(self.inputs, [dict(self.sample.metainfo)])
 
-    def _postprocess(self, logits: Tensor) -> Tensor:
+    def _argmax(self, logits: Tensor) -> Tensor:
         sample = SegDataSample(metainfo=self.sample.metainfo)
-        (sample,) = self.theirs.postprocess_result(logits, [sample])
-        return sample.pred_sem_seg.data[0]
+        return self.theirs.postprocess_result(logits, [sample])[0].pred_sem_seg.data[0]
 
     def _mmseg_evaluation(self, workers: int) -> None:
         metric = self._metric()
@@ -211,6 +203,10 @@ class _Bench:
         metric = IoUMetric(prefix='made')
         metric.dataset_meta = self.model.dataset_meta
         return metric
+
+
+def _classes(mosaic: Mosaic) -> Tensor:
+    return classes_of_views([mosaic], None)[0][0]
 
 
 def _model(config: Config, checkpoint: str | Path | None, device: torch.device) -> nn.Module:

@@ -57,11 +57,11 @@ class DemoRun:
 def write_summary(
     path: str | Path, runs: Sequence[DemoRun], *, seed: int, seconds: float, test_set: str
 ) -> dict[str, Any]:
-    """Write the figures of the demo, in percent.
+    """Write the figures of the demo, in percent, of the models, the one without adaptation first.
 
     Args:
         path: The JSON file.
-        runs: The models, the one without adaptation first.
+        runs: The models.
         seed: Seed of data and trainings.
         seconds: Wall time of the whole demo.
         test_set: Name of the set whose scores count.

@@ -11,7 +11,6 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dsr_nss.datasets.pixels import Size
 from dsr_nss.engine.config import open_config
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError, DataError
@@ -63,12 +62,8 @@ def aligner_configs(
         align_config: Config of the matching network's training, whose `model.pyramid` the weights
             fit; None: VGG-16, as in published weights.
 
-    Returns:
-        Name -> config, in their order.
-
     Raises:
-        ConfigError: An unknown name, one named twice, weights for an aligner without, or none for
-            one with; or a config without `model`.
+        ConfigError: A name or a pyramid that there is not, or weights that do not belong there.
         FileNotFoundError: No such config or weights.
     """
     configs: dict[str, dict[str, Any]] = {}
@@ -118,7 +113,6 @@ def measure_refinement(
     limit: int | None = None,
     out: str | Path | None = None,
     device: str | None = None,
-    progress: bool = True,
 ) -> dict[str, Any]:
     """Scores of the pseudo-label of the train pairs, without a reference and with each aligner.
 
@@ -135,7 +129,6 @@ def measure_refinement(
         limit: Number of pairs to measure, counted from the first; None measures all.
         out: Folder that gets a picture of each pair (or crop), or None.
         device: None: a GPU if there is one.
-        progress: Show a bar, if there is a terminal.
 
     Returns:
         See `flat_results`.
@@ -155,10 +148,15 @@ def measure_refinement(
     teacher = EMATeacher(student=load_model(config, checkpoint, which, device))
     refinements = {name: _build(settings, aligner, device) for name, aligner in aligners.items()}
     tallies = {name: Tally() for name in (NONE, *refinements)}
-    box = None if whole else _crop_size(config)
-    pairs = read_pairs(names, box, config.train_dataloader.dataset.get('target_scale'))
+    dataset = config.train_dataloader.dataset
+    if not whole and 'crop_size' not in dataset:
+        raise ConfigError(
+            f'{config.filename} has no train_dataloader.dataset.crop_size; use --whole'
+        )
+    crop = None if whole else tuple(dataset.crop_size)
+    pairs = read_pairs(names, crop, dataset.get('target_scale'))
     views = 0
-    for pair in tqdm(pairs, unit='view', disable=None if progress else True):
+    for pair in tqdm(pairs, unit='view', disable=None):  # a bar if there is a terminal
         results = _refine(pair, teacher, refinements)
         for name, result in results.items():
             tallies[name].add(result, results[NONE], pair.label)
@@ -166,16 +164,6 @@ def measure_refinement(
             write_picture(Path(out) / PICTURES / f'{pair.name}.png', _picture(pair, results))
         views += 1
     return {'pairs': len(names), 'views': views} | flat_results(tallies)
-
-
-def _crop_size(config: Config) -> Size:
-    try:
-        height, width = config.train_dataloader.dataset.crop_size
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f'{config.filename} has no train_dataloader.dataset.crop_size; use --whole'
-        ) from error
-    return int(height), int(width)
 
 
 def _build(settings: dict[str, Any], aligner: dict[str, Any], device: str) -> nn.Module:

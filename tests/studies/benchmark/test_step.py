@@ -11,10 +11,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.benchmark.flops import count, count_step
+from dsr_nss.studies.benchmark.flops import count
 from dsr_nss.studies.benchmark.stages import STAGES, StageMeter, step_parts
-from dsr_nss.studies.benchmark.step import build_step, random_items
-from dsr_nss.studies.benchmark.steps import benchmark_steps
+from dsr_nss.studies.benchmark.step import (
+    benchmark_steps,
+    build_step,
+    count_step,
+    random_items,
+)
 from dsr_nss.studies.benchmark.timing import Turns
 from tests.models.segmentors.conftest import STUDENT, build, dsr_config, make_items
 
@@ -129,7 +133,7 @@ def test_nothing_in_a_step_waits_for_the_device(repo_root, name):
 
 def test_two_configs_in_turns(repo_root, monkeypatch):
     for name in ('matmul_peak', 'copy_bandwidth'):
-        monkeypatch.setattr(f'dsr_nss.studies.benchmark.steps.{name}', lambda *_: 1e12)
+        monkeypatch.setattr(f'dsr_nss.studies.benchmark.step.{name}', lambda *_: 1e12)
     configs = [
         small(repo_root, f'demo/{name}_hrda_nightscape.py', 64) for name in ('source_only', 'dsr')
     ]
