@@ -48,17 +48,12 @@ PARTS: tuple[Part, ...] = (
     (source_target, '_label_tensor', ['flip']),
 )
 STAGES = (*dict.fromkeys(stage for _, _, (stage,) in PARTS), 'rest', 'collate', 'transfer')
-ITEM_COLUMNS = {
-    'an item on one core': span,
-    'items/s': number('items_per_s_and_core', '.1f'),
-    'x first': number('times_first', '.1f'),
-    'workers for a step': number('workers_for_step_time', '.0f'),
-}
-LOADER_COLUMNS = {
-    'workers': number('workers', '.0f'),
+COLUMNS = {
+    'time': span,
+    'repeats': number('repeats', '.0f'),
     'items/s': number('items_per_s', '.1f'),
-    'a batch': span,
-    'rounds': number('repeats', '.0f'),
+    'x first': number('times_first', '.1f'),
+    'workers': number('workers', '.0f'),
     'MiB each': number('peak_memory', '.0f', 2**-20),
 }
 #: Of a watch of the memory: the share that counts as warm-up, and the most seconds of it.
@@ -77,7 +72,8 @@ def benchmark_data(
     """Times items and loaders: the config's own, out of a cache, and of PNGs decoded by OpenCV.
 
     Returns:
-        `items`: reader -> its row of `benchmark_items`, with its `loader` of `benchmark_loader`.
+        `items`: reader -> its row of `benchmark_items`, the `workers` that keep up with a training
+        step of `step_time` seconds, and its `loader` of `benchmark_loader`.
     """
     loader = config.train_dataloader
     # reader -> its cache, and what makes a function of the data read that way.
@@ -97,13 +93,18 @@ def benchmark_data(
     for name, row in rows.items():
         loader.dataset.cache, reading = readers[name]
         needed = math.ceil(loader.batch_size * row['mean_s'] / step_time)
-        row['workers_for_step_time'] = max(1, needed)
+        row['workers'] = max(1, needed)
         row['times_first'] = next(iter(rows.values()))['median_s'] / row['median_s']
         row['loader'] = reading(benchmark_loader)(config, turns, workers)
     report = Report(turns.device, batch_size=loader.batch_size, step_time_s=step_time, items=rows)
-    report.table(f'steps of {step_time:g} s', ITEM_COLUMNS, rows)
-    loaders = {name: row['loader'] for name, row in rows.items()}
-    report.table(f'batches of {loader.batch_size}', LOADER_COLUMNS, loaders)
+    batches = f'batch of {loader.batch_size} from the loader'
+    report.table(
+        '',
+        COLUMNS,
+        {f'item, {name}': row for name, row in rows.items()},
+        {f'{batches}, {name}': row['loader'] for name, row in rows.items()},
+    )
+    report.say(f'workers of an item: as many as keep up with steps of {step_time:g} s')
     for name, row in rows.items() if stages else ():
         report.table(name, {'an item': span}, row['stages'])
     return report
@@ -126,7 +127,7 @@ def benchmark_items(
     Returns:
         Name -> processor seconds for each item (what other programs do in the meantime does not
         count), from reading to the collated batch; the mean counts, as items differ in how many
-        crops were tried; `items_per_s_and_core`; and `stages`: name -> a row, of which `transfer`
+        crops were tried; `items_per_s`; and `stages`: name -> a row, of which `transfer`
         (to the device, wall time) is not in the sum.
     """
     meter, device = StageMeter(time.thread_time, STAGES), turns.device
@@ -153,7 +154,7 @@ def benchmark_items(
 
 def _item_row(batches: Sequence[dict[str, float]]) -> Row:
     row = summarise([sum(batch.values()) - batch['transfer'] for batch in batches])
-    return {**row, 'items_per_s_and_core': 1 / row['mean_s'], 'stages': by_stage(batches)}
+    return {**row, 'items_per_s': 1 / row['mean_s'], 'stages': by_stage(batches)}
 
 
 def benchmark_loader(config: Config, turns: Turns, workers: int | None = None) -> Row:

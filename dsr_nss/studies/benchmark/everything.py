@@ -193,18 +193,12 @@ def run_parts(
             more = ['--out', str(out / part.name.replace(', ', '_').replace(' ', '_'))]
         if verb == 'data' and (step := outcomes.get(STEPS[1], _NOTHING).step):
             more = ['--step-time', f'{step["median_s"]:.4f}']
-        command = [str(program), *_before_options(part.arguments, more)]
+        command = [str(program), *part.arguments, *more]
         print(f'\n=== {part.name}, at most {limit:.0f} s: python {shlex.join(command)}', flush=True)
         outcomes[part.name] = outcome = _run(command, limit)
         print(f'--- {part.name}: {outcome.status} after {outcome.seconds:.0f} s', end='')
         print(f', {outcome.reason}' if outcome.reason else '', flush=True)
     return outcomes
-
-
-def _before_options(arguments: Sequence[str], more: Sequence[str]) -> list[str]:
-    """`--cfg-options` takes all that follows it."""
-    at = arguments.index('--cfg-options') if '--cfg-options' in arguments else len(arguments)
-    return [*arguments[:at], *more, *arguments[at:]]
 
 
 def _run(command: list[str], limit: float) -> Outcome:
@@ -216,7 +210,7 @@ def _run(command: list[str], limit: float) -> Outcome:
         with text.open('wb') as stdout, errors.open('wb') as stderr:
             # a session of its own, so that its workers can be ended with it
             pipes: dict[str, Any] = dict(stdout=stdout, stderr=stderr, start_new_session=True)
-            process = subprocess.Popen([sys.executable, *_before_options(command, more)], **pipes)
+            process = subprocess.Popen([sys.executable, *command, *more], **pipes)
             try:
                 status: int | None = process.wait(limit)
             except subprocess.TimeoutExpired:

@@ -174,9 +174,9 @@ class Report:
         """A further line."""
         self.text += f'\n{text}'
 
-    def table(self, title: str, columns: Mapping[str, Column], rows: Mapping[str, Row]) -> None:
+    def table(self, title: str, columns: Mapping[str, Column], *blocks: Mapping[str, Row]) -> None:
         """A further table, see `table`."""
-        self.say(f'\n{table(title, columns, rows)}')
+        self.say(f'\n{table(title, columns, *blocks)}')
 
 
 def table(title: str, columns: Mapping[str, Column], *blocks: Mapping[str, Row]) -> str:

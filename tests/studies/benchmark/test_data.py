@@ -93,7 +93,7 @@ def test_items_are_timed_in_turns_over_the_same_numbers(monkeypatch):
     stages = timings['slow']['stages']
     assert list(stages) == ['decode', 'rest', 'collate', 'transfer']
     item = data._item_row([{'decode': 1.0, 'rest': 0.5, 'collate': 0.25, 'transfer': 9.0}])
-    assert item['median_s'] == item['mean_s'] == 1.75 and item['items_per_s_and_core'] == 1 / 1.75
+    assert item['median_s'] == item['mean_s'] == 1.75 and item['items_per_s'] == 1 / 1.75
 
 
 @pytest.mark.parametrize(('repeats', 'batches'), [(1, 8), (6, 8), (12, 12)])
@@ -138,10 +138,10 @@ def test_report(config, tmp_path):
     for row in (files, cached):
         assert row['loader']['items_per_s'] > 0 and row['loader']['workers'] == 1
         assert row['loader']['peak_memory'] > 2**20
-        assert row['workers_for_step_time'] == max(1, math.ceil(2 * row['mean_s'] / 1e-3))
+        assert row['workers'] == max(1, math.ceil(2 * row['mean_s'] / 1e-3))
         assert row['times_first'] == items[decoded[0]]['median_s'] / row['median_s']
     assert 'items/s' in report.text and '\ndecode ' in report.text
-    assert 'steps of 0.001 s' in report.text and 'batches of 2' in report.text
+    assert 'steps of 0.001 s' in report.text and 'batch of 2 from the loader' in report.text
     assert '\ndecode ' not in benchmark_data(config, turns, stages=False).text
 
 
