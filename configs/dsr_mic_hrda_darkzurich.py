@@ -4,7 +4,7 @@
 
 The paper's run and, beside it, MIC's loss in its variant for night images.
 
-One step: 22.6 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
+One step: 22.6 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
 Not yet measured here.
 """
 

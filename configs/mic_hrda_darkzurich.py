@@ -4,7 +4,7 @@
 
 Its authors report 60.2 mIoU on Dark Zurich test, the mean of three seeds (docs/results.md).
 
-One step: 14.6 TFLOP (counted by dsr_nss/studies/benchmark/flops.py).
+One step: 14.6 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
 Not yet measured here.
 """
 

@@ -70,8 +70,6 @@ def load(name):
         ('shared_options', 'AMP_TYPES', AMP_TYPES),
         ('shared_options', 'SERVERS', SUBMISSION_FORMATS),
         ('shared_options', 'SERVERS', SUBMISSION_SETS),
-        ('benchmark', 'CROPS', growth.CROPS),
-        ('benchmark', 'BATCHES', growth.BATCHES),
         ('benchmark', 'BANKS', growth.BANKS),
         ('browse_dataset', 'TRAIN', browse.TRAIN),
         ('convert_checkpoint', 'LAYOUT_NAMES', layouts.LAYOUT_NAMES),

@@ -18,15 +18,15 @@ import math
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared_options import AMP_TYPES, add_config_options, add_overlay_option
 
 if TYPE_CHECKING:
-    import torch
     from mmengine.config import Config
+
+    from dsr_nss.studies.benchmark.timing import Turns
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Sizes of the part growth.
@@ -70,7 +70,10 @@ def parse_args() -> argparse.Namespace:
         help='for all of it (%(default)g): fewer repeats where the time runs out',
     )  # fmt: skip
 
-    verbs.add_parser('device', parents=[shared, limit], help='what the device can do at most')
+    device = verbs.add_parser(
+        'device', parents=[shared, limit], help='what the device can do at most'
+    )
+    device.set_defaults(warmup=0, repeats=0)  # it has its own
 
     step = verbs.add_parser('step', parents=[common], help='a training step')
     step.add_argument('--compare', metavar='CONFIG', help='time this one in turns with the first')
@@ -117,7 +120,9 @@ def parse_args() -> argparse.Namespace:
     infer.add_argument('--images', type=int, default=8, help='of the set that is evaluated')
     infer.add_argument('--stages', action='store_true', help='where the time goes')
     infer.add_argument('--amp', choices=AMP_TYPES)
-    infer.add_argument('--compile', action='store_true', help='compile the network')
+    infer.add_argument(
+        '--compile', action='store_true', dest='compiled', help='compile the network'
+    )
     infer.add_argument(
         '--workers', type=int, default=0, help='processes that decode the set; 0 counts all of it'
     )
@@ -129,6 +134,7 @@ def parse_args() -> argparse.Namespace:
     )
     cost.add_argument('configs', nargs='+', metavar='CONFIG')
     add_overlay_option(cost)
+    cost.set_defaults(warmup=0, repeats=0, limit=math.inf)  # nothing is timed
     return parser.parse_args()
 
 
@@ -140,128 +146,66 @@ def _size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def read(path: str, args: argparse.Namespace) -> 'Config':
-    from dsr_nss.engine.config import read_config
-
-    return read_config(path, args.cfg_options)
-
-
-def run_all(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+def run_all(args: argparse.Namespace, config: 'Config') -> dict[str, Any]:
     from dsr_nss.files import make_folder
-    from dsr_nss.studies.benchmark.drawn_data import can_be_drawn, draw, missing_data
-    from dsr_nss.studies.benchmark.everything import plan, run_parts, summary
+    from dsr_nss.studies.benchmark.everything import draw_missing, plan, run_parts, summary
 
-    config = read(args.config, args)
     out = None if args.out is None else make_folder(args.out)
     end = time.perf_counter() + 60 * args.budget_minutes
     with tempfile.TemporaryDirectory() as folder:
-        drawn = None
-        if missing_data(config) and can_be_drawn(config):
-            missing = ' and '.join(missing_data(config).values())
-            print(f'no folder {missing}: the part data reads drawn scenes instead', flush=True)
-            drawn = Path(folder) / 'drawn'
-            draw(drawn, '192x384' if args.toy else 'full')
+        drawn = draw_missing(config, Path(folder) / 'drawn', '192x384' if args.toy else 'full')
         parts = plan(
             config, options=args.cfg_options, device=args.device, toy=args.toy, drawn=drawn
         )
         seconds = end - time.perf_counter()
         outcomes = run_parts(parts, Path(__file__), seconds=seconds, out=out)
     print(f'\n{summary(outcomes)}')
-    return {'parts': {name: asdict(outcome) for name, outcome in outcomes.items()}}
+    return {'parts': {name: outcome._asdict() for name, outcome in outcomes.items()}}
 
 
-def run_device(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
-    from dsr_nss.studies.benchmark.device import format_device, report_device
-
-    report = report_device(device)
-    print(format_device(report))
-    return report
-
-
-def run_growth(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
-    from dsr_nss.studies.benchmark.growth import format_growth, report_growth
-
-    config = read(args.config, args)
-    report = report_growth(config, device, **_given(args, 'crops batches banks amp warmup repeats'))
-    print(format_growth(report))
-    return report
-
-
-def run_step(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
-    from dsr_nss.files import make_folder, write_bytes
-    from dsr_nss.studies.benchmark.bars import stage_bars
-    from dsr_nss.studies.benchmark.report import format_steps, report_steps, stage_seconds
-
-    configs = [read(path, args) for path in (args.config, args.compare) if path]
-    stages = args.stages or bool(args.out)
-    report = report_steps(configs, device, stages=stages, **_given(args, 'amp warmup repeats'))
-    print(format_steps(report))
-    if args.out:
-        picture = make_folder(args.out) / 'stages.png'
-        write_bytes(picture, stage_bars(stage_seconds(report), 'seconds a step'))
-        print(f'picture: {picture}')
-    return report
-
-
-def run_align(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
-    from dsr_nss.studies.benchmark.align import format_align, report_align
-
-    config = read(args.config, args)
-    report = report_align(config, device, **_given(args, 'size warmup repeats'))
-    print(format_align(report))
-    return report
-
-
-def run_infer(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
-    from dsr_nss.inference.load import read_model_config
-    from dsr_nss.studies.benchmark.infer import format_infer, report_infer
-
-    config = read_model_config(args.config, args.cfg_options)
-    given = _given(args, 'checkpoint size images amp workers warmup repeats')
-    report = report_infer(config, device, compiled=args.compile, **given)
-    print(format_infer(report, args.stages))
-    return report
-
-
-def run_data(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
-    from dsr_nss.studies.benchmark.data import format_data, report_data, soak
-    from dsr_nss.studies.benchmark.device import machine
-    from dsr_nss.studies.benchmark.loader_memory import format_memory
-
-    config = read(args.config, args)
-    if args.soak:
-        report = soak(config, minutes=args.soak, **_given(args, 'workers cache'))
-        print(format_memory(report))
-        return {**machine(device), **report}
-    report = report_data(config, device, **_given(args, 'cache workers step_time warmup repeats'))
-    print(format_data(report, args.stages))
-    return report
-
-
-def run_cost(args: argparse.Namespace, device: 'torch.device') -> dict[str, Any]:
+def run_part(args: argparse.Namespace, config: 'Config | None', turns: 'Turns') -> dict[str, Any]:
     from dsr_nss.engine.config import read_config
-    from dsr_nss.studies.benchmark.memory import format_cost, report_cost
+    from dsr_nss.files import make_folder
+    from dsr_nss.studies.benchmark.align import benchmark_align
+    from dsr_nss.studies.benchmark.data import benchmark_data, soak
+    from dsr_nss.studies.benchmark.device import benchmark_device
+    from dsr_nss.studies.benchmark.growth import benchmark_growth
+    from dsr_nss.studies.benchmark.infer import benchmark_infer
+    from dsr_nss.studies.benchmark.memory import benchmark_cost
+    from dsr_nss.studies.benchmark.step import benchmark_steps, stage_figure
+    from dsr_nss.visualization.scores import save_png
 
-    configs = [read_config(path, args.cfg_options, overlays=args.overlays) for path in args.configs]
-    report = report_cost(configs)
-    print(format_cost(report))
-    return report
+    def given(names: str) -> dict[str, Any]:
+        return {name: getattr(args, name) for name in names.split()}
 
-
-def _given(args: argparse.Namespace, names: str) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in names.split()}
-
-
-_VERBS = {
-    'all': run_all,
-    'device': run_device,
-    'step': run_step,
-    'growth': run_growth,
-    'align': run_align,
-    'data': run_data,
-    'infer': run_infer,
-    'cost': run_cost,
-}
+    if args.verb == 'device':
+        report = benchmark_device(turns)
+    elif args.verb == 'step':
+        second = [read_config(args.compare, args.cfg_options)] if args.compare else []
+        stages = args.stages or bool(args.out)
+        report = benchmark_steps([config, *second], turns, amp=args.amp, stages=stages)
+    elif args.verb == 'growth':
+        report = benchmark_growth(config, turns, **given('crops batches banks amp'))
+    elif args.verb == 'align':
+        report = benchmark_align(config, turns, size=args.size)
+    elif args.verb == 'infer':
+        names = 'checkpoint size images amp compiled workers stages'
+        report = benchmark_infer(config, turns, **given(names))
+    elif args.verb == 'cost':
+        configs = [
+            read_config(path, args.cfg_options, overlays=args.overlays) for path in args.configs
+        ]
+        report = benchmark_cost(configs, turns)
+    elif args.soak:
+        report = soak(config, turns, minutes=args.soak, **given('workers cache'))
+    else:
+        report = benchmark_data(config, turns, **given('cache workers step_time stages'))
+    print(report.text)
+    if args.verb == 'step' and args.out:
+        picture = make_folder(args.out) / 'stages.png'
+        save_png(stage_figure(report.content['steps']), picture)
+        print(f'picture: {picture}')
+    return report.content
 
 
 def main() -> int:
@@ -269,18 +213,29 @@ def main() -> int:
     import torch
     from mmseg.utils import register_all_modules
 
+    from dsr_nss.engine.config import read_config
     from dsr_nss.engine.devices import default_device
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
     from dsr_nss.files import write_json
+    from dsr_nss.inference.load import read_model_config
     from dsr_nss.studies.benchmark.everything import EXIT_OUT_OF_MEMORY
-    from dsr_nss.studies.benchmark.timing import is_out_of_memory, time_limit
+    from dsr_nss.studies.benchmark.timing import Turns, is_out_of_memory
 
     register_all_modules()
-    device = torch.device(args.device or default_device())
     try:
-        with time_limit(getattr(args, 'limit', math.inf)):
-            report = _VERBS[args.verb](args, device)
+        config = None
+        if 'config' in args:
+            read = read_model_config if args.verb == 'infer' else read_config
+            config = read(args.config, args.cfg_options)
+        if args.verb == 'all':
+            report = run_all(args, config)
+        else:
+            turns = Turns(
+                torch.device(args.device or default_device()),
+                args.warmup, args.repeats, end=time.perf_counter() + args.limit,
+            )  # fmt: skip
+            report = run_part(args, config, turns)
         if args.json:
             write_json(Path(args.json), report)
     except EXPLAINED as error:

@@ -108,31 +108,44 @@ def nightscape_pairs(root: Path) -> list[TruePair]:
 
 
 def read_flow(path: Path) -> Truth:
+    """A dense flow file as points; see `read_flow_arrays`.
+
+    Raises:
+        DataError: The flow is not finite where it is valid.
+    """
+    flow, masks = read_flow_arrays(path)
+    rows, columns = np.nonzero(masks.get('valid', np.isfinite(flow).all(0)))
+    points = np.stack([columns, rows], 1).astype(np.float64)
+    visible = ~masks['occluded'][rows, columns] if 'occluded' in masks else None
+    known = flow[:, rows, columns].T.astype(np.float64)
+    if not np.isfinite(known).all():
+        raise DataError(f'{path}: the flow is not finite at pixels that are valid')
+    return Truth(points, points + known, visible, (flow.shape[1], flow.shape[2]))
+
+
+def read_flow_arrays(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """A dense flow: an .npz with `flow` `(2, H, W)` in pixels, x first, and optionally `valid` and
     `occluded`, bool `(H, W)`.
 
+    Returns:
+        The flow as it is stored, and the masks that are there.
+
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: It is damaged, has other arrays, or is not finite where it is valid.
+        DataError: It is damaged or has other arrays.
     """
     if not path.is_file():
         raise FileNotFoundError(f'the flow {path} does not exist')
     try:
         with np.load(path) as content:
-            flow = content['flow'].astype(np.float64)
+            flow = content['flow']
             masks = {k: content[k].astype(bool) for k in ('valid', 'occluded') if k in content}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f'{path}: no flow can be read from it ({error})') from None
     shape = flow.shape[1:]
     if flow.ndim != 3 or len(flow) != 2 or any(mask.shape != shape for mask in masks.values()):
         raise DataError(f'{path}: expected flow (2, H, W) and masks (H, W), got {flow.shape}')
-    rows, columns = np.nonzero(masks.get('valid', np.isfinite(flow).all(0)))
-    points = np.stack([columns, rows], 1).astype(np.float64)
-    visible = ~masks['occluded'][rows, columns] if 'occluded' in masks else None
-    known = flow[:, rows, columns].T
-    if not np.isfinite(known).all():
-        raise DataError(f'{path}: the flow is not finite at pixels that are valid')
-    return Truth(points, points + known, visible, (flow.shape[1], flow.shape[2]))
+    return flow, masks
 
 
 def listed_pairs(file: Path, root: Path) -> list[TruePair]:

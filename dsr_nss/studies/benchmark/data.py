@@ -2,265 +2,288 @@
 
 import math
 import multiprocessing
-import statistics
+import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from itertools import chain, islice, pairwise
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
-from dsr_nss.datasets import png
+from dsr_nss.datasets import images, pixel_cache, pixels, png, source_target
 from dsr_nss.engine.runner import AdaptationRunner
-from dsr_nss.studies.benchmark.device import heading, machine
-from dsr_nss.studies.benchmark.item_stages import listen
-from dsr_nss.studies.benchmark.loader_memory import peak_memory_of, watch_memory
-from dsr_nss.studies.benchmark.timing import Row, rounds, span, summarise, synchronise
-from dsr_nss.visualization.text_table import text_table
+from dsr_nss.errors import ConfigError
+from dsr_nss.studies.benchmark.stages import Part, StageMeter, by_stage
+from dsr_nss.studies.benchmark.step import pinned
+from dsr_nss.studies.benchmark.timing import (
+    Report,
+    Row,
+    Turns,
+    number,
+    scaled,
+    seconds_of,
+    span,
+    summarise,
+)
 
-#: In the order of the work; what belongs to none of them is the rest.
-STAGES = ('read', 'decode', 'resize', 'crop', 'flip', 'rest', 'collate', 'transfer')
+#: The functions that do the work of an item, in its order; what belongs to none is the rest.
+PARTS: tuple[Part, ...] = (
+    (images, 'read_bytes', ['read']),
+    (pixel_cache.CachedFiles, 'read', ['read']),
+    (images, '_decode_image', ['decode']),
+    (images, '_decode_label', ['decode']),
+    (pixels, '_resize', ['resize']),
+    (source_target, 'source_box', ['crop']),
+    (source_target, 'random_box', ['crop']),
+    (source_target, '_image_tensor', ['flip']),
+    (source_target, '_label_tensor', ['flip']),
+)
+STAGES = (*dict.fromkeys(stage for _, _, (stage,) in PARTS), 'rest', 'collate', 'transfer')
+COLUMNS = {
+    'time': span,
+    'repeats': number('repeats', '.0f'),
+    'items/s': number('items_per_s', '.1f'),
+    'x first': number('times_first', '.1f'),
+    'workers': number('workers', '.0f'),
+    'MiB each': number('peak_memory', '.0f', 2**-20),
+}
+#: Of a watch of the memory: the share that counts as warm-up, and the most seconds of it.
+WARM_UP, LONGEST_WARM_UP = 0.25, 300.0
 
 
-def report_data(
+def benchmark_data(
     config: Config,
-    device: torch.device,
+    turns: Turns,
     *,
-    cache: str | None,
-    workers: int | None,
-    step_time: float,
-    warmup: int,
-    repeats: int,
-) -> dict[str, Any]:
-    """Times the training data of a config; everything that `format_data` and a file need.
+    cache: str | None = None,
+    workers: int | None = None,
+    step_time: float = 1.0,
+    stages: bool = True,
+) -> Report:
+    """Times items and loaders: the config's own, out of a cache, and of PNGs decoded by OpenCV.
 
-    Args:
-        config: Config of a training.
-        device: Device that batches are moved to.
-        cache: Items out of this cache are timed in turns with the config's own, and with those
-            that OpenCV decodes where the faster decoder of PNG files is installed.
-        workers: Processes of the loader; None: the config's.
-        step_time: Seconds of a training step, for the number of workers.
-        warmup: Batches that are not timed.
-        repeats: Batches that are.
+    Returns:
+        `items`: reader -> its row of `benchmark_items`, the `workers` that keep up with a training
+        step of `step_time` seconds, and its `loader` of `benchmark_loader`.
     """
-    settings = config.train_dataloader.dataset
-    caches = list(dict.fromkeys([settings.get('cache'), cache or settings.get('cache')]))
-    kinds = {_describe_reader(path): {**settings.to_dict(), 'cache': path} for path in caches}
-    built: dict[str, Dataset] = {name: DATASETS.build(kind) for name, kind in kinds.items()}
-    if png.available() and None in caches:
-        name = _describe_reader(None)
-        with png.not_in_use():
-            slower = _describe_reader(None)
-        built, kinds = {slower: _WithOpenCV(built[name]), **built}, {slower: kinds[name], **kinds}
-    times = dict(warmup=warmup, repeats=repeats)
-    batch_size = config.train_dataloader.batch_size
-    rows = benchmark_items(built, batch_size=batch_size, device=device, **times)
+    loader = config.train_dataloader
+    # reader -> its cache, and what makes a function of the data read that way.
+    readers: dict[str, tuple[str | None, Callable]] = {}
+    for path in dict.fromkeys([loader.dataset.get('cache'), cache or loader.dataset.get('cache')]):
+        if path is not None:
+            readers[f'cache {path}'] = path, _unchanged
+            continue
+        readers['files, PNG by OpenCV'] = None, png.not_in_use()
+        if png.available():
+            readers['files, PNG by deflate and pyspng'] = None, _unchanged
+    makers = {}
+    for name, (path, reading) in readers.items():
+        dataset = DATASETS.build({**loader.dataset, 'cache': path})
+        makers[name] = reading(dataset.__getitem__)
+    rows = benchmark_items(makers, turns, loader.batch_size)
     for name, row in rows.items():
-        config.train_dataloader.dataset = kinds[name]
-        row['workers_for_step_time'] = workers_needed(row['mean_s'], batch_size, step_time)
-        with png.not_in_use() if isinstance(built[name], _WithOpenCV) else nullcontext():
-            row['loader'] = benchmark_loader(config, workers=workers or _workers(config), **times)
-    return {**machine(device), 'batch_size': batch_size, 'step_time_s': step_time, 'items': rows}
+        loader.dataset.cache, reading = readers[name]
+        needed = math.ceil(loader.batch_size * row['mean_s'] / step_time)
+        row['workers'] = max(1, needed)
+        row['times_first'] = next(iter(rows.values()))['median_s'] / row['median_s']
+        row['loader'] = reading(benchmark_loader)(config, turns, workers)
+    report = Report(turns.device, batch_size=loader.batch_size, step_time_s=step_time, items=rows)
+    batches = f'batch of {loader.batch_size} from the loader'
+    report.table(
+        '',
+        COLUMNS,
+        {f'item, {name}': row for name, row in rows.items()},
+        {f'{batches}, {name}': row['loader'] for name, row in rows.items()},
+    )
+    report.say(f'workers of an item: as many as keep up with steps of {step_time:g} s')
+    for name, row in rows.items() if stages else ():
+        report.table(name, {'an item': span}, row['stages'])
+    return report
+
+
+def _unchanged(function: Callable) -> Callable:
+    return function
 
 
 def benchmark_items(
-    datasets: Mapping[str, Dataset],
-    *,
-    batch_size: int,
-    device: torch.device,
-    warmup: int,
-    repeats: int,
+    makers: Mapping[str, Callable[[int], dict]], turns: Turns, batch_size: int
 ) -> dict[str, Row]:
     """Times batches of items in turns, on one thread of this process.
 
     Args:
-        datasets: Name -> dataset; all make their items from the same sample numbers.
+        makers: Name -> function that makes the item of a sample number; all get the same ones.
+        turns: How batches are timed.
         batch_size: Items in a batch.
-        device: Device that batches are moved to.
-        warmup: Batches that are not timed.
-        repeats: Batches that are.
 
     Returns:
-        Name -> processor seconds for each item, from reading to the collated batch; `mean_s`, their
-        mean (items differ in how many crops were tried); `items_per_s_and_core`; and `stages`: name
-        -> a row, of which `transfer` (to the device) is not in the sum.
+        Name -> processor seconds for each item (what other programs do in the meantime does not
+        count), from reading to the collated batch; the mean counts, as items differ in how many
+        crops were tried; `items_per_s`; and `stages`: name -> a row, of which `transfer`
+        (to the device, wall time) is not in the sum.
     """
-    samples: dict[str, list[dict[str, float]]] = {name: [] for name in datasets}
-    with _one_thread():
-        for batch in chain(range(warmup), (warmup + i for i in rounds(repeats))):
-            numbers = range(batch * batch_size, (batch + 1) * batch_size)
-            for name, dataset in datasets.items():
-                seconds = _batch(dataset, numbers, device)
-                if batch >= warmup:
-                    samples[name].append(seconds)
-    return {name: _item_row(batches) for name, batches in samples.items()}
+    meter, device = StageMeter(time.thread_time, STAGES), turns.device
+
+    def batch(make: Callable[[int], dict], numbers: Iterator[int]) -> dict[str, float]:
+        with meter.stage('rest'):
+            items = [make(number) for number in islice(numbers, batch_size)]
+        with meter.stage('collate'):
+            collated = default_collate(items)
+        tensors = [x for x in pinned(collated, device).values() if torch.is_tensor(x)]
+        moved = seconds_of(lambda: [x.to(device, non_blocking=True) for x in tensors], device)
+        parts = meter.take() | {'transfer': moved}
+        return {name: seconds / batch_size for name, seconds in parts.items()}
+
+    work = {name: partial(batch, make, count()) for name, make in makers.items()}
+    with ExitStack() as undo:
+        undo.callback(torch.set_num_threads, torch.get_num_threads())
+        undo.callback(cv2.setNumThreads, cv2.getNumThreads())
+        torch.set_num_threads(1)
+        cv2.setNumThreads(0)
+        undo.enter_context(meter.attached(PARTS))
+        return {name: _item_row(batches) for name, batches in turns.collect(work).items()}
 
 
-def _batch(dataset: Dataset, numbers: range, device: torch.device) -> dict[str, float]:
-    """Seconds an item by stage."""
-    with listen() as seconds:
-        start = time.thread_time()
-        items = [dataset[number] for number in numbers]
-        made = time.thread_time()
-        collated = default_collate(items)
-        collate = time.thread_time() - made
-    parts = {**seconds, 'rest': made - start - sum(seconds.values()), 'collate': collate}
-    tensors = [value for value in collated.values() if torch.is_tensor(value)]
-    if device.type == 'cuda':  # as `pin_memory=True` prepares them
-        tensors = [tensor.pin_memory() for tensor in tensors]
-    synchronise(device)
-    start = time.perf_counter()
-    for tensor in tensors:
-        tensor.to(device, non_blocking=True)
-    synchronise(device)
-    parts['transfer'] = time.perf_counter() - start
-    return {name: value / len(numbers) for name, value in parts.items()}
+def _item_row(batches: Sequence[dict[str, float]]) -> Row:
+    row = summarise([sum(batch.values()) - batch['transfer'] for batch in batches])
+    return {**row, 'items_per_s': 1 / row['mean_s'], 'stages': by_stage(batches)}
 
 
-def _item_row(batches: list[dict[str, float]]) -> Row:
-    totals = [sum(batch.values()) - batch['transfer'] for batch in batches]
-    names = [name for name in STAGES if any(name in batch for batch in batches)]
-    return {
-        **summarise(totals),
-        'mean_s': statistics.mean(totals),
-        'items_per_s_and_core': 1 / statistics.mean(totals),
-        'stages': {name: summarise([b.get(name, 0.0) for b in batches]) for name in names},
-    }
-
-
-def workers_needed(item_seconds: float, batch_size: int, step_time: float) -> int:
-    """How many loader processes give a batch every `step_time` seconds."""
-    return max(1, math.ceil(batch_size * item_seconds / step_time))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(cv_threads)
-
-
-def benchmark_loader(config: Config, *, workers: int, warmup: int, repeats: int) -> Row:
-    """Times the loader that training would build.
-
-    Args:
-        config: Config of a training.
-        workers: Processes; at least 1.
-        warmup: Batches that are not timed; each worker's first ones are made in them.
-        repeats: Batches that are, at least; whole rounds of the workers.
+def benchmark_loader(config: Config, turns: Turns, workers: int | None = None) -> Row:
+    """Times the loader that training would build, in whole rounds of its workers.
 
     Returns:
-        `workers`; `batches`, the number that was measured; `items_per_s` over all of them; `batch`:
-        wall seconds per batch, each the mean over a round of the workers; `peak_memory`: the most
-        bytes that each worker had resident.
+        The row of a batch in wall seconds, each the mean over a round of the workers; `workers`;
+        `batches`, the number that was measured; `items_per_s` over all of them; `peak_memory`: the
+        most bytes that a worker had resident.
     """
-    batch_size = config.train_dataloader.batch_size
-    with training_loader(config, workers) as batches:
-        for _ in islice(batches, warmup + 2 * workers):  # the loader reads two batches ahead
-            pass
-        times = [time.perf_counter()]
+    with training_loader(config, workers) as (batches, workers):
+
+        def take(number: int) -> None:
+            deque(islice(batches, number), maxlen=0)
+
+        take(turns.warmup + 2 * workers)  # the loader reads two batches ahead
         # Workers that began together deliver together: only whole rounds of them show their rate.
-        for _ in rounds(max(2, math.ceil(repeats / workers))):
-            for _ in islice(batches, workers):
-                pass
-            times.append(time.perf_counter())
-        peaks = peak_memory_of([child.pid for child in multiprocessing.active_children()])
-    samples = [(after - before) / workers for before, after in pairwise(times)]
-    number = workers * len(samples)
-    return {
-        'workers': workers,
-        'batches': number,
-        'items_per_s': number * batch_size / (times[-1] - times[0]),
-        'batch': summarise(samples),
-        'peak_memory': peaks,
-    }
+        repeats = max(2, math.ceil(turns.repeats / workers))
+        timed = turns._replace(warmup=0, repeats=repeats).row(partial(take, workers))
+        peak = peak_memory_of([child.pid for child in multiprocessing.active_children()])
+    row = scaled(timed, 1 / workers)
+    rate = config.train_dataloader.batch_size / row['mean_s']
+    facts = {'workers': workers, 'batches': workers * row['repeats'], 'items_per_s': rate}
+    return {**row, **facts, 'peak_memory': peak}
 
 
 @contextmanager
-def training_loader(config: Config, workers: int) -> Iterator[Iterator[Any]]:
-    """The batches of the training's own loader, with this many processes; they end with it."""
+def training_loader(config: Config, workers: int | None) -> Iterator[tuple[Iterator[Any], int]]:
+    """The batches of the training's own loader and the number of its processes.
+
+    These are at least one, the config's number if `workers` names none, and end with the context.
+    """
+    workers = workers or max(1, config.train_dataloader.get('num_workers', 0))
     settings = {**config.train_dataloader.to_dict(), 'num_workers': workers}
     seed = config.get('randomness', {}).get('seed', 0)
     iterator = iter(AdaptationRunner.build_dataloader(settings, seed=seed))
     try:
-        yield iterator
+        yield iterator, workers
     finally:
         iterator._shutdown_workers()
 
 
-class _WithOpenCV(Dataset):
-    """The items of a dataset, made without the faster decoder of PNG files."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, number: int) -> Any:
-        with png.not_in_use():
-            return self.dataset[number]
-
-
 def soak(
-    config: Config, *, minutes: float, workers: int | None = None, cache: str | None = None
-) -> dict[str, Any]:
-    """Reads batches of the training's loader for some time and watches its memory.
-
-    Args:
-        config: Config of a training.
-        minutes: Time to watch, in minutes.
-        workers: Processes of the loader; None: the config's.
-        cache: Items come out of this cache; None: as the config says.
+    config: Config,
+    turns: Turns,
+    *,
+    minutes: float,
+    workers: int | None = None,
+    cache: str | None = None,
+) -> Report:
+    """Reads batches of the training's loader so long and watches its memory.
 
     Raises:
-        ConfigError: `watch_memory` cannot measure on this system or for so short a time.
+        ConfigError: This system does not tell (it is not Linux), or the time is too short.
     """
     if cache is not None:
         config.train_dataloader.dataset.cache = cache
-    with training_loader(config, workers or _workers(config)) as batches:
-        return watch_memory(batches, minutes)
+    with training_loader(config, workers) as (batches, _):
+        growth = memory_growth(*watch_memory(batches, minutes))
+    report = Report(turns.device, **growth)
+    columns = {
+        'minutes': number('minutes', '.1f'),
+        'of them warm-up': number('warm_up', '.1f'),
+        'MiB at least': number('least', '.0f', 2**-20),
+        'at most': number('most', '.0f', 2**-20),
+        'MiB a minute': number('growth_per_minute', '+.2f', 2**-20),
+    }
+    report.table('', columns, {'all processes together, after the warm-up': growth})
+    return report
 
 
-def _workers(config: Config) -> int:
-    return max(1, config.train_dataloader.get('num_workers', 0))
+def watch_memory(
+    batches: Iterator[Any], minutes: float, interval: float = 2.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads batches for some time and notes the memory every `interval` seconds.
+
+    Returns:
+        Seconds since the start, and bytes of all processes together; a page that several share
+        counts once, and no file's pages count.
+    """
+    if 60 * minutes < 8 * interval:
+        raise ConfigError(f'{minutes:g} minutes are too short to see memory grow')
+    start = time.monotonic()
+    notes: list[tuple[float, int]] = []
+    for _ in batches:
+        now = time.monotonic() - start
+        if not notes or now >= notes[-1][0] + interval:
+            pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+            sizes = [_sizes(Path(f'/proc/{pid}/smaps_rollup')) for pid in pids]
+            notes.append((now, sum(size['Pss_Anon'] + size['Pss_Shmem'] for size in sizes)))
+        if now >= 60 * minutes:
+            break
+    seconds, memory = np.array(notes).T
+    return seconds, memory
 
 
-def _describe_reader(cache: str | None) -> str:
-    if cache is not None:
-        return f'cache {cache}'
-    return 'files, PNG by deflate and pyspng' if png.available() else 'files, PNG by OpenCV'
+def memory_growth(seconds: np.ndarray, memory: np.ndarray) -> dict[str, Any]:
+    """The slope of the line nearest to the readings after the warm-up, in bytes a minute.
+
+    Args:
+        seconds, memory: Same meaning as the result of `watch_memory`.
+    """
+    warm_up = min(WARM_UP * float(seconds[-1]), LONGEST_WARM_UP)
+    late = seconds >= warm_up
+    slope, _ = np.polyfit(seconds[late] / 60, memory[late], 1)
+    return {
+        'seconds': seconds.tolist(),
+        'memory': memory.tolist(),
+        'minutes': float(seconds[-1]) / 60,
+        'warm_up': warm_up / 60,
+        'least': float(memory[late].min()),
+        'most': float(memory[late].max()),
+        'growth_per_minute': float(slope),
+    }
 
 
-def format_data(report: Mapping[str, Any], show_stages: bool) -> str:
-    """The report as text."""
-    lines = [heading(report)]
-    first: float | None = None
-    for name, row in report['items'].items():
-        first = first or row['median_s']
-        loader = row['loader']
-        peak = max(loader['peak_memory'], default=0) / 2**20
-        lines += [
-            f'{name}:',
-            f'  an item on one core: {span(row)}, {row["items_per_s_and_core"]:.1f} items/s'
-            + (f', {first / row["median_s"]:.1f}x the first' if row['median_s'] != first else ''),
-        ]
-        if show_stages:
-            stages = [[stage, span(part)] for stage, part in row['stages'].items()]
-            lines.append(text_table(['stage', 'an item'], stages))
-        lines += [
-            f'  {loader["workers"]} worker(s): {loader["items_per_s"]:.1f} items/s, '
-            f'a batch of {report["batch_size"]} every {span(loader["batch"])}, median of '
-            f'{loader["batch"]["repeats"]} round(s) of the workers, '
-            f'at most {peak:.0f} MiB resident each',
-            f'  steps of {report["step_time_s"]:g} s need {row["workers_for_step_time"]} worker(s)',
-        ]
-    return '\n'.join(lines)
+def peak_memory_of(pids: Sequence[int | None]) -> int:
+    """The most bytes that a process had resident, shared pages included; 0 if unknown."""
+    paths = [Path(f'/proc/{pid}/status') for pid in pids]
+    return max((_sizes(path)['VmHWM'] for path in paths if path.is_file()), default=0)
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    """The sizes in a file of `/proc`, in bytes."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise ConfigError(
+            f'{path} cannot be read ({error.strerror}); only Linux tells the memory of a process'
+        ) from error
+    rows = (line.split() for line in lines if line.endswith(' kB'))
+    return {row[0].rstrip(':'): 1024 * int(row[1]) for row in rows}

@@ -1,91 +1,60 @@
 """What the device can do: the floor under every figure."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from dsr_nss.engine.devices import AMP_TYPES
-from dsr_nss.engine.environment import describe_environment, describe_machine
-from dsr_nss.studies.benchmark.timing import measure
+from dsr_nss.studies.benchmark.timing import Report, Turns, number
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """What stands beside every figure: device, threads, versions, commit."""
-    environment = describe_environment()
-    return {
-        'device': describe_machine(device.type),
-        'threads': torch.get_num_threads(),
-        'torch': environment['torch'],
-        'commit': environment['git_commit'],
-    }
-
-
-def heading(report: Mapping[str, Any]) -> str:
-    """The first line of every text: the machine, and the precision where the report has one."""
-    precision = f'{report["amp"] or "float32"}, ' if 'amp' in report else ''
-    return (
-        f'{report["device"]}, {report["threads"]} thread(s), torch {report["torch"]}, '
-        f'{precision}commit {report["commit"]}'
-    )
-
-
-def matmul_peak(device: torch.device, precision: str) -> float:
+def matmul_peak(turns: Turns, precision: str) -> float:
     """FLOP/s of a large square matrix product, 2 for a multiply-add, the best of several.
 
     Args:
-        device: Device to measure.
+        turns: The device, and when measurements should end.
         precision: `'float32'`, `'tf32'` (float32 tensors with 10 bits of mantissa, as cuDNN's
-            convolutions take them), `'bf16'` or `'fp16'`.
+            convolutions take them by default), `'bf16'` or `'fp16'`.
     """
-    side = 8192 if device.type == 'cuda' else 2048
-    a = torch.randn(side, side, device=device).to(AMP_TYPES.get(precision, torch.float32))
+    side = 8192 if turns.device.type == 'cuda' else 2048
+    a = torch.randn(side, side, device=turns.device)
+    a = a.to(AMP_TYPES.get(precision, torch.float32))
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision('high' if precision == 'tf32' else 'highest')
     try:
-        (row,) = measure([lambda: a @ a], device, warmup=3, repeats=10)
+        row = turns._replace(warmup=3, repeats=10).row(lambda: a @ a)
     finally:
         torch.set_float32_matmul_precision(before)
     return 2 * side**3 / row['min_s']
 
 
-def step_precision(device: torch.device, amp: str | None) -> str:
-    """The fastest matrix product that a training step may use.
-
-    In float32 on a GPU that is TF32: cuDNN's convolutions use it by default.
-    """
-    return amp or ('tf32' if device.type == 'cuda' else 'float32')
-
-
-def copy_bandwidth(device: torch.device) -> float:
+def copy_bandwidth(turns: Turns) -> float:
     """Bytes/s read plus bytes/s written of a large copy, the best of several."""
-    source = torch.zeros(2**28 if device.type == 'cuda' else 2**26, device=device)
+    source = torch.zeros(2**28 if turns.device.type == 'cuda' else 2**26, device=turns.device)
     target = torch.empty_like(source)
-    (row,) = measure([lambda: target.copy_(source)], device, warmup=2, repeats=8)
-    return 2 * source.numel() * source.element_size() / row['min_s']
+    row = turns._replace(warmup=2, repeats=8).row(lambda: target.copy_(source))
+    return 2 * source.nbytes / row['min_s']
 
 
-def report_device(device: torch.device) -> dict[str, Any]:
+def benchmark_device(turns: Turns) -> Report:
     """Peak of matrix products in all precisions of training, and of copies; memory and versions."""
-    on_gpu = device.type == 'cuda'
-    report = machine(device)
-    if on_gpu:
-        report['memory'] = torch.cuda.get_device_properties(device).total_memory
-        report['cuda'] = torch.version.cuda
-        report['cudnn'] = torch.backends.cudnn.version()
-    precisions = ('float32', 'tf32', 'fp16', 'bf16') if on_gpu else ('float32', 'bf16')
-    report['matmul_flops_per_s'] = {name: matmul_peak(device, name) for name in precisions}
-    report['copy_bytes_per_s'] = copy_bandwidth(device)
+    facts: dict[str, Any] = {}
+    precisions = ['float32', 'bf16']
+    if turns.device.type == 'cuda':
+        precisions = ['float32', 'tf32', 'fp16', 'bf16']
+        facts = {
+            'memory': torch.cuda.get_device_properties(turns.device).total_memory,
+            'cuda': torch.version.cuda,
+            'cudnn': torch.backends.cudnn.version(),
+        }
+    flops = {name: matmul_peak(turns, name) for name in precisions}
+    copied = copy_bandwidth(turns)
+    report = Report(turns.device, **facts, matmul_flops_per_s=flops, copy_bytes_per_s=copied)
+    if facts:
+        memory = f'{facts["memory"] / 2**30:.1f} GiB'
+        report.say(f'{memory}, CUDA {facts["cuda"]}, cuDNN {facts["cudnn"]}')
+    rows = {f'matrix product, {name}': {'flops': value} for name, value in flops.items()}
+    rows['copy, read and written'] = {'bytes': copied}
+    columns = {'TFLOP/s': number('flops', '.3g', 1e-12), 'GB/s': number('bytes', '.3g', 1e-9)}
+    report.table('at most', columns, rows)
     return report
-
-
-def format_device(report: Mapping[str, Any]) -> str:
-    """The report as text."""
-    lines = [heading(report)]
-    if 'memory' in report:
-        memory = f'{report["memory"] / 2**30:.1f} GiB'
-        lines.append(f'  memory   {memory}; CUDA {report["cuda"]}, cuDNN {report["cudnn"]}')
-    for name, value in report['matmul_flops_per_s'].items():
-        lines.append(f'  {name:8s} matrix product {value / 1e12:.3g} TFLOP/s')
-    lines.append(f'  copy     {report["copy_bytes_per_s"] / 1e9:.3g} GB/s, read and written')
-    return '\n'.join(lines)

@@ -13,73 +13,91 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
 from dsr_nss.engine.options import Options, option_values
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.benchmark.drawn_data import drawn_options, missing_data
-from dsr_nss.studies.benchmark.report import PAPER_STEPS
-from dsr_nss.studies.benchmark.timing import OUT_OF_MEMORY
-from dsr_nss.visualization.text_table import text_table
+from dsr_nss.nightscape import Settings, generate, parse_size
+from dsr_nss.studies.benchmark.step import COLUMNS, FOOTNOTE
+from dsr_nss.studies.benchmark.timing import Row, number, table
 
 #: Exit status of a part whose device has too little memory.
 EXIT_OUT_OF_MEMORY = 3
-
 #: Parts that time the same step; the summary compares them.
 STEPS = ('step, float32', 'step, bf16', 'step, bf16 and compiled')
-
 #: Of its time, a part spends so much on measuring; the rest is for imports, weights, one last step.
 _MEASURING = 0.5
-
 #: Of `toy`: the side of crops.
 _CROP = 128
+#: Data set type -> its folder in a drawn set.
+_DRAWN = {'Cityscapes': 'cityscapes', 'DarkZurich': 'dark_zurich', 'ACDC': 'acdc'}
+#: Source scenes; as many as fit into a few seconds and into a file cache, as repeated epochs do.
+_SCENES = 8
 
 
-@dataclass(frozen=True)
-class Part:
-    """One command of `tools/benchmark.py`.
+class Part(NamedTuple):
+    """One command of `tools/benchmark.py`: the verb and what follows.
 
-    Attributes:
-        name: Name that people read.
-        arguments: The verb and what follows.
-        share: Share of the time, relative to the shares of the other parts.
-        pictures: It draws pictures if it gets a folder.
-        step_time_of: Name of the part whose step time it wants to know.
-        skip: Why it cannot run here; None: it can.
+    `share` is its share of the time, relative to the other parts'; `skip` says why it cannot run.
     """
 
     name: str
     arguments: tuple[str, ...]
     share: float
-    pictures: bool = False
-    step_time_of: str | None = None
     skip: str | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a part.
+class Outcome(NamedTuple):
+    """What became of a part: `'done'`, `'failed'` or `'skipped'`, and why.
 
-    Attributes:
-        status: `'done'`, `'failed'` or `'skipped'`.
-        seconds: Time in seconds that it took.
-        reason: Reason why it is not done.
-        report: Content that the command writes with `--json`.
+    `report` is what the command writes with `--json`.
     """
 
     status: str
     seconds: float = 0.0
     reason: str | None = None
-    report: Mapping[str, Any] = field(default_factory=dict)
+    report: Mapping[str, Any] = {}
 
     @property
-    def step(self) -> Mapping[str, Any] | None:
-        """The one step of its report, if it has one."""
+    def step(self) -> Row | None:
+        """The one step of the report, if it has one."""
         return next(iter(self.report.get('steps', {}).values()), None)
+
+
+_NOTHING = Outcome('skipped')
+
+
+def missing_data(config: Config) -> dict[str, str]:
+    """`'source'`, `'target'` -> folder of a training's data that is not here."""
+    dataset = config.train_dataloader.dataset
+    roots = {kind: (dataset.get(kind) or {}).get('data_root') for kind in ('source', 'target')}
+    return {kind: root for kind, root in roots.items() if root and not Path(root).is_dir()}
+
+
+def draw_missing(config: Config, folder: Path, size: str) -> dict[str, str] | None:
+    """Draws street scenes in the place of data sets that are not here, to time a loader with.
+
+    They have the `size` `'HxW'`, or that of the real sets (`'full'`).
+
+    Returns:
+        Config options that name the drawn data; None where a data set has a layout of its own.
+    """
+    dataset, missing = config.train_dataloader.dataset, missing_data(config)
+    if not all(dataset[kind].type in _DRAWN for kind in missing):
+        return None
+    if missing:
+        print(
+            f'no folder {" and ".join(missing.values())}: the part data reads drawn scenes instead'
+        )
+        generate(folder, Settings(_SCENES, 0, *parse_size(size)), show_progress=False)
+    return {
+        f'train_dataloader.dataset.{kind}.data_root': str(folder / _DRAWN[dataset[kind].type])
+        for kind in missing
+    }
 
 
 def plan(
@@ -88,17 +106,12 @@ def plan(
     options: Options | None = None,
     device: str | None = None,
     toy: bool = False,
-    drawn: Path | None = None,
+    drawn: Mapping[str, str] | None = None,
 ) -> list[Part]:
     """The parts in their order; the compiled step is the last, because it may take any time.
 
-    Args:
-        config: Config of an adaptation training, with `options` applied.
-        options: `--cfg-options` for all parts: dotted key -> value, or texts `KEY=VALUE`.
-        device: `'cpu'`, `'cuda'` or None: the device option of all parts.
-        toy: Sizes so small that a CPU can rehearse everything; their times mean nothing.
-        drawn: Folder of drawn scenes that take the place of missing data (`drawn_data.draw`);
-            None: without its data, the part `data` is skipped.
+    `options` are applied to `config` and given to all parts; `drawn`, from `draw_missing`, goes to
+    the part `data` alone, which is skipped where its data are neither there nor drawn.
     """
     if config.model.get('student') is None:
         raise ConfigError(
@@ -107,38 +120,37 @@ def plan(
     given = {**option_values(options), **(_toy_options(config) if toy else {})}
     where = () if device is None else ('--device', device)
 
-    def command(arguments: str, more: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-        verb, *rest = arguments.split()
+    def part(
+        name: str, share: float, words: str, more: Mapping | None = None, skip: str | None = None
+    ) -> Part:
+        verb, *rest = words.split()
         repeats = ('--warmup', '1', '--repeats', '1') if toy else ()
         settings = [f'{key}={value}' for key, value in {**given, **(more or {})}.items()]
         tail = ('--cfg-options', *settings) if settings else ()
-        return (verb, str(config.filename), *where, *repeats, *rest, *tail)
+        return Part(name, (verb, str(config.filename), *where, *repeats, *rest, *tail), share, skip)
 
     growth, size, pair = '--warmup 1 --repeats 5', '1080x1920 --images 4 --amp fp16', '1024x1024'
-    compiled: dict[str, Any] = {'+compile': True}
     if toy:
-        banks = ' --banks 1 4' if config.model.get('bank') else ''
-        growth = f'--crops 128 192 --batches 1 2{banks}'
+        growth = '--crops 128 192 --batches 1 2'
+        growth += ' --banks 1 4' if config.model.get('bank') else ''
         # a CPU takes many times as long for fp16 as for float32
         size, pair = '96x160 --images 2', f'{_CROP}x{_CROP}'
-        # the tracing alone is rehearsed; making kernels takes a CPU minutes
-        compiled = {'+compile.backend': 'aot_eager'}
+    # of `toy`, the tracing alone is rehearsed; making kernels takes a CPU minutes
+    compiled: dict[str, Any] = {'+compile.backend': 'aot_eager'} if toy else {'+compile': True}
     without_aligner = without_data = None
     if not (config.model.get('refinement') or {}).get('aligner'):
         without_aligner = 'the config has no model.refinement.aligner'
-    if drawn is None and missing_data(config):
+    if not drawn and missing_data(config):
         without_data = f'no folder {" and ".join(missing_data(config).values())}'
-    data = command('data --stages', {} if drawn is None else drawn_options(config, drawn))
-    bf16 = 'step --stages --amp bf16'
     return [
         Part('device', ('device', *where), 25),
-        Part(STEPS[0], command('step --stages'), 60, pictures=True),
-        Part(STEPS[1], command(bf16), 50, pictures=True),
-        Part('growth', command(f'growth --amp bf16 {growth}'), 90),
-        Part('align', command(f'align --size {pair}'), 35, skip=without_aligner),
-        Part('infer', command(f'infer --stages --size {size}'), 50),
-        Part('data', data, 40, step_time_of=STEPS[1], skip=without_data),
-        Part(STEPS[2], command(bf16, compiled), 130),
+        part(STEPS[0], 60, 'step --stages'),
+        part(STEPS[1], 50, 'step --stages --amp bf16'),
+        part('growth', 90, f'growth --amp bf16 {growth}'),
+        part('align', 35, f'align --size {pair}', skip=without_aligner),
+        part('infer', 50, f'infer --stages --size {size}'),
+        part('data', 40, 'data --stages', drawn, without_data),
+        part(STEPS[2], 130, 'step --stages --amp bf16', compiled),
     ]
 
 
@@ -163,16 +175,9 @@ def run_parts(
 ) -> dict[str, Outcome]:
     """Runs the parts and prints what they print.
 
-    Each part has its share of what time is left and is ended after it, so that all end in time.
-
-    Args:
-        parts: The parts, in their order.
-        program: `tools/benchmark.py`.
-        seconds: Time for all parts together.
-        out: Folder for pictures, a folder in it for each part that draws some.
-
-    Returns:
-        Name -> what became of it.
+    Each part has its share of what is left of `seconds` and is ended after it, so that all end in
+    time. `program` is `tools/benchmark.py`; the part `data` learns how long the step in half
+    precision takes, and those that time steps draw pictures into a folder of `out`.
     """
     end = time.perf_counter() + seconds
     outcomes: dict[str, Outcome] = {}
@@ -183,23 +188,17 @@ def run_parts(
             continue
         shares = [other.share for other in parts[i:] if other.skip is None]
         limit = max(1.0, (end - time.perf_counter()) * part.share / sum(shares))
-        more = []
-        if part.pictures and out is not None:
-            more += ['--out', str(out / part.name.replace(', ', '_').replace(' ', '_'))]
-        if (timed := outcomes.get(part.step_time_of or '')) and timed.step:
-            more += ['--step-time', f'{timed.step["median_s"]:.4f}']
-        command = [str(program), *_before_options(part.arguments, more)]
+        verb, more = part.arguments[0], []
+        if verb == 'step' and out is not None:
+            more = ['--out', str(out / part.name.replace(', ', '_').replace(' ', '_'))]
+        if verb == 'data' and (step := outcomes.get(STEPS[1], _NOTHING).step):
+            more = ['--step-time', f'{step["median_s"]:.4f}']
+        command = [str(program), *part.arguments, *more]
         print(f'\n=== {part.name}, at most {limit:.0f} s: python {shlex.join(command)}', flush=True)
         outcomes[part.name] = outcome = _run(command, limit)
         print(f'--- {part.name}: {outcome.status} after {outcome.seconds:.0f} s', end='')
         print(f', {outcome.reason}' if outcome.reason else '', flush=True)
     return outcomes
-
-
-def _before_options(arguments: Sequence[str], more: Sequence[str]) -> list[str]:
-    """`--cfg-options` takes all that follows it."""
-    at = arguments.index('--cfg-options') if '--cfg-options' in arguments else len(arguments)
-    return [*arguments[:at], *more, *arguments[at:]]
 
 
 def _run(command: list[str], limit: float) -> Outcome:
@@ -209,18 +208,17 @@ def _run(command: list[str], limit: float) -> Outcome:
         text, errors, report = (Path(folder) / name for name in ('out', 'err', 'report.json'))
         more = ['--limit', f'{_MEASURING * limit:.1f}', '--json', str(report)]
         with text.open('wb') as stdout, errors.open('wb') as stderr:
-            process = subprocess.Popen(
-                [sys.executable, *_before_options(command, more)],
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,  # so that its workers can be ended with it
-            )
+            # a session of its own, so that its workers can be ended with it
+            pipes: dict[str, Any] = dict(stdout=stdout, stderr=stderr, start_new_session=True)
+            process = subprocess.Popen([sys.executable, *command, *more], **pipes)
             try:
                 status: int | None = process.wait(limit)
             except subprocess.TimeoutExpired:
                 status = None
             finally:
-                _end(process)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         print(text.read_text(errors='replace'), end='')
         taken = time.perf_counter() - start
         content = json.loads(report.read_text()) if report.is_file() else {}
@@ -231,50 +229,23 @@ def _run(command: list[str], limit: float) -> Outcome:
     if status is None:
         reason = f'ended because its {limit:.0f} s were over'
     elif status == EXIT_OUT_OF_MEMORY:
-        reason = OUT_OF_MEMORY
+        reason = 'out of memory'
     elif status != 2:  # no explained error, hence a traceback
         print('\n'.join(tail[-15:]))
     return Outcome('failed', taken, reason, content)
 
 
-def _end(process: subprocess.Popen) -> None:
-    """Ends the process, if it still runs, and all that it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait()
-
-
 def summary(outcomes: Mapping[str, Outcome]) -> str:
     """The steps beside one another, the loader, and what is missing."""
-    titles = ['', 's a step', 'x first', 'repeats', 'GiB*', '% of peak', f'h for {PAPER_STEPS}', '']
-    first: float | None = None
-    rows: list[list[str]] = []
-    for name in STEPS:
-        outcome = outcomes.get(name, Outcome('skipped'))
-        step = outcome.step
-        if step is None:
-            rows += [[name, outcome.reason]] if outcome.reason else []
-            continue
-        median = step['median_s']
-        first = first or median
-        row = [name, f'{median:.3f}', f'{first / median:.2f}', f'{step["repeats"]}']
-        row += [f'{step["peak_memory"] / 2**30:.2f}', f'{100 * step["share_of_peak"]:.1f}']
-        rows.append([*row, f'{PAPER_STEPS * median / 3600:.2f}'])
+    steps = {name: step for name in STEPS if (step := outcomes.get(name, _NOTHING).step)}
+    for step in steps.values():
+        step['times_first'] = next(iter(steps.values()))['median_s'] / step['median_s']
+    # a training takes the longer of the loader's time by itself and that of the step
+    items = outcomes.get('data', _NOTHING).report.get('items', {})
+    loaders = {
+        f'loader by itself, mean, {name}': {**item['loader'], 'median_s': item['loader']['mean_s']}
+        for name, item in items.items()
+    }
     missing = [f'{o.status}: {name}: {o.reason}' for name, o in outcomes.items() if o.reason]
-    loaders = _loaders(outcomes.get('data', Outcome('skipped')).report)
-    table = text_table(titles, rows, loaders)
-    return '\n'.join([table, '* beyond weights and optimiser state', *missing])
-
-
-def _loaders(report: Mapping[str, Any]) -> list[list[str]]:
-    """The loader by itself: a training takes the longer of its time and that of the step."""
-    rows = []
-    for reader, row in report.get('items', {}).items():
-        loader = row['loader']
-        seconds = report['batch_size'] / loader['items_per_s']  # a mean: rates add up
-        hours = f'{PAPER_STEPS * seconds / 3600:.2f}'
-        how = f'{loader["workers"]} worker(s), mean of {loader["batches"]} batches, {reader}'
-        rows.append(['loader by itself', f'{seconds:.3f}', '', '', '', '', hours, how])
-    return rows
+    columns = {**COLUMNS, 'workers': number('workers', '.0f')}
+    return '\n'.join([table('', columns, steps, loaders), FOOTNOTE, *missing])

@@ -1,41 +1,10 @@
-"""Floating-point operations of a training step, counted without computing anything."""
+"""Floating-point operations, 2 a multiply-add: convolutions, matrix products, attention."""
 
-import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from typing import Any
-from unittest import mock
 
 import torch
-from mmengine.config import Config
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
-
-from dsr_nss.studies.benchmark.stages import StageMeter, metered
-from dsr_nss.studies.benchmark.step import build_step, random_items
-
-
-def count_step(config: Config) -> dict[str, float]:
-    """FLOPs of one step by stage, 2 a multiply-add: convolutions, matrix products, attention.
-
-    The step runs on torch's `meta` device, where tensors have shapes and no content; so nothing in
-    it may depend on what a tensor holds, and a step that waits for the device fails here.
-
-    Args:
-        config: Config of a training.
-
-    Returns:
-        Stage -> FLOPs. The backward pass is one stage.
-    """
-    config = copy.deepcopy(config)
-    config.pop('compile', None)  # the count is the same, and `meta` cannot compile
-    with torch.device('meta'):
-        model, optim_wrapper = build_step(config, torch.device('meta'), amp=None)
-    items = random_items(config)
-    with without_autocast(), count() as counter:
-        meter = StageMeter(lambda: float(counter.get_total_flops()))
-        with metered(model, optim_wrapper, meter):
-            model.train_step(items, optim_wrapper)
-    return meter.take()
 
 
 def count() -> FlopCounterMode:
@@ -57,13 +26,3 @@ def _convolution_backward(
     transposed, output_mask = args[4], args[7]
     forward = conv_flop_count(x_shape, w_shape, grad_shape, transposed=transposed)
     return forward * sum(bool(wanted) for wanted in output_mask[:2])
-
-
-@contextmanager
-def without_autocast() -> Iterator[None]:
-    """`meta` is a device that `torch.autocast` does not know; it changes no count."""
-    with (
-        mock.patch.object(torch, 'autocast', lambda *args, **kwargs: nullcontext()),
-        mock.patch.object(torch, 'is_autocast_enabled', lambda *args: False),
-    ):
-        yield

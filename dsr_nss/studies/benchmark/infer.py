@@ -7,8 +7,9 @@ happens outside of the network, the network is replaced by logits that are there
 
 import copy
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +22,7 @@ from mmengine.dataset import pseudo_collate
 from mmseg.evaluation import IoUMetric
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -29,15 +31,13 @@ from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate_dataset
 from dsr_nss.evaluation.metric import sample_confusion
-from dsr_nss.evaluation.test_sets import CheckedDataset, folder_dataset
+from dsr_nss.evaluation.test_sets import folder_dataset
 from dsr_nss.inference.load import dataset_meta, load_model, segmentor_config
 from dsr_nss.inference.mosaic import Mosaic
 from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import classes_of_views, compile_stages
-from dsr_nss.studies.benchmark.device import heading, machine
 from dsr_nss.studies.benchmark.step import forget_weights
-from dsr_nss.studies.benchmark.timing import Row, measure, peak_memory, span
-from dsr_nss.visualization.text_table import text_table
+from dsr_nss.studies.benchmark.timing import Report, Row, Turns, peak_memory, scaled, span
 
 #: In the order in which an image goes through them.
 STAGES = ('decode', 'transfer', 'windows', 'accumulate', 'argmax', 'metric', 'encode')
@@ -46,11 +46,18 @@ INFERENCE = 'inference'
 #: What is compared as a whole: everything but the network.
 EVALUATION = 'evaluation'
 OURS, MMSEG = 'dsr_nss', 'mmseg'
+COLUMNS = {
+    OURS: lambda row: span(row[OURS]),
+    MMSEG: lambda row: span(row[MMSEG]) if MMSEG in row else '',
+    'ratio': lambda row: f'{_ratio(row):.3f}' if MMSEG in row else '',
+    'repeats': lambda row: f'{row[OURS]["repeats"]}',
+}
 
 
-def report_infer(
+@torch.no_grad()
+def benchmark_infer(
     config: Config,
-    device: torch.device,
+    turns: Turns,
     *,
     checkpoint: str | Path | None = None,
     size: tuple[int, int] = (1080, 1920),
@@ -58,182 +65,137 @@ def report_infer(
     amp: str | None = None,
     compiled: bool = False,
     workers: int = 0,
-    warmup: int = 1,
-    repeats: int = 5,
-) -> dict[str, Any]:
+    stages: bool = True,
+) -> Report:
     """Times every stage of one image, and the evaluation of a set without its network.
 
-    Args:
-        config: Config with the model; see `read_model_config`.
-        device: Device to measure.
-        checkpoint: Weight file; None: random weights, which take as long.
-        size: (height, width) of the images, which are made.
-        images: Number of images in the set.
-        amp, compiled: Same meaning as in `dsr_nss.evaluation.evaluate`, for this package alone;
-            mmseg has neither.
-        workers: Processes that decode the set; 0 counts decoding in full.
-        warmup, repeats: Same meaning as in `measure`.
-
     Returns:
-        `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> row of times; mmseg's windows include
-        its accumulation, which `accumulate` has without the network; `inference` and `evaluation`:
-        the same for one image with its network and one of the set without; `peak_memory`: bytes
+        `stages`: stage -> `{'dsr_nss', 'mmseg'}` -> row of times of an image; mmseg's windows
+        include its accumulation, which `accumulate` has without the network; `peak_memory`: bytes
         from the windows' logits to the classes; `differing`: share of pixels whose class differs
         from mmseg's with the same logits.
 
     Raises:
         ConfigError: The model is none of this package's.
     """
-    model = _model(config, checkpoint, device)
-    plain = copy.deepcopy(model) if compiled else model
-    if compiled:
-        compile_stages(model)
-
-    def times(work: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Row]:
-        rows = measure(list(work.values()), device, warmup=rounds, repeats=repeats)
-        return dict(zip(work, rows, strict=True))
-
+    model = _model(config, checkpoint, turns.device)
     with tempfile.TemporaryDirectory() as folder:
         dataset = _made_set(Path(folder), size, images, model.dataset_meta)
-        bench = _Bench(model, plain, dataset, device, amp, Path(folder) / 'out', workers)
-        stages = {name: times(work, warmup) for name, work in bench.stages().items()}
-        inference = times(bench.inference(), warmup)
-        whole = times(bench.evaluations(), min(warmup, 1))
-        for row in whole.values():
-            row |= {key: row[key] / images for key in ('median_s', 'min_s', 'max_s')}
-        return {
-            **machine(device),
-            'size': list(size),
-            'images': images,
-            'amp': amp,
-            'compiled': compiled,
-            'stages': stages,
-            INFERENCE: inference,
-            EVALUATION: whole,
-            'peak_memory': {
-                OURS: peak_memory(bench.our_classes, device),
-                MMSEG: peak_memory(bench.their_classes, device),
-            },
-            'differing': bench.differing(),
-        }
+        bench = _Bench(model, dataset, turns.device, amp, compiled)
+        work = bench.work(Path(folder) / 'out')
+        rows: dict[str, Row] = {name: turns.measure(both) for name, both in work.items()}
+        few = turns._replace(warmup=min(turns.warmup, 1))
+        sets = few.measure(bench.evaluations(workers))
+        rows[EVALUATION] = {name: scaled(row, 1 / images) for name, row in sets.items()}
+        ways = {OURS: bench.our_classes, MMSEG: bench.their_classes}
+        memory = {name: peak_memory(way, turns.device) for name, way in ways.items()}
+        differing = float((bench.our_classes() != bench.their_classes()).float().mean())
+    facts = dict(images=images, amp=amp, compiled=compiled, peak_memory=memory, differing=differing)
+    report = Report(turns.device, size=list(size), **facts, stages=rows)
+    report.say(f'images of {size[0]}x{size[1]}{", compiled" * compiled} (mmseg: float32)')
+    shown = [*(STAGES if stages else ['windows']), INFERENCE, EVALUATION]
+    report.table('an image', COLUMNS, {name: rows[name] for name in shown})
+    report.say(
+        f'network alone {1 / rows["windows"][OURS]["median_s"]:.3g} images/s; {INFERENCE}: from '
+        f'the image on the device to its classes; {EVALUATION}: a set of {images} without the '
+        'network\nmemory from the windows to the classes: '
+        + ', '.join(f'{name} {used / 2**20:.0f} MiB' for name, used in memory.items())
+        + f'\npixels of another class than with mmseg: {100 * differing:.4f} %'
+    )
+    return report
+
+
+def _ratio(row: Row) -> float:
+    return row[OURS]['median_s'] / row[MMSEG]['median_s']
 
 
 class _Bench:
-    """What is timed: functions without arguments, with their inputs prepared."""
+    """One image on the device, its logits, and both ways through the network and without it."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        plain: nn.Module,
-        dataset: Dataset,
-        device: torch.device,
-        amp: str | None,
-        out: Path,
-        workers: int,
-    ) -> None:
-        self.model, self.plain = model, plain
-        self.dataset, self.checked = dataset, CheckedDataset(dataset)
-        self.device, self.amp, self.out, self.workers = device, amp, out, workers
-        self.item = pseudo_collate([self.checked[0]])
-        self.data = model.data_preprocessor(self.item, False)
-        self.metas = [dict(sample.metainfo) for sample in self.data['data_samples']]
-        self.logits, self.boxes = self._windows()
-        self.sample = self.data['data_samples'][0]
+        self, model: nn.Module, dataset: Dataset, device: torch.device, amp: str | None,
+        compiled: bool,
+    ) -> None:  # fmt: skip
+        self.model, self.dataset = model, dataset
+        self.autocast = torch.autocast(device.type, AMP_TYPES.get(amp or ''), enabled=bool(amp))
+        self.theirs = copy.deepcopy(model) if compiled else copy.copy(model)
+        if compiled:
+            compile_stages(model)
+        self.item = pseudo_collate([dataset[0]])
+        data = model.data_preprocessor(self.item, False)
+        self.inputs, (self.sample,) = data['inputs'], data['data_samples']
+        self.ready = self._windows()
+        # copies that share the weights, and whose network is these logits
+        self.ours_idle, self.theirs_idle = copy.copy(model), copy.copy(self.theirs)
+        self.ours_idle.window_logits = lambda inputs: self.ready
+        logits = cycle([window.float() for window in self.ready[0]])
+        self.theirs_idle._forward = lambda inputs, samples=None: next(logits)
+        for plain in (self.theirs, self.theirs_idle):
+            plain.slide_inference = partial(EncoderDecoder.slide_inference, plain)
 
-    def stages(self) -> dict[str, dict[str, Callable[[], Any]]]:
-        """Stage -> ours and mmseg's, where it has one."""
-        mosaic, ids = self._mosaic(), self.our_classes()
-        theirs, their_ids = self._slide_without_network(), self.their_classes()
+    def work(self, out: Path) -> dict[str, dict[str, Callable[[], Any]]]:
+        """Stage -> ours and mmseg's, where it has one; last the inference as a whole."""
+        mosaic, logits = self._mosaic(), self._slide(self.theirs_idle)
+        ids, their_ids = self.our_classes(), self.their_classes()
         label = {'gt_sem_seg': dict(data=self.sample.gt_sem_seg.data)}
-        predicted = {**label, 'pred_sem_seg': dict(data=ids)}
-        their_sample = {**label, 'pred_sem_seg': dict(data=their_ids[None])}
-        metric = self._metric()
-        number = self.model.num_classes
-        picture = (ids.cpu().numpy(), 'a', self.out, self.model.dataset_meta['palette'])
+        ours = {**label, 'pred_sem_seg': dict(data=ids)}
+        theirs = {**label, 'pred_sem_seg': dict(data=their_ids[None])}
+        metric, number = self._metric(), self.model.num_classes
+        picture = (ids.cpu().numpy(), 'a', out, self.model.dataset_meta['palette'])
         return {
-            'decode': {OURS: lambda: self.checked[0]},
+            'decode': {OURS: lambda: self.dataset[0]},
             'transfer': {OURS: lambda: self.model.data_preprocessor(self.item, False)},
-            'windows': {OURS: self._windows, MMSEG: self._slide},
-            'accumulate': {OURS: self._mosaic, MMSEG: self._slide_without_network},
-            'argmax': {
-                OURS: lambda: classes_of_views([mosaic], None),
-                MMSEG: lambda: self.plain.postprocess_result(theirs, [self.sample]),
-            },
+            'windows': {OURS: self._windows, MMSEG: lambda: self._slide(self.theirs)},
+            'accumulate': {OURS: self._mosaic, MMSEG: lambda: self._slide(self.theirs_idle)},
+            'argmax': {OURS: lambda: _classes(mosaic), MMSEG: lambda: self._argmax(logits)},
             'metric': {
-                OURS: lambda: sample_confusion(predicted, number),
-                MMSEG: lambda: metric.process({}, [their_sample]),
+                OURS: lambda: sample_confusion(ours, number),
+                MMSEG: lambda: metric.process({}, [theirs]),
             },
             'encode': {OURS: lambda: write_prediction(*picture)},
+            INFERENCE: {
+                OURS: lambda: _classes(self._mosaic(self._windows())),
+                MMSEG: lambda: self._argmax(self._slide(self.theirs)),
+            },
         }
 
-    def inference(self) -> dict[str, Callable[[], Any]]:
-        """Ours and mmseg's, network and all, of one image on the device."""
-        return {
-            OURS: lambda: classes_of_views([self._mosaic(self._windows())], None),
-            MMSEG: lambda: self.plain.postprocess_result(self._slide(), [self.sample.clone()]),
-        }
-
-    def evaluations(self) -> dict[str, Callable[[], Any]]:
+    def evaluations(self, workers: int) -> dict[str, Callable[[], Any]]:
         """Our evaluation of the set and mmseg's, both without the network."""
-        return {OURS: self._our_evaluation, MMSEG: self._mmseg_evaluation}
+        evaluate = partial(evaluate_dataset, self.ours_idle, self.dataset, 'made')
+        return {
+            OURS: partial(evaluate, workers=workers, progress=False),
+            MMSEG: partial(self._mmseg_evaluation, workers),
+        }
 
     def our_classes(self) -> Tensor:
         """From the logits of the windows to the classes `(H, W)`."""
-        return classes_of_views([self._mosaic()], None)[0][0]
+        return _classes(self._mosaic())
 
     def their_classes(self) -> Tensor:
         """The same as mmseg does it."""
-        logits = self._slide_without_network()
-        sample = self.plain.postprocess_result(logits, [self.sample.clone()])[0]
-        return sample.pred_sem_seg.data[0]
+        return self._argmax(self._slide(self.theirs_idle))
 
-    def differing(self) -> float:
-        """Share of pixels whose class differs."""
-        return float((self.their_classes() != self.our_classes()).float().mean())
-
-    @torch.no_grad()
     def _windows(self) -> tuple[list[Tensor], Any]:
-        amp = AMP_TYPES.get(self.amp or '')
-        with torch.autocast(self.device.type, amp, enabled=self.amp is not None):
-            return self.model.window_logits(self.data['inputs'])
+        with self.autocast:
+            return self.model.window_logits(self.inputs)
 
-    @torch.no_grad()
     def _mosaic(self, windows: tuple[list[Tensor], Any] | None = None) -> Mosaic:
-        height, width = self.data['inputs'].shape[-2:]
-        logits, boxes = windows or (self.logits, self.boxes)
-        return Mosaic(
-            logits,
-            boxes,
-            content=(0, height, 0, width),
-            size=self.metas[0]['ori_shape'],
-            align_corners=self.model.align_corners,
-        )
+        height, width = self.inputs.shape[-2:]
+        whole = dict(content=(0, height, 0, width), size=self.sample.ori_shape)
+        return Mosaic(*(windows or self.ready), **whole, align_corners=self.model.align_corners)
 
-    @torch.no_grad()
-    def _slide(self) -> Tensor:
-        """mmseg's `inference` of our network."""
-        with _mmseg_windows(self.plain):
-            return self.plain.inference(self.data['inputs'], [dict(meta) for meta in self.metas])
+    def _slide(self, model: nn.Module) -> Tensor:
+        return model.inference(self.inputs, [dict(self.sample.metainfo)])
 
-    def _slide_without_network(self) -> Tensor:
-        with self._no_network():
-            return self._slide()
+    def _argmax(self, logits: Tensor) -> Tensor:
+        sample = SegDataSample(metainfo=self.sample.metainfo)
+        return self.theirs.postprocess_result(logits, [sample])[0].pred_sem_seg.data[0]
 
-    def _our_evaluation(self) -> None:
-        windows = (self.logits, self.boxes)
-        with mock.patch.object(self.model, 'window_logits', lambda inputs: windows):
-            evaluate_dataset(self.model, self.dataset, 'made', workers=self.workers, progress=False)
-
-    @torch.no_grad()
-    def _mmseg_evaluation(self) -> None:
-        loader = DataLoader(
-            self.dataset, batch_size=1, collate_fn=pseudo_collate, num_workers=self.workers
-        )
+    def _mmseg_evaluation(self, workers: int) -> None:
         metric = self._metric()
-        with self._no_network(), _mmseg_windows(self.plain):
-            for item in loader:
-                samples = self.plain.test_step(item)
-                metric.process(item, [sample.to_dict() for sample in samples])
+        for item in DataLoader(self.dataset, collate_fn=pseudo_collate, num_workers=workers):
+            samples = self.theirs_idle.test_step(item)
+            metric.process(item, [sample.to_dict() for sample in samples])
         with mock.patch('mmseg.evaluation.metrics.iou_metric.print_log'):  # a table of noise
             metric.evaluate(len(self.dataset))
 
@@ -242,26 +204,9 @@ class _Bench:
         metric.dataset_meta = self.model.dataset_meta
         return metric
 
-    @contextmanager
-    def _no_network(self) -> Iterator[None]:
-        """The logits of the windows, one after the other, in the place of the network."""
-        calls = iter(range(2**62))
-        logits = [window.float() for window in self.logits]
 
-        def stub(inputs: Tensor, data_samples: Any = None) -> Tensor:
-            return logits[next(calls) % len(logits)]
-
-        with mock.patch.object(self.plain, '_forward', stub):
-            yield
-
-
-@contextmanager
-def _mmseg_windows(model: nn.Module) -> Iterator[None]:
-    def slide(inputs: Tensor, metas: list[dict]) -> Tensor:
-        return EncoderDecoder.slide_inference(model, inputs, metas)
-
-    with mock.patch.object(model, 'slide_inference', slide):
-        yield
+def _classes(mosaic: Mosaic) -> Tensor:
+    return classes_of_views([mosaic], None)[0][0]
 
 
 def _model(config: Config, checkpoint: str | Path | None, device: torch.device) -> nn.Module:
@@ -290,47 +235,9 @@ def _made_set(folder: Path, size: tuple[int, int], images: int, meta: Mapping[st
     for i in range(images):
         coarse = rng.integers(0, 256, (height // 32 + 1, width // 32 + 1, 3)).astype(np.float32)
         smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-        grain = rng.normal(0, 2, (height, width, 3)).astype(np.float32)
-        image = np.clip(smooth + grain, 0, 255).astype(np.uint8)
+        image = np.clip(rng.normal(smooth, 2), 0, 255).astype(np.uint8)
         blocks = rng.integers(0, len(meta['classes']), (8, 16), dtype=np.uint8)
         label = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_NEAREST)
         cv2.imwrite(str(folder / f'images/{i}.png'), image)
         cv2.imwrite(str(folder / f'labels/{i}.png'), label)
     return folder_dataset(folder / 'images', folder / 'labels', meta)
-
-
-def format_infer(report: Mapping[str, Any], stages: bool) -> str:
-    """The report as text.
-
-    Args:
-        report: The result of `report_infer`.
-        stages: Also show the stages.
-    """
-    shown = report['stages'] if stages else {'windows': report['stages']['windows']}
-    shown = {**shown, INFERENCE: report[INFERENCE], EVALUATION: report[EVALUATION]}
-    fewest = min(row['repeats'] for rows in shown.values() for row in rows.values())
-    rate = 1 / report['stages']['windows'][OURS]['median_s']
-    memory = ', '.join(f'{k} {v / 2**20:.0f} MiB' for k, v in report['peak_memory'].items())
-    return '\n'.join(
-        [
-            f'{heading(report)}; images of {"x".join(map(str, report["size"]))}'
-            + (', compiled' if report['compiled'] else '')
-            + ' (mmseg: float32)',
-            text_table(
-                ['an image', OURS, MMSEG, 'ratio'],
-                [[name, *_cells(rows)] for name, rows in shown.items()],
-            ),
-            f'medians of at least {fewest} repeat(s)',
-            f'network alone {rate:.3g} images/s; {INFERENCE}: from the image on the device to its '
-            f'classes; {EVALUATION}: a set of {report["images"]} without the network',
-            f'memory from the windows to the classes: {memory}',
-            f'pixels of another class than with mmseg: {100 * report["differing"]:.4f} %',
-        ]
-    )
-
-
-def _cells(rows: Mapping[str, Row]) -> list[str]:
-    if MMSEG not in rows:
-        return [span(rows[OURS])]
-    ratio = rows[OURS]['median_s'] / rows[MMSEG]['median_s']
-    return [span(rows[OURS]), span(rows[MMSEG]), f'{ratio:.3f}']

@@ -2,7 +2,7 @@
 
 import copy
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,20 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from dsr_nss.studies.benchmark.flops import count_step, without_autocast
-from dsr_nss.studies.benchmark.step import build_step, random_items
-from dsr_nss.visualization.text_table import text_table
+from dsr_nss.studies.benchmark.step import (
+    build_step,
+    count_step,
+    random_items,
+    without_autocast,
+)
+from dsr_nss.studies.benchmark.timing import Report, Turns, number
 
+COLUMNS = {
+    'TFLOP': number('flops', '.1f', 1e-12),
+    **{name: number(name, '.1f', 2**-30) for name in ('weights', 'optimiser', 'step')},
+    'all, --amp': number('amp', '.1f', 2**-30),
+    'all, float32': number('float32', '.1f', 2**-30),
+}
 #: What `torch.autocast` computes in 16 bits on a GPU, and what in 32, among what networks here use.
 _LOW = (
     F.linear, F.conv2d, F.conv_transpose2d, F.scaled_dot_product_attention, torch.conv2d,
@@ -63,28 +73,18 @@ def estimate_memory(config: Config, amp: bool) -> dict[str, int]:
     )
 
 
-def report_cost(configs: Sequence[Config]) -> dict[str, Any]:
+def benchmark_cost(configs: Sequence[Config], turns: Turns) -> Report:
     """Operations of a step, and its memory in float32 and with `--amp`, by the config's file."""
-    return {
-        str(config.filename): dict(
-            flops=sum(count_step(config).values()),
-            float32=estimate_memory(config, amp=False),
-            amp=estimate_memory(config, amp=True),
-        )
-        for config in configs
-    }
-
-
-def format_cost(report: Mapping[str, Any]) -> str:
-    """A table of `report_cost`."""
-    rows = []
-    for name, cost in report.items():
-        held = [cost['amp'][part] for part in ('weights', 'optimiser', 'step')]
-        sums = [sum(cost[precision].values()) for precision in ('amp', 'float32')]
-        gibibytes = [f'{value / 2**30:.1f}' for value in (*held, *sums)]
-        rows.append([Path(name).stem, f'{cost["flops"] / 1e12:.1f}', *gibibytes])
-    titles = ['', 'TFLOP', 'weights', '+ optimiser', '+ step', '= GiB, --amp', 'GiB, float32']
-    return f'{text_table(titles, rows)}\nestimated without running a step (docs/vfm.md)'
+    report, rows = Report(turns.device), {}
+    for config in configs:
+        amp, float32 = (estimate_memory(config, amp=amp) for amp in (True, False))
+        rows[str(config.filename)] = {
+            'flops': sum(count_step(config).values()), **amp,
+            'amp': sum(amp.values()), 'float32': sum(float32.values()),
+        }  # fmt: skip
+    report.table('GiB, estimated', COLUMNS, {Path(name).stem: row for name, row in rows.items()})
+    report.content['cost'] = rows
+    return report
 
 
 def _bytes(tensors: list[Any]) -> int:

@@ -1,28 +1,29 @@
-"""Where the time of a training step goes.
+"""Where the time or the operations of something go.
 
-The step is not rewritten for this: its parts are wrapped while it is measured, and each part's time
-excludes the parts inside it. On a GPU each border waits for the device, so the stages add up to
-more than an undisturbed step.
+The code under test is not rewritten for this: its functions are wrapped from outside while it is
+measured, and each one's time excludes the wrapped ones inside it. On a GPU each border waits for
+the device, so the stages add up to more than an undisturbed step.
 """
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-import torch
 from mmengine.optim import OptimWrapper
 
 from dsr_nss.models.segmentors.adaptation import Adaptation
-from dsr_nss.studies.benchmark.timing import synchronise
+from dsr_nss.studies.benchmark.timing import Row, summarise
 
-#: In the order in which a step goes through them.
+#: Of a training step, in the order in which it goes through them.
 STAGES = (
     'source pass', 'teacher', 'alignment', 'refinement', 'mixing', 'mixed pass', 'FPA',
     'feature distance', 'masked pass', 'backward', 'optimiser', 'EMA', 'rest',
 )  # fmt: skip
+
+#: An object, one of its functions, and the stages of the function's first, second, ... call.
+Part = tuple[Any, str, Sequence[str]]
 
 
 class StageMeter:
@@ -30,13 +31,14 @@ class StageMeter:
 
     Args:
         read: Reads the meter: a clock, or a counter of FLOPs.
+        stages: Names of all stages, in the order in which they are told.
     """
 
-    def __init__(self, read: Callable[[], float]) -> None:
-        self.read = read
-        self.totals: dict[str, float] = defaultdict(float)
-        #: How often each method was called in the outermost stage, a step.
-        self.calls: Counter[str] = Counter()
+    def __init__(self, read: Callable[[], float], stages: Sequence[str] = STAGES) -> None:
+        self.read, self.stages = read, stages
+        self._totals: dict[str, float] = defaultdict(float)
+        #: How often each function was called in the outermost stage, a step.
+        self._calls: Counter[str] = Counter()
         self._stack: list[str] = []
         self._last = 0.0
 
@@ -51,36 +53,50 @@ class StageMeter:
             self._charge()
             self._stack.pop()
             if not self._stack:
-                self.calls.clear()
+                self._calls.clear()
 
     def _charge(self) -> None:
-        now = self.read()
+        reading = self.read()
         if self._stack:
-            self.totals[self._stack[-1]] += now - self._last
-        self._last = now
+            self._totals[self._stack[-1]] += reading - self._last
+        self._last = reading
 
     def take(self) -> dict[str, float]:
-        """The sums since the last call, in the order of `STAGES`, without empty stages."""
-        totals, self.totals = self.totals, defaultdict(float)
-        return {name: totals[name] for name in STAGES if name in totals}
+        """The sums since the last call, in the order of the stages, without empty ones."""
+        totals, self._totals = self._totals, defaultdict(float)
+        return {name: totals[name] for name in self.stages if name in totals}
+
+    @contextmanager
+    def attached(self, parts: Sequence[Part]) -> Iterator[None]:
+        """While inside, calls of the parts are counted; parts that do not exist are left out."""
+        with ExitStack() as undo:
+            for owner, attribute, names in parts:
+                if hasattr(owner, attribute):
+                    function = self._metered(getattr(owner, attribute), attribute, names)
+                    undo.enter_context(mock.patch.object(owner, attribute, function))
+            yield
+
+    def _metered(self, function: Callable, attribute: str, names: Sequence[str]) -> Callable:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            name = names[self._calls[attribute] % len(names)]
+            self._calls[attribute] += 1
+            with self.stage(name):
+                return function(*args, **kwargs)
+
+        return call
 
 
-def clock(device: torch.device) -> Callable[[], float]:
-    """Seconds, after the device has done what it was asked."""
-
-    def read() -> float:
-        synchronise(device)
-        return time.perf_counter()
-
-    return read
+def by_stage(samples: Sequence[dict[str, float]]) -> dict[str, Row]:
+    """Stage -> the row of what a meter gave several times."""
+    names = dict.fromkeys(name for sample in samples for name in sample)
+    return {name: summarise([sample.get(name, 0.0) for sample in samples]) for name in names}
 
 
-@contextmanager
-def metered(model: Adaptation, optim_wrapper: OptimWrapper, meter: StageMeter) -> Iterator[None]:
-    """While inside, `model.train_step` reports its stages to the meter."""
+def step_parts(model: Adaptation, optim_wrapper: OptimWrapper) -> list[Part]:
+    """The parts of `model.train_step`."""
     refinement = getattr(model, 'refinement', None)
     passes = ['source pass', 'mixed pass', 'masked pass']
-    wrapped: list[tuple[Any, str, Sequence[str]]] = [
+    return [
         (model, 'train_step', ['rest']),
         (model.student, 'forward_train', passes),
         (model.student, 'segmentation_loss', passes),
@@ -95,21 +111,3 @@ def metered(model: Adaptation, optim_wrapper: OptimWrapper, meter: StageMeter) -
         (model, '_align', ['FPA']),
         (getattr(model, 'feature_distance', None), 'forward', ['feature distance']),
     ]
-    with ExitStack() as undo:
-        for owner, attribute, names in wrapped:
-            if hasattr(owner, attribute):
-                method = _metered(getattr(owner, attribute), attribute, names, meter)
-                undo.enter_context(mock.patch.object(owner, attribute, method))
-        yield
-
-
-def _metered(method: Callable, attribute: str, names: Sequence[str], meter: StageMeter) -> Callable:
-    """The calls of a method within a step count as `names` in turn."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        name = names[meter.calls[attribute] % len(names)]
-        meter.calls[attribute] += 1
-        with meter.stage(name):
-            return method(*args, **kwargs)
-
-    return call

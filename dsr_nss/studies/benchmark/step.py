@@ -1,11 +1,21 @@
-"""One training step: its time, its stages, its memory, its floating-point operations."""
+"""Training steps as training makes them, on random images and with random weights: their time,
+stages, memory and work.
+
+Times do not depend on what the weights and images are.
+"""
 
 import copy
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
+import torch.nn.functional as F
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmseg.registry import MODELS
@@ -13,77 +23,41 @@ from mmseg.registry import MODELS
 from dsr_nss.engine.launch import use_amp
 from dsr_nss.errors import ConfigError
 from dsr_nss.models.segmentors.adaptation import Adaptation
-from dsr_nss.studies.benchmark.stages import StageMeter, clock, metered
-from dsr_nss.studies.benchmark.timing import Row, measure, peak_memory, rounds
+from dsr_nss.studies.benchmark.device import copy_bandwidth, matmul_peak
+from dsr_nss.studies.benchmark.flops import count
+from dsr_nss.studies.benchmark.stages import StageMeter, by_stage, step_parts
+from dsr_nss.studies.benchmark.timing import Report, Row, Turns, now, number, peak_memory, span
 
+#: The length of the paper's run; what a step takes is projected to it.
+PAPER_STEPS = 40_000
+COLUMNS = {
+    'step': span,
+    'x first': number('times_first'),
+    'repeats': number('repeats', '.0f'),
+    'pairs/s': number('images_per_s'),
+    f'h for {PAPER_STEPS}': number('median_s', scale=PAPER_STEPS / 3600),
+    'GiB*': number('peak_memory', scale=2**-30),
+    'TFLOP': number('flops', '.3g', 1e-12),
+    'at least s': number('floor_s', '.3f'),
+    '% of peak': number('share_of_peak', '.1f', 100),
+}
+FOOTNOTE = '* beyond weights and optimiser state'
+_STAGE_COLUMNS = {
+    'ms': number('seconds', '.1f', 1000),
+    'share': number('share', '.1%'),
+    'GFLOP': number('flops', '.1f', 1e-9),
+}
 #: Random labels are rectangles of one class; so many of them along a side of the crop.
 _LABEL_CELLS = 8
-
-
-def benchmark_step(
-    configs: Sequence[Config],
-    device: torch.device,
-    *,
-    amp: str | None = None,
-    warmup: int = 2,
-    repeats: int = 10,
-    stages: bool = True,
-) -> list[Row]:
-    """Times the training steps of configs in turns, on random images and with random weights.
-
-    Times do not depend on what the weights and images are; a step is one after the start of
-    prototype alignment, with the night image as its target, so that it has all of its parts. The
-    bank pastes as often as it does in training, so `repeats` should be a multiple of its
-    interval.
-
-    Args:
-        configs: Configs of adaptation trainings.
-        device: Device to train on.
-        amp: `'bf16'` or `'fp16'`: mixed precision.
-        warmup: Steps before the clock starts.
-        repeats: Steps that are timed.
-        stages: Measure the stages too, in `repeats` further steps.
-
-    Returns:
-        A row for each config: times of undisturbed steps; `peak_memory`, bytes beyond weights and
-        optimiser state; `seconds_by_stage`, medians over steps that waited at every border;
-        `batch_size`, the number of source images and of night images; `crop_size`.
-    """
-    built = [build_step(config, device, amp=amp) for config in configs]
-    batches = [_pinned(random_items(config), device) for config in configs]
-    works = [
-        lambda model=model, items=items, wrapper=wrapper: model.train_step(items, wrapper)
-        for (model, wrapper), items in zip(built, batches, strict=True)
-    ]
-    rows = measure(works, device, warmup=warmup, repeats=repeats)
-    for i, (config, row) in enumerate(zip(configs, rows, strict=True)):
-        row['peak_memory'] = peak_memory(works[i], device)
-        row['seconds_by_stage'] = _stages(*built[i], batches[i], device, repeats) if stages else {}
-        row['batch_size'] = config.train_dataloader.batch_size
-        row['crop_size'] = crop_size(config)
-    return rows
-
-
-def _stages(
-    model: Adaptation, optim_wrapper: OptimWrapper, items: dict, device: torch.device, repeats: int
-) -> dict[str, float]:
-    meter = StageMeter(clock(device))
-    steps = []
-    with metered(model, optim_wrapper, meter):
-        for _ in rounds(repeats):
-            model.train_step(items, optim_wrapper)
-            steps.append(meter.take())
-    names = dict.fromkeys(name for step in steps for name in step)
-    return {name: statistics.median(step.get(name, 0.0) for step in steps) for name in names}
 
 
 def build_step(
     config: Config, device: torch.device, *, amp: str | None
 ) -> tuple[Adaptation, OptimWrapper]:
-    """The model and the optimiser of a training, with random weights.
+    """The model and the optimiser of a training, as the config says compiled or not.
 
-    As in training, the networks are compiled if the config says so (`compile`), and cuDNN tries its
-    algorithms if `env_cfg` says so.
+    The step is one after the start of prototype alignment, with the night image as its target, so
+    that it has all of its parts.
 
     Raises:
         ConfigError: Not the config of an adaptation.
@@ -136,7 +110,7 @@ def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
         return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
     cells = torch.randint(0, 19, (batch, 1, _LABEL_CELLS, _LABEL_CELLS), generator=generator)
-    label = torch.nn.functional.interpolate(cells.float(), size, mode='nearest')[:, 0]
+    label = F.interpolate(cells.float(), size, mode='nearest')[:, 0]
     items: dict[str, Any] = {'source_image': noise(), 'source_label': label.to(torch.uint8)}
     if config.train_dataloader.dataset.get('target') is not None:
         items |= {'night_image': noise(), 'reference_image': noise()}
@@ -146,11 +120,123 @@ def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """As the loader's `pin_memory=True` hands them over."""
+def pinned(items: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """As the loader's `pin_memory=True` hands them to a GPU."""
     if device.type != 'cuda':
         return items
-    return {
-        name: value.pin_memory() if torch.is_tensor(value) else value
-        for name, value in items.items()
+    return {k: v.pin_memory() if torch.is_tensor(v) else v for k, v in items.items()}
+
+
+def count_step(config: Config) -> dict[str, float]:
+    """FLOPs of one step by stage, counted without computing anything.
+
+    The step runs on torch's `meta` device, where tensors have shapes and no content; so nothing in
+    it may depend on what a tensor holds, and a step that waits for the device fails here. The
+    backward pass is one stage.
+    """
+    config = copy.deepcopy(config)
+    config.pop('compile', None)  # the count is the same, and `meta` cannot compile
+    with torch.device('meta'):
+        model, optim_wrapper = build_step(config, torch.device('meta'), amp=None)
+    with without_autocast(), count() as counter:
+        meter = StageMeter(lambda: float(counter.get_total_flops()))
+        with meter.attached(step_parts(model, optim_wrapper)):
+            model.train_step(random_items(config), optim_wrapper)
+    return meter.take()
+
+
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """`meta` is a device that `torch.autocast` does not know; it changes no count."""
+    with (
+        mock.patch.object(torch, 'autocast', lambda *args, **kwargs: nullcontext()),
+        mock.patch.object(torch, 'is_autocast_enabled', lambda *args: False),
+    ):
+        yield
+
+
+def benchmark_steps(
+    configs: Sequence[Config], turns: Turns, *, amp: str | None = None, stages: bool = True
+) -> Report:
+    """Times and counts training steps; stages are measured in as many further steps.
+
+    The bank pastes as often as in training, so repeats should be a multiple of its interval. In the
+    content, `steps` has the row of undisturbed steps of each config.
+    """
+    device = turns.device
+    # in float32 on a GPU, cuDNN's convolutions use TF32 by default
+    precision = amp or ('tf32' if device.type == 'cuda' else 'float32')
+    peak, copied = matmul_peak(turns, precision), copy_bandwidth(turns)
+    facts = {'matmul_precision': precision, 'matmul_flops_per_s': peak, 'copy_bytes_per_s': copied}
+    report = Report(device, amp=amp, **facts)
+    report.say(
+        f'matrix product ({precision}) {peak / 1e12:.3g} TFLOP/s, copy {copied / 1e9:.3g} GB/s'
+    )
+    names = [str(config.filename) for config in configs]
+    built = [build_step(config, device, amp=amp) for config in configs]
+    batches = [pinned(random_items(config), device) for config in configs]
+    work = {
+        name: partial(model.train_step, items, optim_wrapper)
+        for name, (model, optim_wrapper), items in zip(names, built, batches, strict=True)
     }
+    rows = turns.measure(work)
+    for name, config, parts, items in zip(names, configs, built, batches, strict=True):
+        row, flops = rows[name], count_step(config)
+        row |= {
+            'peak_memory': peak_memory(work[name], device),
+            'seconds_by_stage': _stages(*parts, items, turns) if stages else {},
+            'batch_size': config.train_dataloader.batch_size,
+            'crop_size': crop_size(config),
+            'times_first': rows[names[0]]['median_s'] / row['median_s'],
+            'images_per_s': config.train_dataloader.batch_size / row['median_s'],
+            'flops': sum(flops.values()),
+            'flops_by_stage': flops,
+            'floor_s': sum(flops.values()) / peak,
+        }
+        row['share_of_peak'] = row['floor_s'] / row['median_s']
+        batch, size = row['batch_size'], 'x'.join(map(str, row['crop_size']))
+        report.table(f'{batch} + {batch} crops of {size}', COLUMNS, {name: row})
+        if stages:
+            report.table('stage', _STAGE_COLUMNS, _stage_rows(row))
+    report.say(FOOTNOTE)
+    report.content['steps'] = rows
+    return report
+
+
+def _stages(model: Any, optim_wrapper: Any, items: dict, turns: Turns) -> dict[str, float]:
+    meter, samples = StageMeter(partial(now, turns.device)), []
+    with meter.attached(step_parts(model, optim_wrapper)):
+        for _ in turns.rounds(turns.repeats):
+            model.train_step(items, optim_wrapper)
+            samples.append(meter.take())
+    return {name: row['median_s'] for name, row in by_stage(samples).items()}
+
+
+def _stage_rows(row: Row) -> dict[str, Row]:
+    seconds, flops = row['seconds_by_stage'], row['flops_by_stage']
+    together = sum(seconds.values())
+    rows = {
+        name: {'seconds': value, 'share': value / together, 'flops': flops.get(name, 0)}
+        for name, value in seconds.items()
+    }
+    return rows | {'together': {'seconds': together, 'share': 1, 'flops': row['flops']}}
+
+
+def stage_figure(steps: Mapping[str, Row]) -> Figure:
+    """One horizontal bar for each of the `steps`: the seconds of its stages one after the other."""
+    bars = {Path(name).stem: row['seconds_by_stage'] for name, row in steps.items()}
+    figure = Figure(figsize=(10, 1.6 + 0.7 * len(bars)), layout='constrained')
+    axes = figure.subplots()
+    stages = dict.fromkeys(stage for bar in bars.values() for stage in bar)
+    left = [0.0] * len(bars)
+    # strong to pale within a hue, so that neighbours differ for any colour vision
+    for i, stage in enumerate(stages):
+        widths = [bar.get(stage, 0.0) for bar in bars.values()]
+        axes.barh(
+            list(bars), widths, left=left, height=0.6, color=colormaps['tab20c'](i), label=stage
+        )
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel('seconds a step')
+    figure.legend(loc='outside lower center', ncols=6, frameon=False, fontsize=8)
+    return figure

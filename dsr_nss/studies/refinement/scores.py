@@ -1,18 +1,20 @@
 """Scores of pseudo-labels: accuracy and IoU by class group, and accuracy by confidence."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX, class_ids, reported_groups
-from dsr_nss.evaluation.iou import REPORTED_GROUPS, confusion_matrix, iou_scores
+from dsr_nss.evaluation.iou import REPORTED_GROUPS, confusion_matrix, flat_scores, iou_scores
 from dsr_nss.studies.refinement.views import Refined
 from dsr_nss.visualization.text_table import text_table
 
 #: Bins of the confidence, of equal width in 0..1.
 BINS = 10
+_RANGES = [f'{i / BINS:.2f}-{(i + 1) / BINS:.2f}' for i in range(BINS)]
 #: Score of the flat result -> its row in the table, in order.
 ROWS = {
     'pixel_accuracy': 'pixel accuracy',
@@ -42,22 +44,15 @@ class Bin(NamedTuple):
 
 
 class Tally:
-    """Counts of one aligner over the labelled pixels of all views.
+    """Counts of one aligner over the labelled pixels of all views, of the 19 classes."""
 
-    Args:
-        num_classes: `K`.
-        bins: Number of equal bins over the confidence in [0, 1].
-    """
-
-    def __init__(self, num_classes: int, bins: int = BINS) -> None:
-        self.confusion = np.zeros((num_classes, num_classes), np.int64)
+    def __init__(self) -> None:
+        self.confusion = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
         #: Pixels, and right ones, by confidence.
-        self.pixels = np.zeros(bins, np.int64)
-        self.right = np.zeros(bins, np.int64)
-        #: Pixels that are right here and wrong without a reference, and the reverse.
-        self.corrected = self.spoiled = 0
-        #: Views with a reference, and those that could not be aligned.
-        self.referenced = self.unaligned = 0
+        self.pixels, self.right = np.zeros((2, BINS), np.int64)
+        #: Pixels that are `corrected` (right here, wrong without a reference) and `spoiled` (the
+        #: reverse), views that are `referenced`, and those of them that are `unaligned`.
+        self.counts: Counter[str] = Counter()
 
     def add(self, result: Refined, alone: Refined, truth: np.ndarray) -> None:
         """Counts one view.
@@ -68,50 +63,44 @@ class Tally:
             truth: `(H, W)` class ids, 255 = ignore.
         """
         self.confusion += confusion_matrix(
-            torch.from_numpy(result.label), torch.from_numpy(truth), len(self.confusion)
+            torch.from_numpy(result.label), torch.from_numpy(truth), len(CLASSES)
         ).numpy()
         labelled = truth != IGNORE_INDEX
-        right = (result.label == truth)[labelled]
-        right_alone = (alone.label == truth)[labelled]
-        number = len(self.pixels)
-        # 1 belongs to the last bin
-        place = np.minimum((result.confidence[labelled] * number).astype(np.int64), number - 1)
-        self.pixels += np.bincount(place, minlength=number)
-        self.right += np.bincount(place[right], minlength=number)
-        self.corrected += int((right & ~right_alone).sum())
-        self.spoiled += int((~right & right_alone).sum())
-        self.referenced += result.aligned is not None
-        self.unaligned += result.aligned is False
+        right, before = ((each.label == truth)[labelled] for each in (result, alone))
+        confidence = result.confidence[labelled].clip(0, 1)  # rounding may exceed 1
+        self.pixels += np.histogram(confidence, BINS, (0, 1))[0]
+        self.right += np.histogram(confidence[right], BINS, (0, 1))[0]
+        self.counts.update(
+            corrected=int((right & ~before).sum()),
+            spoiled=int((~right & before).sum()),
+            referenced=result.aligned is not None,
+            unaligned=result.aligned is False,
+        )
 
-    def scores(self, classes: Sequence[str] = CLASSES) -> dict[str, float | None]:
+    def scores(self) -> dict[str, float | None]:
         """Everything in percent; None where no pixel was counted.
 
         Returns:
             `pixel_accuracy`, `accuracy_<group>` (share of right pixels among those of the group's
-            classes), `mIoU`, `mIoU_<group>`, `IoU/<class>`, `corrected`, `spoiled` (shares of the
-            labelled pixels), `unaligned` (share of the views; None without references), and
+            classes), those of `flat_scores`, `corrected`, `spoiled` (shares of the labelled
+            pixels), `unaligned` (share of the views; None without references), and
             `confidence/<low>-<high>/share` and `/accuracy` of each bin.
 
         Raises:
             ValueError: No labelled pixel was counted.
         """
-        iou = iou_scores(self.confusion, classes)
+        iou = flat_scores(iou_scores(self.confusion, CLASSES))
         of_class, right = self.confusion.sum(axis=1), self.confusion.diagonal()
-        total = int(of_class.sum())
-        scores: dict[str, float | None] = {'pixel_accuracy': _percent(right.sum(), total)}
-        for group, names in reported_groups(classes).items():
-            ids = list(class_ids(names, classes))
+        total, counts = of_class.sum(), self.counts
+        scores = {'pixel_accuracy': _percent(right.sum(), total)}
+        for group, names in reported_groups(CLASSES).items():
+            ids = list(class_ids(names, CLASSES))
             scores[f'accuracy_{group}'] = _percent(right[ids].sum(), of_class[ids].sum())
-        scores['mIoU'] = iou.mean
-        scores |= {f'mIoU_{group}': value for group, value in iou.groups.items()}
-        scores |= {f'IoU/{name}': value for name, value in iou.classes.items()}
-        scores['corrected'] = _percent(self.corrected, total)
-        scores['spoiled'] = _percent(self.spoiled, total)
-        scores['unaligned'] = _percent(self.unaligned, self.referenced)
-        for i, (pixels, hits) in enumerate(zip(self.pixels, self.right, strict=True)):
-            name = f'confidence/{i / len(self.pixels):.2f}-{(i + 1) / len(self.pixels):.2f}'
-            scores[f'{name}/share'] = _percent(pixels, total)
-            scores[f'{name}/accuracy'] = _percent(hits, pixels)
+        scores |= iou | {name: _percent(counts[name], total) for name in ('corrected', 'spoiled')}
+        scores['unaligned'] = _percent(counts['unaligned'], counts['referenced'])
+        for name, pixels, hits in zip(_RANGES, self.pixels, self.right, strict=True):
+            scores[f'confidence/{name}/share'] = _percent(pixels, total)
+            scores[f'confidence/{name}/accuracy'] = _percent(hits, pixels)
         return scores
 
 
@@ -128,37 +117,31 @@ def flat_results(tallies: Mapping[str, Tally]) -> dict[str, Any]:
     }
 
 
-def aligner_names(results: Mapping[str, Any]) -> list[str]:
-    """The aligners of a flat result, in its order."""
-    return [key.removesuffix('/mIoU') for key in results if key.endswith('/mIoU')]
-
-
-def confidence_bins(results: Mapping[str, Any], aligner: str) -> list[Bin]:
-    """The bins of one aligner in a flat result, from low to high confidence."""
-    start, end = f'{aligner}/confidence/', '/share'
-    ranges = [k[len(start) : -len(end)] for k in results if k.startswith(start) and k.endswith(end)]
-    bins = []
-    for text in ranges:
-        low, high = map(float, text.split('-'))
-        accuracy, share = (results[f'{start}{text}/{key}'] for key in ('accuracy', 'share'))
-        bins.append(Bin(low, high, accuracy, share))
-    return bins
+def confidence_bins(results: Mapping[str, Any]) -> dict[str, list[Bin]]:
+    """Aligner -> its bins in a flat result, from low to high confidence."""
+    aligners = [key.removesuffix('/mIoU') for key in results if key.endswith('/mIoU')]
+    keys = {a: [f'{a}/confidence/{name}' for name in _RANGES] for a in aligners}
+    return {
+        aligner: [
+            Bin(i / BINS, (i + 1) / BINS, results[f'{key}/accuracy'], results[f'{key}/share'])
+            for i, key in enumerate(listed)
+        ]
+        for aligner, listed in keys.items()
+    }
 
 
 def format_worth(results: Mapping[str, Any]) -> str:
     """A flat result as two tables: scores, and accuracy with the share of pixels by confidence."""
-    names = aligner_names(results)
-    scores = [
-        [title, *(_cell(results[f'{a}/{key}']) for a in names)] for key, title in ROWS.items()
-    ]
-    bins = [
+    bins = confidence_bins(results)
+    scores = [[title, *(_cell(results[f'{a}/{key}']) for a in bins)] for key, title in ROWS.items()]
+    by_confidence = [
         [f'{row[0].low:.2f} to {row[0].high:.2f}']
         + [f'{_cell(each.accuracy)} ({_cell(each.share, 1)})' for each in row]
-        for row in zip(*(confidence_bins(results, a) for a in names), strict=True)
+        for row in zip(*bins.values(), strict=True)
     ]
     heading = 'right pixels by confidence (in brackets: share of the pixels)'
-    titles = ['', *names]
-    return '\n'.join([text_table(titles, scores), '', heading, text_table(titles, bins)])
+    tables = [text_table(['', *bins], rows) for rows in (scores, by_confidence)]
+    return f'{tables[0]}\n\n{heading}\n{tables[1]}'
 
 
 def _cell(value: float | None, digits: int = 2) -> str:

@@ -1,16 +1,16 @@
 """The true flow of nightscape as an aligner: what perfect alignment would give."""
 
-import zlib
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.datasets.crops import CropBox
 from dsr_nss.datasets.images import read_image
+from dsr_nss.matching.truth import read_flow_arrays
 from dsr_nss.models.refine.aligners import UNINFORMED, Alignment, WeightlessAligner
 
 _SUFFIX = '_rgb_anon.png'
@@ -51,13 +51,10 @@ class TrueFlow(WeightlessAligner):
             ValueError: A night image is no crop of the set, or a flow file is damaged.
         """
         pixels = (night.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        found = [self._truth_of(image) for image in pixels]
-        flow = torch.from_numpy(np.stack([flow for flow, _ in found])).to(night.device)
-        if self.informed:
-            shown = np.stack([~occluded for _, occluded in found])[:, None]
-            confidence = torch.from_numpy(shown).to(night.device, torch.float32)
-        else:
-            confidence = torch.full_like(flow[:, :1], UNINFORMED)
+        flows, occluded = zip(*(self._truth_of(image) for image in pixels), strict=True)
+        flow = torch.from_numpy(np.stack(flows)).to(night.device)
+        shown = torch.from_numpy(~np.stack(occluded)[:, None]).to(night.device, torch.float32)
+        confidence = shown if self.informed else torch.full_like(shown, UNINFORMED)
         aligned = torch.ones(len(night), dtype=torch.bool, device=night.device)
         return Alignment(flow, confidence, aligned)
 
@@ -78,10 +75,10 @@ class TrueFlow(WeightlessAligner):
         for mirrored in (False, True):
             seen = np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop
             for stem, image in self._images.items():
-                corner = find_crop(image, seen)
-                if corner is not None:
-                    flow, occluded = read_flow(self.data_root / FLOWS / f'{stem}.npz')
-                    return cut_flow(flow, occluded, corner, crop.shape[:2], mirrored)
+                box = find_crop(image, seen)
+                if box is not None:
+                    flow, masks = read_flow_arrays(self.data_root / FLOWS / f'{stem}.npz')
+                    return cut_flow(flow, masks['occluded'], box, mirrored)
         raise ValueError(
             f'TrueFlow: a night image of {crop.shape[0]}x{crop.shape[1]} (height x width) is no '
             f'crop of an image in {self.data_root / IMAGES}. It aligns that set only, without '
@@ -89,15 +86,12 @@ class TrueFlow(WeightlessAligner):
         )
 
 
-def find_crop(image: np.ndarray, crop: np.ndarray) -> tuple[int, int] | None:
-    """Where a crop was cut from an image.
+def find_crop(image: np.ndarray, crop: np.ndarray) -> CropBox | None:
+    """The first place in an image with exactly the pixels of a crop, None if there is none.
 
     Args:
         image: `(H, W, 3)` uint8.
         crop: `(h, w, 3)` uint8.
-
-    Returns:
-        (top, left) of the first place with exactly these pixels, None if there is none.
     """
     height, width = crop.shape[:2]
     if height > image.shape[0] or width > image.shape[1]:
@@ -108,61 +102,31 @@ def find_crop(image: np.ndarray, crop: np.ndarray) -> tuple[int, int] | None:
     place = haystack.find(needle)
     while place >= 0:
         y, rest = divmod(place, 3 * image.shape[1])
-        top, left = y - row, rest // 3
-        if rest % 3 == 0 and 0 <= top <= image.shape[0] - height:
-            # a needle that goes on in the next row gives a narrower cut, which is not equal
-            if np.array_equal(image[top : top + height, left : left + width], crop):
-                return top, left
+        box = CropBox(y - row, rest // 3, height, width)
+        # a needle that goes on in the next row gives a narrower cut, which is not equal
+        if rest % 3 == 0 and box.top >= 0 and np.array_equal(box.cut(image), crop):
+            return box
         place = haystack.find(needle, place + 1)
     return None
 
 
 def cut_flow(
-    flow: np.ndarray,
-    occluded: np.ndarray,
-    corner: tuple[int, int],
-    size: tuple[int, int],
-    mirrored: bool,
+    flow: np.ndarray, occluded: np.ndarray, box: CropBox, mirrored: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Truth of the same crop, mirrored or not, of both views.
+    """Truth of the same crop, mirrored after cutting or not, of both views.
 
     Cutting the same box out of both views leaves every flow as it is; mirroring both turns its x.
 
     Args:
-        flow: `(2, H, W)` float32 in pixels, x first.
+        flow: `(2, H, W)` in pixels, x first.
         occluded: `(H, W)` bool.
-        corner: (top, left) of the crop.
-        size: (height, width) of it.
-        mirrored: Whether the crop was mirrored after cutting.
+        box: The crop.
+        mirrored: Whether it was mirrored.
 
     Returns:
         `(2, h, w)` float32 and `(h, w)` bool.
     """
-    rows = slice(corner[0], corner[0] + size[0])
-    columns = slice(corner[1], corner[1] + size[1])
-    flow, occluded = flow[:, rows, columns].copy(), occluded[rows, columns]
+    steps, hidden = box.cut(np.moveaxis(flow, 0, -1)), box.cut(occluded)
     if mirrored:
-        flow, occluded = flow[..., ::-1].copy(), occluded[:, ::-1]
-        flow[0] *= -1
-    return flow, occluded.copy()
-
-
-def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A flow file of nightscape's truth.
-
-    Returns:
-        Flow `(2, H, W)` float32 in pixels, x first, and `occluded` `(H, W)` bool.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is damaged or lacks an entry.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f'TrueFlow: {path} does not exist; make the nightscape anew')
-    try:
-        with np.load(path) as file:
-            return file['flow'], file['occluded']
-    except (BadZipFile, zlib.error, EOFError, KeyError, OSError, ValueError) as error:
-        raise ValueError(
-            f'{path} is no flow file of a nightscape ({error}); make the nightscape anew'
-        ) from error
+        steps, hidden = steps[:, ::-1] * (-1, 1), hidden[:, ::-1]
+    return np.moveaxis(steps, -1, 0).astype(np.float32), hidden.copy()

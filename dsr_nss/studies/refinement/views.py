@@ -1,9 +1,8 @@
 """What is compared: pairs of images with the truth, whole or in crops, and their pseudo-labels."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, Size
 from dsr_nss.errors import DataError
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """A night image and its day reference, or the same crop of both.
 
     Attributes:
@@ -30,8 +28,7 @@ class Pair:
     label: np.ndarray
 
 
-@dataclass(frozen=True)
-class Refined:
+class Refined(NamedTuple):
     """A pseudo-label.
 
     Attributes:
@@ -61,8 +58,7 @@ def pair_files(data_root: str | Path) -> list[tuple[str, str, str]]:
         )
     dataset = DarkZurich(data_root=str(root / 'dark_zurich'), split='train')
     files = []
-    for i in range(len(dataset)):
-        info = dataset.get_data_info(i)
+    for info in map(dataset.get_data_info, range(len(dataset))):
         label = root / 'truth/labels' / f'{info["key"]}_gt_labelTrainIds.png'
         if not label.is_file():
             raise FileNotFoundError(f'{label} does not exist; make the nightscape anew')
@@ -84,18 +80,16 @@ def read_pairs(
     """
     read = DecodedFiles().read
     size = None if scale is None else (int(scale[0]), int(scale[1]))
-    for night_file, day_file, label_file in files:
-        night = read(PixelFile(night_file, False, size)).array
-        day = read(PixelFile(day_file, False, size)).array
-        label = read(PixelFile(label_file, True, size)).array
-        if not night.shape[:2] == day.shape[:2] == label.shape:
-            raise DataError(f'{night_file}, its day reference and label differ in size')
-        name = Path(night_file).name.removesuffix('_rgb_anon.png')
+    for paths in files:
+        whole = [read(PixelFile(path, path == paths[2], size)).array for path in paths]
+        if len({array.shape[:2] for array in whole}) > 1:
+            raise DataError(f'{paths[0]}, its day reference and label differ in size')
+        name = Path(paths[0]).name.removesuffix('_rgb_anon.png')
         if crop is None:
-            yield Pair(name, night, day, label)
+            yield Pair(name, *whole)
             continue
-        for i, box in enumerate(crop_grid(label.shape, crop, night_file)):
-            yield Pair(f'{name}_{i}', box.cut(night), box.cut(day), box.cut(label))
+        for i, box in enumerate(crop_grid(whole[2].shape, crop, paths[0])):
+            yield Pair(f'{name}_{i}', *map(box.cut, whole))
 
 
 def crop_grid(size: Size, crop: Size, path: str) -> list[CropBox]:

@@ -11,8 +11,6 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dsr_nss.classes import CLASSES
-from dsr_nss.datasets.pixels import Size
 from dsr_nss.engine.config import open_config
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError, DataError
@@ -27,7 +25,7 @@ from dsr_nss.models.refine import Alignment
 from dsr_nss.models.teacher import EMATeacher
 from dsr_nss.studies.refinement import true_flow  # noqa: F401  registers the aligner TrueFlow
 from dsr_nss.studies.refinement.figures import confidence_figure, view_picture
-from dsr_nss.studies.refinement.scores import Tally, aligner_names, confidence_bins, flat_results
+from dsr_nss.studies.refinement.scores import Tally, confidence_bins, flat_results
 from dsr_nss.studies.refinement.views import Pair, Refined, pair_files, read_pairs
 from dsr_nss.visualization.scores import save_png
 
@@ -66,12 +64,8 @@ def aligner_configs(
         align_config: Config of the matching network's training, whose `model.pyramid` the weights
             fit; None: VGG-16, as in published weights.
 
-    Returns:
-        Name -> config, in their order.
-
     Raises:
-        ConfigError: An unknown name, one named twice, weights for an aligner without, or none for
-            one with; or a config without `model`.
+        ConfigError: A name or a pyramid that there is not, or weights that do not belong there.
         FileNotFoundError: No such config or weights.
     """
     configs: dict[str, dict[str, Any]] = {}
@@ -121,7 +115,6 @@ def measure_refinement(
     limit: int | None = None,
     out: str | Path | None = None,
     device: str | None = None,
-    progress: bool = True,
 ) -> dict[str, Any]:
     """Scores of the pseudo-label of the train pairs, without a reference and with each aligner.
 
@@ -138,7 +131,6 @@ def measure_refinement(
         limit: Number of pairs to measure, counted from the first; None measures all.
         out: Folder that gets a picture of each pair (or crop), or None.
         device: None: a GPU if there is one.
-        progress: Show a bar, if there is a terminal.
 
     Returns:
         See `flat_results`.
@@ -155,31 +147,25 @@ def measure_refinement(
         )
     device = device or default_device()
     names = pair_files(data_root)[:limit]
-    model = load_model(config, checkpoint, which, device)
+    teacher = EMATeacher(student=load_model(config, checkpoint, which, device))
     refinements = {name: _build(settings, aligner, device) for name, aligner in aligners.items()}
-    runner = _Refiner(model, refinements)
-    tallies = {name: Tally(len(CLASSES)) for name in (NONE, *refinements)}
-    box = None if whole else _crop_size(config)
-    pairs = read_pairs(names, box, config.train_dataloader.dataset.get('target_scale'))
+    tallies = {name: Tally() for name in (NONE, *refinements)}
+    dataset = config.train_dataloader.dataset
+    if not whole and 'crop_size' not in dataset:
+        raise ConfigError(
+            f'{config.filename} has no train_dataloader.dataset.crop_size; use --whole'
+        )
+    crop = None if whole else tuple(dataset.crop_size)
+    pairs = read_pairs(names, crop, dataset.get('target_scale'))
     views = 0
-    for pair in tqdm(pairs, unit='view', disable=None if progress else True):
-        results = runner(pair)
+    for pair in tqdm(pairs, unit='view', disable=None):  # a bar if there is a terminal
+        results = _refine(pair, teacher, refinements)
         for name, result in results.items():
             tallies[name].add(result, results[NONE], pair.label)
         if out is not None:
-            _write_picture(Path(out), pair, results)
+            write_picture(Path(out) / PICTURES / f'{pair.name}.png', _picture(pair, results))
         views += 1
     return {'pairs': len(names), 'views': views} | flat_results(tallies)
-
-
-def _crop_size(config: Config) -> Size:
-    try:
-        height, width = config.train_dataloader.dataset.crop_size
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f'{config.filename} has no train_dataloader.dataset.crop_size; use --whole'
-        ) from error
-    return int(height), int(width)
 
 
 def _build(settings: dict[str, Any], aligner: dict[str, Any], device: str) -> nn.Module:
@@ -191,70 +177,51 @@ def _build(settings: dict[str, Any], aligner: dict[str, Any], device: str) -> nn
     return module.to(device)
 
 
-class _Refiner:
+@torch.no_grad()
+def _refine(
+    pair: Pair, teacher: EMATeacher, refinements: Mapping[str, nn.Module]
+) -> dict[str, Refined]:
     """The pseudo-label of a pair, as `DSRNSS` makes it, for each refinement."""
-
-    def __init__(self, model: nn.Module, refinements: Mapping[str, nn.Module]) -> None:
-        self.teacher = EMATeacher(student=model)
-        self.mean = model.data_preprocessor.mean
-        self.std = model.data_preprocessor.std
-        self.refinements = refinements
-        #: What the aligner of the last refinement said.
-        self.alignment: Alignment | None = None
-        for module in refinements.values():
-            module.aligner.register_forward_hook(self._keep)
-
-    def _keep(self, module: nn.Module, inputs: Any, output: Alignment) -> None:
-        self.alignment = output
-
-    @torch.no_grad()
-    def __call__(self, pair: Pair) -> dict[str, Refined]:
-        night, day = self._normalised(pair.night), self._normalised(pair.day)
-        night_pixels = to_pixels(night, self.mean, self.std)
-        day_pixels = to_pixels(day, self.mean, self.std)
-        logits_night, logits_day = self.teacher.pair(night, day)
-        has_reference = torch.ones(1, dtype=torch.bool, device=night.device)
-        results = {NONE: _refined(logits_night.softmax(dim=1))}
-        for name, refinement in self.refinements.items():
-            try:
-                scores, _ = refinement(
-                    logits_night, logits_day, night_pixels, day_pixels, has_reference
-                )
-            except ValueError as error:  # what an aligner cannot take
-                raise DataError(f'{pair.name}, aligner {name}: {error}') from error
-            assert self.alignment is not None
-            results[name] = _refined(scores, self.alignment, day_pixels)
-        return results
-
-    def _normalised(self, image: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
-        return (tensor.to(self.mean.device, torch.float32) - self.mean) / self.std
+    preprocessor = teacher.model.data_preprocessor
+    mean, std = preprocessor.mean, preprocessor.std
+    images = [torch.from_numpy(image.transpose(2, 0, 1).copy())[None] for image in pair[1:3]]
+    images = [(image.to(mean.device, torch.float32) - mean) / std for image in images]
+    pixels = [to_pixels(image, mean, std) for image in images]
+    logits = teacher.pair(*images)
+    has_reference = torch.ones(1, dtype=torch.bool, device=mean.device)
+    results = {NONE: Refined(*_label(logits[0].softmax(dim=1)))}
+    for name, refinement in refinements.items():
+        found: list[Alignment] = []
+        watch = refinement.aligner.register_forward_hook(lambda *args, to=found: to.append(args[2]))
+        try:
+            scores, _ = refinement(*logits, *pixels, has_reference)
+        except ValueError as error:  # what an aligner cannot take
+            raise DataError(f'{pair.name}, aligner {name}: {error}') from error
+        finally:
+            watch.remove()
+        warped, valid = warp(pixels[1], found[0].flow)
+        shown = torch.where(valid[:, None], warped, torch.ones_like(warped))[0]
+        day = (shown * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        results[name] = Refined(*_label(scores), bool(found[0].aligned[0]), day)
+    return results
 
 
-def _refined(
-    scores: Tensor, alignment: Alignment | None = None, day: Tensor | None = None
-) -> Refined:
-    label, confidence = (x[0].cpu().numpy() for x in pseudo_label(scores))
-    if alignment is None or day is None:
-        return Refined(label, confidence)
-    warped, valid = warp(day, alignment.flow)
-    shown = torch.where(valid[:, None], warped, torch.ones_like(warped))
-    picture = (shown[0] * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
-    return Refined(label, confidence, bool(alignment.aligned[0]), picture.cpu().numpy())
+def _label(scores: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    label, confidence = pseudo_label(scores)
+    return label[0].cpu().numpy(), confidence[0].cpu().numpy()
 
 
-def _write_picture(out: Path, pair: Pair, results: Mapping[str, Refined]) -> None:
+def _picture(pair: Pair, results: Mapping[str, Refined]) -> np.ndarray:
     titles = [
         TITLES.get(name, name) if result.aligned is not False else f'{name} (failed)'
         for name, result in results.items()
     ]
-    picture = view_picture(pair, dict(zip(titles, results.values(), strict=True)))
-    write_picture(out / PICTURES / f'{pair.name}.png', picture)
+    return view_picture(pair, dict(zip(titles, results.values(), strict=True)))
 
 
 def write_curves(results: Mapping[str, Any], out: str | Path) -> Path:
     """Draws accuracy by confidence of a flat result; returns the file, `curves.png` in `out`."""
-    curves = {TITLES.get(a, a): confidence_bins(results, a) for a in aligner_names(results)}
+    curves = {TITLES.get(name, name): bins for name, bins in confidence_bins(results).items()}
     path = Path(out) / 'curves.png'
-    save_png(confidence_figure(curves, 'pseudo-labels'), path)
+    save_png(confidence_figure(curves), path)
     return path

@@ -8,11 +8,11 @@ import torch
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.benchmark import growth
-from dsr_nss.studies.benchmark.growth import Case, format_growth, report_growth
-from dsr_nss.studies.benchmark.timing import summarise, time_limit
+from dsr_nss.studies.benchmark.growth import Case, benchmark_growth
+from dsr_nss.studies.benchmark.timing import Turns, summarise
 
 CPU = torch.device('cpu')
-SHORT = dict(warmup=0, repeats=1)
+SHORT = Turns(CPU, warmup=0, repeats=1)
 
 
 @pytest.fixture
@@ -30,19 +30,19 @@ def measured(seconds, peak, bank=0):
 def replaced(results):
     """Measurements without a step: case -> cost, or an error that is raised."""
 
-    def measure(self, case):
+    def measure(case, *_):
         result = results[case]
         if isinstance(result, Exception):
             raise result
         return result
 
-    return mock.patch.object(growth._Steps, '_measure', measure)
+    return mock.patch.object(growth, '_measure', measure)
 
 
 def test_steps_of_all_sizes(config):
     sizes = dict(crops=[96, 64], batches=[3], banks=[2, 5])
-    report = report_growth(config, CPU, **sizes, **SHORT)
-    rows = report['rows']
+    report = benchmark_growth(config, SHORT, **sizes)
+    rows = report.content['rows']
     assert [row['crop'] for row in rows['crop']] == [64, 96]
     assert rows['crop'][1]['work'] == 2.25
     assert rows['crop'][1]['peak_memory'] > 1.5 * rows['crop'][0]['peak_memory']
@@ -62,13 +62,13 @@ def test_ratios_to_linear_growth(config):
         Case(128, 2, 6): measured(6.0, 280, bank=80),
     }
     with replaced(results):
-        report = report_growth(config, CPU, crops=[64, 128], batches=[], banks=[], **SHORT)
-    row = report['rows']['crop'][1]
+        report = benchmark_growth(config, SHORT, crops=[64, 128], batches=[], banks=[])
+    row = report.content['rows']['crop'][1]
     assert (row['work'], row['time_growth'], row['time_to_linear']) == (4.0, 6.0, 1.5)
     assert (row['memory_growth'], row['memory_to_linear']) == (3.0, 0.75)
-    assert list(report['rows']) == ['crop']
-    text = format_growth(report)
-    assert '6.00 (1.50)' in text and '3.00 (0.75)' in text and '4.00x' in text
+    assert list(report.content['rows']) == ['crop']
+    cells = report.text.splitlines()[-1].split()
+    assert cells[0:2] == ['128', '4.00'] and cells[-4:] == ['6.00', '1.50', '3.00', '0.75']
 
 
 def test_too_little_memory_is_a_row(config):
@@ -79,11 +79,11 @@ def test_too_little_memory_is_a_row(config):
         Case(64, 8, 6): measured(4.0, 200),
     }
     with replaced(results):
-        report = report_growth(config, CPU, crops=[], batches=[1, 2, 4, 8], banks=[], **SHORT)
-    rows = report['rows']['batch']
+        report = benchmark_growth(config, SHORT, crops=[], batches=[1, 2, 4, 8], banks=[])
+    rows = report.content['rows']['batch']
     assert [row.get('failed') for row in rows] == ['out of memory', None, 'out of memory', None]
     assert rows[3]['work'] == 4.0 and rows[3]['time_to_linear'] == 1.0  # beside the first there is
-    assert format_growth(report).count('out of memory') == 2
+    assert report.text.count('out of memory') == 2
 
 
 def test_other_errors_are_raised(config):
@@ -91,29 +91,34 @@ def test_other_errors_are_raised(config):
         replaced({Case(64, 1, 6): RuntimeError('shapes do not fit')}),
         pytest.raises(RuntimeError, match='shapes'),
     ):
-        report_growth(config, CPU, crops=[], batches=[1], banks=[], **SHORT)
+        benchmark_growth(config, SHORT, crops=[], batches=[1], banks=[])
 
 
 def test_what_there_is_no_time_for_is_a_row(config):
     results = {Case(64, batch, 6): measured(1.0, 100) for batch in (1, 2)}
-    with replaced(results), time_limit(0.0):
-        report = report_growth(config, CPU, crops=[], batches=[1, 2], banks=[], **SHORT)
-    first, second = report['rows']['batch']
+    with replaced(results):
+        report = benchmark_growth(
+            config, SHORT._replace(end=0.0), crops=[], batches=[1, 2], banks=[]
+        )
+    first, second = report.content['rows']['batch']
     assert first['median_s'] == 1.0 and 'time was over' in second['failed']
-    assert 'time was over' in format_growth(report)
+    assert 'time was over' in report.text
 
 
 def test_a_config_without_a_bank(repo_root):
     options = {'train_dataloader.dataset.crop_size': (64, 64)}
     path = repo_root / 'configs/demo/source_only_hrda_nightscape.py'
     config = read_config(path, options)
-    report = report_growth(config, CPU, crops=[64], batches=[], **SHORT)
-    assert list(report['rows']) == ['crop'] and report['rows']['crop'][0]['bank_memory'] == 0
-    assert 'no bank' in format_growth(report)
+    report = benchmark_growth(config, SHORT, crops=[64], batches=[])
+    assert (
+        list(report.content['rows']) == ['crop']
+        and report.content['rows']['crop'][0]['bank_memory'] == 0
+    )
+    assert 'no bank' in report.text
     with pytest.raises(ConfigError, match=r'no model\.bank'):
-        report_growth(config, CPU, crops=[], batches=[], banks=[4], **SHORT)
+        benchmark_growth(config, SHORT, crops=[], batches=[], banks=[4])
 
 
 def test_sizes_are_positive(config):
-    with pytest.raises(ConfigError, match=r'batches must be positive numbers, got \[2, 0\]'):
-        report_growth(config, CPU, crops=[], batches=[2, 0], banks=[], **SHORT)
+    with pytest.raises(ConfigError, match=r'each batch must be a positive number, got \[2, 0\]'):
+        benchmark_growth(config, SHORT, crops=[], batches=[2, 0], banks=[])

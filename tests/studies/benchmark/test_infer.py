@@ -11,14 +11,15 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.inference.load import read_model_config
 from dsr_nss.models.segmentors import HRDAEncoderDecoder
 from dsr_nss.studies.benchmark.infer import (
+    COLUMNS,
     EVALUATION,
     INFERENCE,
     MMSEG,
     OURS,
     STAGES,
-    format_infer,
-    report_infer,
+    benchmark_infer,
 )
+from dsr_nss.studies.benchmark.timing import Turns, scaled, summarise
 
 SETTINGS = (
     'model.student.test_cfg.mode=slide',
@@ -42,20 +43,19 @@ def test_command_line(repo_root, monkeypatch, tmp_path, capsys):
     assert module.main() == 0
     text = capsys.readouterr().out
     report = json.loads((tmp_path / 'a.json').read_text())
-    assert tuple(report['stages']) == STAGES
-    for name, row in report['stages'].items():
-        assert name in text
+    stages = report['stages']
+    assert tuple(stages) == (*STAGES, INFERENCE, EVALUATION)
+    for name, row in stages.items():
+        assert f'\n{name} ' in text
         assert all(timing['median_s'] > 0 and timing['repeats'] == 2 for timing in row.values())
-    compared = {name for name, row in report['stages'].items() if MMSEG in row}
-    assert compared == {'windows', 'accumulate', 'argmax', 'metric'}
-    for name in (EVALUATION, INFERENCE):
-        row = report[name]
-        assert {OURS, MMSEG} == set(row) and row[OURS]['min_s'] <= row[OURS]['median_s']
+    compared = {name for name, row in stages.items() if MMSEG in row}
+    assert compared == {'windows', 'accumulate', 'argmax', 'metric', INFERENCE, EVALUATION}
     # with the network
-    windows = report['stages']['windows'][OURS]['min_s']
-    assert report[INFERENCE][OURS]['median_s'] > 0.5 * windows
+    windows = stages['windows'][OURS]['min_s']
+    assert stages[INFERENCE][OURS]['median_s'] > 0.5 * windows
     assert min(report['peak_memory'].values()) > 0
     assert report['differing'] < 1e-3  # near-ties only
+    assert 'images of 70x111 (mmseg: float32)' in text and 'float32, commit' in text
 
 
 def test_other_models_have_no_windows(repo_root):
@@ -63,31 +63,16 @@ def test_other_models_have_no_windows(repo_root):
     config.model.student.type = 'EncoderDecoder'
     config.model.student.decode_head = config.model.student.decode_head.head
     with pytest.raises(ConfigError, match='EncoderDecoder is none of this package'):
-        report_infer(config, torch.device('cpu'), size=(64, 64), images=1)
+        benchmark_infer(config, Turns(torch.device('cpu')), size=(64, 64), images=1)
 
 
-def test_table():
-    timing = dict(median_s=0.1, min_s=0.05, max_s=0.2, repeats=3)
-    double = dict(median_s=0.2, min_s=0.1, max_s=0.4, repeats=3)
-    report = dict(
-        device='a CPU',
-        threads=1,
-        torch='2',
-        commit='abc',
-        size=[4, 8],
-        images=3,
-        amp=None,
-        compiled=True,
-        stages=dict(windows={OURS: timing, MMSEG: double}, encode={OURS: timing}),
-        evaluation={OURS: timing, MMSEG: double},
-        inference={OURS: timing, MMSEG: double},
-        peak_memory={OURS: 2**20, MMSEG: 2**22},
-        differing=0.0,
-    )
-    text = format_infer(report, stages=True)
-    assert '100 ms (50 to 200)' in text and '0.500' in text and 'encode' in text
-    assert 'float32, commit abc; images of 4x8, compiled (mmseg: float32)' in text
-    assert 'encode' not in format_infer(report, stages=False)
+def test_cells_of_a_stage():
+    double = {**summarise([0.1, 0.2, 0.4]), 'repeats': 3}
+    row = {OURS: scaled(double, 0.5), MMSEG: double}
+    assert [cell(row) for cell in COLUMNS.values()] == [
+        '100 ms (50 to 200)', '200 ms (100 to 400)', '0.500', '3',
+    ]  # fmt: skip
+    assert [cell({OURS: double}) for cell in COLUMNS.values()][1:3] == ['', '']
 
 
 def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
@@ -113,10 +98,11 @@ def test_mmsegmentation_runs_as_its_own_tools_do(repo_root, monkeypatch):
 
     monkeypatch.setattr('dsr_nss.studies.benchmark.infer.compile_stages', compile_stages)
     monkeypatch.setattr(HRDAEncoderDecoder, '_forward', watched)
-    report = report_infer(
-        config, torch.device('cpu'), size=(64, 80), images=1, amp='bf16', compiled=True,
-        warmup=0, repeats=1,
-    )  # fmt: skip
+    turns = Turns(torch.device('cpu'), warmup=0, repeats=1)
+    settings = dict(size=(64, 80), images=1, amp='bf16', compiled=True, stages=False)
+    report = benchmark_infer(config, turns, **settings)
+    assert 'encode' not in report.text and 'images of 64x80, compiled (mmseg' in report.text
+    report = report.content
     ours = id(compiled[0])
     assert report['amp'] == 'bf16' and report['compiled'] and len(autocast) == 2
     seen = {key == ours: states for key, states in autocast.items()}

@@ -1,5 +1,6 @@
 """The stages and the operations of a step, against steps and layers that are known."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.benchmark.flops import count, count_step
-from dsr_nss.studies.benchmark.stages import STAGES, StageMeter, clock, metered
-from dsr_nss.studies.benchmark.step import benchmark_step, build_step, random_items
+from dsr_nss.studies.benchmark.flops import count
+from dsr_nss.studies.benchmark.stages import STAGES, StageMeter, step_parts
+from dsr_nss.studies.benchmark.step import (
+    benchmark_steps,
+    build_step,
+    count_step,
+    random_items,
+)
+from dsr_nss.studies.benchmark.timing import Turns
 from tests.models.segmentors.conftest import STUDENT, build, dsr_config, make_items
 
 CPU = torch.device('cpu')
@@ -53,8 +60,8 @@ def test_a_metered_step_is_the_same_step_and_leaves_no_trace():
         torch.manual_seed(3)
         if is_metered:
             before = dict(model.student.__dict__)
-            meter = StageMeter(clock(CPU))
-            with metered(model, wrapper, meter):
+            meter = StageMeter(time.perf_counter)
+            with meter.attached(step_parts(model, wrapper)):
                 model.train_step(make_items(), wrapper)
             assert model.student.__dict__.keys() == before.keys()
             unused = {'masked pass'}  # it belongs to masked consistency
@@ -93,7 +100,7 @@ def test_operations_without_computing_are_those_of_a_computed_step(repo_root):
     # a CPU's fused attention computes part of the backward pass twice, and is no `meta` kernel
     with sdpa_kernel(SDPBackend.MATH), count() as counter:
         meter = StageMeter(lambda: float(counter.get_total_flops()))
-        with metered(model, wrapper, meter):
+        with meter.attached(step_parts(model, wrapper)):
             model.train_step(random_items(config), wrapper)
     computed = meter.take()
     # which images are blurred is drawn anew
@@ -124,11 +131,14 @@ def test_nothing_in_a_step_waits_for_the_device(repo_root, name):
 # ---- the whole --------------------------------------------------------------------------------
 
 
-def test_two_configs_in_turns(repo_root):
+def test_two_configs_in_turns(repo_root, monkeypatch):
+    for name in ('matmul_peak', 'copy_bandwidth'):
+        monkeypatch.setattr(f'dsr_nss.studies.benchmark.step.{name}', lambda *_: 1e12)
     configs = [
         small(repo_root, f'demo/{name}_hrda_nightscape.py', 64) for name in ('source_only', 'dsr')
     ]
-    first, second = benchmark_step(configs, CPU, warmup=0, repeats=2)
+    report = benchmark_steps(configs, Turns(CPU, 0, 2))
+    first, second = report.content['steps'].values()
     assert first['repeats'] == second['repeats'] == 2
     assert first['crop_size'] == (64, 64) and first['batch_size'] == 2
     assert 0 < first['peak_memory'] < second['peak_memory'] * 1.5
@@ -136,6 +146,9 @@ def test_two_configs_in_turns(repo_root):
     assert 'mixed pass' not in source_only and mixed['mixed pass'] > 0
     assert 'teacher' not in source_only and mixed['teacher'] > 0
     assert mixed['backward'] > 0
+    assert second['times_first'] == first['median_s'] / second['median_s']
+    assert second['share_of_peak'] == pytest.approx(second['flops'] / second['median_s'] / 1e12)
+    assert report.text.count('2 + 2 crops of 64x64') == 2 and report.text.count('together') == 2
 
 
 def test_only_adaptations_have_steps(repo_root):

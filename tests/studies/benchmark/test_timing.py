@@ -5,14 +5,14 @@ import torch
 
 from dsr_nss.studies.benchmark import timing as module
 from dsr_nss.studies.benchmark.timing import (
+    Turns,
     is_out_of_memory,
-    measure,
+    number,
     peak_memory,
-    rounds,
+    scaled,
     span,
     summarise,
-    time_left,
-    time_limit,
+    table,
 )
 
 CPU = torch.device('cpu')
@@ -20,19 +20,36 @@ CPU = torch.device('cpu')
 
 def test_work_is_done_in_turns_after_the_warm_up():
     calls = []
-    work = [lambda: calls.append('a'), lambda: calls.append('b')]
-    timings = measure(work, CPU, warmup=1, repeats=3)
+    work = {'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')}
+    timings = Turns(CPU, warmup=1, repeats=3).measure(work)
     assert ''.join(calls) == 'ab' + 3 * 'ab'
-    assert [row['repeats'] for row in timings] == [3, 3]
-    assert all(row['max_s'] >= row['min_s'] >= 0 for row in timings)
+    assert {name: row['repeats'] for name, row in timings.items()} == {'a': 3, 'b': 3}
+    assert all(row['max_s'] >= row['min_s'] >= 0 for row in timings.values())
+
+
+def test_what_the_warm_up_returned_does_not_count():
+    calls = iter(range(9))
+    assert Turns(CPU, warmup=2, repeats=3).collect({'a': lambda: next(calls)}) == {'a': [2, 3, 4]}
 
 
 def test_median_and_spread():
     row = summarise((0.5, 0.1, 2.0, 0.2))
-    assert row == {'median_s': pytest.approx(0.35), 'min_s': 0.1, 'max_s': 2.0, 'repeats': 4}
+    extremes = {'min_s': 0.1, 'max_s': 2.0, 'repeats': 4}
+    assert row == {'median_s': pytest.approx(0.35), 'mean_s': pytest.approx(0.7), **extremes}
+    assert scaled(row, 0.5)['max_s'] == 1.0 and scaled(row, 0.5)['repeats'] == 4
     assert span(row) == '350 ms (100 to 2000)'
     assert span(summarise([17.25])) == '17.25 s (17.25 to 17.25)'
     assert span({'failed': 'out of memory'}) == 'out of memory'
+
+
+def test_a_table_says_what_rows_have():
+    columns = {'s': number('median_s', '.1f'), 'MiB': number('bytes', '.0f', 2**-20), 'all': span}
+    rows = {'a': {**summarise([2.0]), 'bytes': 2**21}, 'b': {'failed': 'no memory'}}
+    lines = table('name', columns, rows, {'c': summarise([1.0])}).splitlines()
+    assert lines[0].split() == ['name', 's', 'MiB', 'all']
+    assert lines[2].split() == ['a', '2.0', '2', '2', 's', '(2', 'to', '2)']
+    assert lines[3].split() == ['b', 'no', 'memory']
+    assert lines[5].split()[:3] == ['c', '1.0', '1']
 
 
 def test_peak_memory_counts_what_is_held_at_once():
@@ -64,18 +81,17 @@ class Clock:
 
 def test_fewer_repeats_where_the_time_runs_out(monkeypatch):
     clock = Clock(monkeypatch)
-    with time_limit(16.0):
-        (row,) = measure([clock.work], CPU, warmup=0, repeats=10)
-        assert row['repeats'] == 8  # half of the time
-        (row,) = measure([clock.work], CPU, warmup=0, repeats=10)
-        assert row['repeats'] == 4  # half of what is left
-        (row,) = measure([clock.work], CPU, warmup=5, repeats=1)
-        assert clock.now == 115 and time_left() == 1  # two to warm up, one is timed
-        clock.work()
-        assert time_left() == 0
-        assert list(rounds(9)) == [0]  # one is always made
-        assert list(rounds(0)) == []
-    assert time_left() == float('inf') and list(rounds(3)) == [0, 1, 2]
+    turns = Turns(CPU, warmup=0, repeats=10, end=116.0)
+    assert turns.row(clock.work)['repeats'] == 8  # half of the time
+    assert turns.row(clock.work)['repeats'] == 4  # half of what is left
+    assert turns._replace(warmup=5, repeats=1).row(clock.work)['repeats'] == 1
+    assert clock.now == 115 and turns.seconds_left == 1  # two to warm up, one is timed
+    clock.work()
+    assert turns.seconds_left == 0
+    assert list(turns.rounds(9)) == [0]  # one is always made
+    assert list(turns.rounds(0)) == []
+    endless = Turns(CPU)
+    assert endless.seconds_left == float('inf') and list(endless.rounds(3)) == [0, 1, 2]
 
 
 def test_errors_that_say_too_little_memory():

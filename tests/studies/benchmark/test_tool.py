@@ -73,22 +73,24 @@ def test_growth(tool, repo_root, tmp_path, capsys):
 
 
 def test_device(tool, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr('dsr_nss.studies.benchmark.device.matmul_peak', lambda device, amp: 3e12)
-    monkeypatch.setattr('dsr_nss.studies.benchmark.device.copy_bandwidth', lambda device: 2e9)
+    monkeypatch.setattr(
+        'dsr_nss.studies.benchmark.device.matmul_peak', lambda turns, precision: 3e12
+    )
+    monkeypatch.setattr('dsr_nss.studies.benchmark.device.copy_bandwidth', lambda turns: 2e9)
     assert tool('device', '--device', 'cpu', '--json', tmp_path / 'a.json') == 0
     text = capsys.readouterr().out
-    assert 'bf16     matrix product 3 TFLOP/s' in text and '2 GB/s' in text
+    lines = [line.split() for line in text.splitlines()]
+    assert ['matrix', 'product,', 'bf16', '3'] in lines
+    assert ['copy,', 'read', 'and', 'written', '2'] in lines
     report = json.loads((tmp_path / 'a.json').read_text())
     assert set(report['matmul_flops_per_s']) == {'float32', 'bf16'}
 
 
 def test_too_little_memory_is_an_explained_end(tool, monkeypatch, capsys):
-    def fail(device):
+    def fail(turns, precision):
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 9 GiB\nmore')
 
-    monkeypatch.setattr(
-        'dsr_nss.studies.benchmark.device.matmul_peak', lambda device, amp: fail(device)
-    )
+    monkeypatch.setattr('dsr_nss.studies.benchmark.device.matmul_peak', fail)
     assert tool('device', '--device', 'cpu') == EXIT_OUT_OF_MEMORY
     assert 'error: out of memory: CUDA out of memory. Tried' in capsys.readouterr().err
 

@@ -2,29 +2,17 @@
 
 import json
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.studies.demo.report import write_demo_report, write_summary
+from dsr_nss.studies.demo.report import DemoRun, write_demo_report, write_summary
 
 SET = 'dark_zurich_val'
 FRAME = 'GOPR0356/GOPR0356_frame_000001'
-
-
-@dataclass
-class FakeRun:
-    name: str
-    folder: Path
-    predictions: Path
-    scores: dict[str, Any]
-    train_seconds: float = 90.0
-    commands: list[str] = field(default_factory=lambda: ['python tools/train.py <config>'])
 
 
 def save(path: Path, array: np.ndarray) -> None:
@@ -32,7 +20,7 @@ def save(path: Path, array: np.ndarray) -> None:
     Image.fromarray(array).save(path)
 
 
-def fake_run(tmp_path: Path, name: str, miou: float) -> FakeRun:
+def fake_run(tmp_path: Path, name: str, miou: float) -> DemoRun:
     folder = tmp_path / name
     predictions = folder / 'predictions' / SET
     save(predictions / f'labelTrainIds/{FRAME}_rgb_anon.png', np.zeros((32, 64), np.uint8))
@@ -45,7 +33,7 @@ def fake_run(tmp_path: Path, name: str, miou: float) -> FakeRun:
     scores |= {f'{SET}/mIoU': miou, f'{SET}/mIoU_official': miou - 1, f'{SET}/IoU/bus': None}
     scores |= {f'{SET}/mIoU_{group}': miou for group in ('large_static', 'dynamic', 'small')}
     scores |= {'model': 'student', 'other/mIoU': 1.0}
-    return FakeRun(name, folder, predictions, scores)
+    return DemoRun(name, folder, scores, predictions, 90.0, ['python tools/train.py <config>'])
 
 
 @pytest.fixture

@@ -67,8 +67,7 @@ def test_curves_leave_out_what_is_chance():
             'no reference': bins((40.0, 20.0), (90.0, 80.0)),
             'identity': bins((100.0, 0.05), (95.0, 99.95)),
             'true flow': bins((None, 0.0), (97.0, 100.0)),
-        },
-        'pseudo-labels',
+        }
     )
     left, right = figure.axes
     _, none, identity, true = left.lines

@@ -7,9 +7,10 @@ from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
 from dsr_nss.classes import CLASSES, GROUPS
+from dsr_nss.datasets.crops import CropBox
 from dsr_nss.functional.warp import warp
 from dsr_nss.models.preprocessor import to_pixels
-from dsr_nss.studies.refinement.true_flow import TrueFlow, cut_flow, find_crop, read_flow
+from dsr_nss.studies.refinement.true_flow import TrueFlow, cut_flow, find_crop
 from tests.matching.moved_pairs import SHIFT, write_random_pairs
 
 
@@ -27,8 +28,8 @@ def pixels(nightscape, view: str, number: int) -> torch.Tensor:
 
 def test_crop_is_found_where_it_was_cut():
     image = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
-    assert find_crop(image, image[3:7, 4:10]) == (3, 4)
-    assert find_crop(image, image) == (0, 0)
+    assert find_crop(image, image[3:7, 4:10]) == CropBox(3, 4, 4, 6)
+    assert find_crop(image, image) == CropBox(0, 0, 9, 11)
     assert find_crop(image, image[3:7, 10:3:-1]) is None
     other = image[3:7, 4:10].copy()
     other[3, 5, 2] ^= 1
@@ -40,7 +41,7 @@ def test_crop_is_found_in_an_even_image_and_not_over_the_end_of_a_row():
     even = np.zeros((6, 8, 3), np.uint8)
     even[4, 5] = (0, 9, 0)
     crop = even[3:6, 3:7]
-    assert find_crop(even, crop) == (3, 3)
+    assert find_crop(even, crop) == CropBox(3, 3, 3, 4)
     rows = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3)
     over_the_end = np.concatenate([rows[0, 2:], rows[1, :2]])[None]
     assert find_crop(rows, over_the_end) is None
@@ -49,10 +50,10 @@ def test_crop_is_found_in_an_even_image_and_not_over_the_end_of_a_row():
 def test_crop_of_a_flow_by_hand():
     flow = np.stack([np.arange(12).reshape(3, 4), -np.arange(12).reshape(3, 4)]).astype(np.float32)
     occluded = np.arange(12).reshape(3, 4) == 6
-    cut, hidden = cut_flow(flow, occluded, (1, 1), (2, 2), mirrored=False)
+    cut, hidden = cut_flow(flow, occluded, CropBox(1, 1, 2, 2), mirrored=False)
     assert cut.tolist() == [[[5, 6], [9, 10]], [[-5, -6], [-9, -10]]]
     assert hidden.tolist() == [[False, True], [False, False]]
-    cut, hidden = cut_flow(flow, occluded, (1, 1), (2, 2), mirrored=True)
+    cut, hidden = cut_flow(flow, occluded, CropBox(1, 1, 2, 2), mirrored=True)
     assert cut.tolist() == [[[-6, -5], [-10, -9]], [[-6, -5], [-10, -9]]]
     assert hidden.tolist() == [[True, False], [False, False]]
 
@@ -151,8 +152,8 @@ def test_what_is_missing_or_damaged_is_named(nightscape, tmp_path):
         TrueFlow(data_root=str(tmp_path / 'nothing'))(night, night)
     path = nightscape / 'truth/flow/GOPR0351_frame_000001.npz'
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ValueError, match='000001.npz is no flow file'):
-        read_flow(path)
+    with pytest.raises(ValueError, match='000001.npz: no flow can be read from it'):
+        TrueFlow(data_root=str(nightscape))(night, night)
     path.unlink()
     with pytest.raises(FileNotFoundError, match='000001.npz does not exist'):
         TrueFlow(data_root=str(nightscape))(night, night)

@@ -85,7 +85,7 @@ def run(tmp_path, truth):
 def measure(run, *names, **kwargs):
     config, checkpoint, root = run
     aligners = aligner_configs(names, root)
-    kwargs = {'data_root': root, 'device': 'cpu', 'progress': False} | kwargs
+    kwargs = {'data_root': root, 'device': 'cpu'} | kwargs
     return measure_refinement(read_model_config(config), checkpoint, aligners, **kwargs)
 
 
@@ -163,7 +163,7 @@ def test_matching_network_and_pictures(run, tmp_path):
     assert list(aligners) == ['uawarpc']
     results = measure_refinement(
         read_model_config(config), checkpoint, aligners, data_root=root, limit=1, whole=True,
-        out=tmp_path / 'out', device='cpu', progress=False,
+        out=tmp_path / 'out', device='cpu',
     )  # fmt: skip
     assert results['uawarpc/unaligned'] == 0
     assert results['uawarpc/corrected'] + results['uawarpc/spoiled'] > 0
