@@ -152,6 +152,10 @@ class _GPUKernels(TorchFunctionMode):
             args, kwargs = tree_map(self._low, (args, kwargs))
         elif self.amp and func in _HIGH:
             args, kwargs = tree_map(_high, (args, kwargs))
+        if func is Tensor.backward:
+            with self:  # what is computed again there has the same precisions
+                gradient = kwargs.pop('gradient', None)
+                return torch.autograd.backward(*args, gradient, **kwargs)
         if func is F.scaled_dot_product_attention and args[0].is_meta:
             return _FusedAttention.apply(*args[:3])
         return func(*args, **kwargs)

@@ -38,6 +38,8 @@ def test_it_is_what_a_step_on_the_cpu_takes(repo_root):
     assert estimated['optimiser'] == pytest.approx(8 * trained, rel=1e-3)
     half = estimate_memory(config, amp=True)
     assert half['weights'] == estimated['weights'] and half['step'] < 0.8 * estimated['step']
+    recomputed = estimate_memory(tiny(repo_root, with_cp=True), amp=True)
+    assert recomputed['step'] < 0.8 * half['step']
 
 
 def test_the_table_names_operations_and_gibibytes(repo_root):
