@@ -15,6 +15,7 @@ from dsr_nss.datasets import preparation
 from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
 from dsr_nss.evaluation.submit import SUBMISSION_SETS
+from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
 from dsr_nss.inference.load import PREFIXES
 from dsr_nss.inspection import browse
 from dsr_nss.matching import evaluate, truth
@@ -67,6 +68,7 @@ def load(name):
         ('shared_options', 'NETWORKS', PREFIXES),
         ('shared_options', 'NETWORKS', layouts.NETWORKS),
         ('shared_options', 'AMP_TYPES', AMP_TYPES),
+        ('shared_options', 'BATCH_NORMS', BATCH_NORMS),
         ('shared_options', 'SERVERS', SUBMISSION_FORMATS),
         ('shared_options', 'SERVERS', SUBMISSION_SETS),
         ('benchmark', 'CROPS', growth.CROPS),

@@ -10,6 +10,8 @@ import argparse
 
 #: The networks of a checkpoint.
 NETWORKS = ('student', 'teacher')
+#: Statistics of batch norms: as trained, anew on target images, anew on source images.
+BATCH_NORMS = ('plain', 'adabn', 'precise')
 #: Precisions other than float32.
 AMP_TYPES = ('bf16', 'fp16')
 #: Test servers that take archives.
