@@ -21,7 +21,7 @@ from dsr_nss.inspection import browse
 from dsr_nss.matching import evaluate, truth
 from dsr_nss.studies.benchmark import growth
 from dsr_nss.studies.refinement import worth
-from dsr_nss.studies.tables import tables
+from dsr_nss.studies.tables import rows
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 NAMES = sorted(path.stem for path in TOOLS.glob('*.py') if path.stem != 'shared_options')
@@ -77,8 +77,8 @@ def load(name):
         ('browse_dataset', 'TRAIN', browse.TRAIN),
         ('convert_checkpoint', 'LAYOUT_NAMES', layouts.LAYOUT_NAMES),
         ('prepare_data', 'NAMES', preparation.NAMES),
-        ('reproduce', 'TABLES', tables.TABLES),
-        ('reproduce', 'DATA', tables.DATA),
+        ('reproduce', 'TABLES', rows.TABLES),
+        ('reproduce', 'DATA', rows.DATA),
         ('test_align', 'BASELINES', sorted(evaluate.BASELINES)),
         ('test_align', 'NAMES', truth.NAMES),
         ('test_refinement', 'ALIGNERS', (worth.NONE, *worth.ALIGNERS)),
