@@ -69,7 +69,9 @@ def summarise(table: Table, settings: Settings) -> Summary:
     for row in table.rows:
         other = compared_row(table, row)
         sets = {
-            column.key: cell(seeds.get((row.name, column), {}), seeds.get((other or '', column), {}))
+            column.key: cell(
+                seeds.get((row.name, column), {}), seeds.get((other or '', column), {})
+            )
             | _paper(table, row, column)
             for column in table.columns
         }
