@@ -126,12 +126,10 @@ class _Processes:
                 print(f'$ {shown(command)}', file=output, flush=True)
                 process = subprocess.Popen(
                     [sys.executable, *(located(part, self.tools) for part in command)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                     env=environment,
                     start_new_session=True,  # Ctrl-C reaches it through `request` alone
-                )
+                )  # fmt: skip
             self.running.add(process)
             if self.stops:  # asked for while it was started
                 process.send_signal(signal.SIGINT)
@@ -167,6 +165,8 @@ class _Processes:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            for process in list(self.running):  # after an error of ours
+                process.send_signal(signal.SIGINT)
 
 
 def visible_devices() -> list[str]:

@@ -1,6 +1,7 @@
 """A measured table as a picture: means, spread and single seeds."""
 
 import io
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -26,23 +27,25 @@ def table_figure(summary: Summary) -> Figure:
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     legend: dict[str, Any] = {}
     for axes, column in zip(panels, columns, strict=True):
-        for y, row in enumerate(rows):
-            _draw(axes, y, row['sets'][column.key])
-            if y and row['group'] != rows[y - 1]['group']:
-                axes.axhline(y - 0.5, color=_FAINT, linewidth=0.8)
+        _draw(axes, [row['sets'][column.key] for row in rows])
         axes.set_xlabel(f'mIoU, {column.title}, %')
         axes.grid(axis='x', color=_FAINT, alpha=0.5)
         axes.set_axisbelow(True)
         axes.tick_params(axis='y', length=0)
         axes.spines[['top', 'right', 'left']].set_visible(False)
+        for y in range(1, len(rows)):
+            if rows[y]['group'] != rows[y - 1]['group']:
+                axes.axhline(y - 0.5, color=_FAINT, linewidth=0.8)
         handles, labels = axes.get_legend_handles_labels()
         legend |= dict(zip(labels, handles, strict=True))
     panels[0].set_yticks(range(len(rows)), [row['label'] for row in rows])
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     figure.suptitle(summary['title'], x=0.01, ha='left', fontsize=11)
     if legend:
-        place = dict(loc='outside lower left', ncols=3, frameon=False, fontsize=9)
-        figure.legend(legend.values(), legend.keys(), **place)
+        figure.legend(
+            legend.values(), legend.keys(), loc='outside lower left', ncols=3, frameon=False,
+            fontsize=9,
+        )  # fmt: skip
     return figure
 
 
@@ -53,19 +56,22 @@ def picture(summary: Summary, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
-def _draw(axes: Axes, y: int, cell: dict[str, Any]) -> None:
-    value = cell['mIoU']
-    if value is not None:
-        seeds = [scores['mIoU'] for scores in cell['seeds'].values()]
-        below = [y + SEEDS_BELOW] * len(seeds)
-        axes.scatter(seeds, below, s=16, color=_OURS, alpha=0.4, linewidths=0, label='seeds')
+def _draw(axes: Axes, cells: list[dict]) -> None:
+    lines = list(enumerate(cells))
+    seeds = [(s['mIoU'], y + SEEDS_BELOW) for y, cell in lines for s in cell['seeds'].values()]
+    means = [(m.mean, y, m.error or math.nan) for y, cell in lines if (m := cell['mIoU'])]
+    paper = [(cell['paper']['mIoU'], y) for y, cell in lines if 'paper' in cell]
+    if means:
+        x, heights = zip(*seeds, strict=True)
+        axes.scatter(x, heights, s=16, color=_OURS, alpha=0.4, linewidths=0, label='seeds')
+        x, heights, errors = zip(*means, strict=True)
         axes.errorbar(
-            value.mean, y, xerr=value.error or None, fmt='|', color=_OURS, markersize=13,
-            markeredgewidth=2.2, elinewidth=1.6, capsize=3, label='mean ± standard error',
+            x, heights, xerr=errors, fmt='|', color=_OURS, markersize=13, markeredgewidth=2.2,
+            elinewidth=1.6, capsize=3, label='mean ± standard error',
         )  # fmt: skip
-    if 'paper' in cell:
-        paper = cell['paper']
+    if paper:
+        x, heights = zip(*paper, strict=True)
+        label = next(f'paper, {cell["paper"]["set"]}' for cell in cells if 'paper' in cell)
         axes.scatter(
-            paper['mIoU'], y, marker='D', s=26, facecolors='none', edgecolors=_PAPER,
-            label=f'paper, {paper["set"]}',
-        )  # fmt: skip
+            x, heights, s=26, marker='D', facecolors='none', edgecolors=_PAPER, label=label
+        )

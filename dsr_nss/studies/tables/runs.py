@@ -5,7 +5,7 @@ import functools
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,8 @@ class Settings:
     @property
     def tag(self) -> str:
         """What a table of these settings must not be mixed with, e.g. `100iters-bf16`; or ''."""
-        return '-'.join(
-            filter(None, (f'{self.max_iters or ""}iters' * bool(self.max_iters), self.amp))
-        )
+        parts = (f'{self.max_iters}iters' if self.max_iters else '', self.amp)
+        return '-'.join(filter(None, parts))
 
     @property
     def folder(self) -> Path:
@@ -148,17 +147,14 @@ def plan(rows: Sequence[tuple[Table, Row]], seeds: Sequence[int], settings: Sett
     if any(seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
         given = ' '.join(map(str, seeds))
         raise ConfigError(f'--seeds must be different numbers >= 0, got {given}')
-    known: dict[str, Row] = {}
-    columns: dict[str, dict[str, Column]] = {}
+    runs: dict[str, Run] = {}
     for table, row in rows:
-        known.setdefault(row.name, row)
-        columns.setdefault(row.name, {}).update({c.key: c for c in table.columns})
-    runs = [
-        Run(row, seed, settings, tuple(columns[name].values()))
-        for name, row in known.items()
-        for seed in dict(row.folders) or seeds
-    ]
-    return sorted(runs, key=lambda run: run.seed)
+        for seed in dict(row.folders) or seeds:
+            run = Run(row, seed, settings)
+            run = runs.get(run.name, run)
+            columns = {column.key: column for column in (*run.columns, *table.columns)}
+            runs[run.name] = replace(run, columns=tuple(columns.values()))
+    return sorted(runs.values(), key=lambda run: run.seed)
 
 
 # ---- how far a run is ----------------------------------------------------------------------------

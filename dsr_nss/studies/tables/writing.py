@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_bytes
 from dsr_nss.studies.tables.picture import picture
@@ -26,28 +27,25 @@ _LATEX = {
 def markdown(summary: Summary) -> str:
     """Heading, table, notes, and how it was made."""
     parts = [f'### {summary["title"]}', _markdown_table(_grid(summary))]
-    first = summary['columns'][0].key
-    cells = [(row, row['sets'][first]) for row in summary['rows']]
-    names = [key[4:] for key in _further(summary, 'IoU/')]
+    first, names = summary['columns'][0], _further(summary, 'IoU/')
+    cells = [(row, row['sets'][first.key]) for row in summary['rows']]
     measured = [
-        [row['label'], *(_number(cell['means'].get(f'IoU/{name}'), error=False) for name in names)]
+        [row['label'], *(_number(cell['means'].get(name), error=False) for name in names)]
         for row, cell in cells
         if cell['seeds']
     ]
-    printed = {
-        row['paper_row']: cell['paper']['classes']
+    printed = [
+        [row['paper_row'], *(f'{value:.1f}' for value in cell['paper']['classes'].values())]
         for row, cell in cells
         if 'classes' in cell.get('paper', {})
+    ]
+    by_class = {
+        'mean over seeds:': [['', *(name[4:] for name in names)], *measured],
+        f'as the paper prints it ({first.paper_set}):': [['', *CLASSES], *printed],
     }
-    if summary['by_class'] and measured:
-        parts += ['IoU of each class, mean over seeds:', _markdown_table([['', *names], *measured])]
-    for i, (row, classes) in enumerate(printed.items()):
-        if i == 0:
-            paper = f'the paper prints it ({summary["columns"][0].paper_set}):'
-            grid = [['', *classes]]
-            parts += [f'IoU of each class as {paper}']
-        grid += [[row, *(f'{value:.1f}' for value in classes.values())]]
-    parts += [_markdown_table(grid)] if printed else []
+    for title, grid in by_class.items():
+        if summary['by_class'] and grid[1:]:
+            parts += [f'IoU of each class, {title}', _markdown_table(grid)]
     parts += [_paragraph(summary)]
     parts += ['\n'.join(f'- {note}' for note in summary['notes'])] if summary['notes'] else []
     return '\n\n'.join([*parts, f'    {summary["command"]}']) + '\n'
@@ -55,26 +53,17 @@ def markdown(summary: Summary) -> str:
 
 def latex(summary: Summary) -> str:
     """A `table` environment for the package booktabs."""
-    headers, *grid = _grid(summary)
     groups = [row['group'] for row in summary['rows']]
-    lines = [' & '.join(map(_latex_cell, cells)) + ' \\\\' for cells in grid]
-    for i in range(len(lines) - 1, 0, -1):
-        if groups[i] != groups[i - 1]:
-            lines.insert(i, '\\midrule')
+    lines = [' & '.join(map(_latex_cell, cells)) + ' \\\\' for cells in _grid(summary)]
+    for i in range(len(groups) - 1, -1, -1):
+        if i == 0 or groups[i] != groups[i - 1]:
+            lines.insert(i + 1, '\\midrule')
+    notes = '\n'.join(f'% {line}' for line in (_paragraph(summary), *summary['notes']))
+    columns = 'l' + 'r' * lines[0].count(' & ')
     return '\n'.join([
-        '% needs \\usepackage{booktabs}',
-        *(f'% {line}' for line in (_paragraph(summary), *summary['notes'])),
-        '\\begin{table}',
-        '\\centering',
-        f'\\caption{{{_latex_cell(summary["title"])}}}',
-        f'\\begin{{tabular}}{{l{"r" * (len(headers) - 1)}}}',
-        '\\toprule',
-        ' & '.join(map(_latex_cell, headers)) + ' \\\\',
-        '\\midrule',
-        *lines,
-        '\\bottomrule',
-        '\\end{tabular}',
-        '\\end{table}\n',
+        '% needs \\usepackage{booktabs}', notes, '\\begin{table}', '\\centering',
+        f'\\caption{{{_latex_cell(summary["title"])}}}', f'\\begin{{tabular}}{{{columns}}}',
+        '\\toprule', *lines, '\\bottomrule', '\\end{tabular}', '\\end{table}\n',
     ])  # fmt: skip
 
 

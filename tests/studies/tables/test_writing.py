@@ -202,6 +202,5 @@ def test_the_picture_has_a_mark_for_each_number(summary):
         (10, below), (20, below), (13, 2 + below), (24, 2 + below), (23.25, 3 + below),
         (55.9, 0), (42, 1),
     }  # fmt: skip
-    assert [bar.lines[0].get_xydata().tolist()[0] for bar in axes.containers] == [
-        [15.0, 0], [18.5, 2], [23.25, 3],
-    ]  # fmt: skip
+    (bars,) = axes.containers
+    assert bars.lines[0].get_xydata().tolist() == [[15.0, 0], [18.5, 2], [23.25, 3]]
