@@ -35,7 +35,7 @@ setup(
     package_data={
         'dsr_nss': ['py.typed'],
         'dsr_nss.studies.demo': ['report.html.jinja'],
-        'dsr_nss.studies.tables': ['paper_tables.json'],
+        'dsr_nss.studies.tables': ['paper_rows.json', 'paper_tables.json'],
     },
     install_requires=requirements(),
     extras_require={

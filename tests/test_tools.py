@@ -16,12 +16,13 @@ from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
 from dsr_nss.evaluation.submit import SUBMISSION_SETS
 from dsr_nss.inference.exported import SUFFIXES
+from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
 from dsr_nss.inference.load import PREFIXES
 from dsr_nss.inspection import browse
 from dsr_nss.matching import evaluate, truth
 from dsr_nss.studies.benchmark import growth
 from dsr_nss.studies.refinement import worth
-from dsr_nss.studies.tables import tables
+from dsr_nss.studies.tables import rows
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 NAMES = sorted(path.stem for path in TOOLS.glob('*.py') if path.stem != 'shared_options')
@@ -68,6 +69,7 @@ def load(name):
         ('shared_options', 'NETWORKS', PREFIXES),
         ('shared_options', 'NETWORKS', layouts.NETWORKS),
         ('shared_options', 'AMP_TYPES', AMP_TYPES),
+        ('shared_options', 'BATCH_NORMS', BATCH_NORMS),
         ('shared_options', 'SERVERS', SUBMISSION_FORMATS),
         ('shared_options', 'SERVERS', SUBMISSION_SETS),
         ('benchmark', 'BANKS', growth.BANKS),
@@ -75,8 +77,8 @@ def load(name):
         ('convert_checkpoint', 'LAYOUT_NAMES', layouts.LAYOUT_NAMES),
         ('export', 'FORMATS', SUFFIXES),
         ('prepare_data', 'NAMES', preparation.NAMES),
-        ('reproduce', 'TABLES', tables.TABLES),
-        ('reproduce', 'DATA', tables.DATA),
+        ('reproduce', 'TABLES', rows.TABLES),
+        ('reproduce', 'DATA', rows.DATA),
         ('test_align', 'BASELINES', sorted(evaluate.BASELINES)),
         ('test_align', 'NAMES', truth.NAMES),
         ('test_refinement', 'ALIGNERS', (worth.NONE, *worth.ALIGNERS)),

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from shared_options import AMP_TYPES
+from shared_options import add_table_options, parse_table_options
 
 TABLES = ('1', '2', '3', '4', '5', '6', 'choices', 'vfm')
 DATA = ('real', 'nightscape', 'camvid')
@@ -41,16 +41,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--rows', nargs='+', metavar='ROW', help='names or numbers of rows as --list has them'
     )
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='default: 0 1 2')
-    parser.add_argument(
-        '--max-iters',
-        type=int,
-        metavar='N',
-        help='length of each run; warm-up, teacher and intervals are scaled with it',
-    )
-    parser.add_argument('--amp', nargs='?', const='bf16', choices=AMP_TYPES)
-    parser.add_argument('--jobs', type=int, default=1, metavar='J', help='trainings side by side')
-    parser.add_argument('--out', default='work_dirs/reproduce', metavar='DIR')
     parser.add_argument(
         '--docs',
         type=Path,
@@ -58,28 +48,26 @@ def parse_args() -> argparse.Namespace:
         help='put the tables into FILE, between <!-- table3 nightscape begin --> and ... end -->',
     )
     parser.add_argument('--list', action='store_true', help='print `table row command` and end')
-    parser.add_argument(
-        '--dry-run', action='store_true', help='print the command line of each training and end'
-    )
-    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
-    args = parser.parse_args()
-    if args.jobs < 1:
-        parser.error(f'--jobs must be >= 1, got {args.jobs}')
-    return args
+    add_table_options(parser, out='work_dirs/reproduce')
+    return parse_table_options(parser)
 
 
 def main() -> int:
     args = parse_args()
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
-    from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
+    from dsr_nss.studies.tables.own_tables import own_table
+    from dsr_nss.studies.tables.reproduce import listing, reproduce, train_lines
+    from dsr_nss.studies.tables.rows import NUMERALS, table, tables_on
     from dsr_nss.studies.tables.runs import Settings
-    from dsr_nss.studies.tables.tables import own_table
 
     settings = Settings(args.data, Path(args.out), args.max_iters, args.amp)
     try:
+        names = args.table or [name for name in tables_on(args.data) if name in NUMERALS]
         own = [] if args.rows_file is None else [own_table(args.rows_file, args.data)]
-        tables = own if own and not args.table else choose_tables(args.table, args.data) + own
+        papers = [] if own and not args.table else dict.fromkeys(names)
+        tables = [*(table(name, args.data) for name in papers), *own]
+        tables = [one.with_batch_norms(args.batch_norms) for one in tables]
         if args.list:
             lines = listing(tables, args.rows)
         elif args.dry_run:

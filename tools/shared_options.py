@@ -10,6 +10,8 @@ import argparse
 
 #: The networks of a checkpoint.
 NETWORKS = ('student', 'teacher')
+#: Statistics of batch norms: as trained, anew on target images, anew on source images.
+BATCH_NORMS = ('plain', 'adabn', 'precise')
 #: Precisions other than float32.
 AMP_TYPES = ('bf16', 'fp16')
 #: Test servers that take archives.
@@ -56,6 +58,40 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='compile the network: slow at the start, once for each size of image or window',
     )
+
+
+def add_table_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """What tables of many runs have in common; for `parse_table_options`."""
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='default: 0 1 2')
+    parser.add_argument(
+        '--max-iters',
+        type=int,
+        metavar='N',
+        help='length of each run; warm-up, teacher and intervals are scaled with it',
+    )
+    parser.add_argument('--amp', nargs='?', const='bf16', choices=AMP_TYPES)
+    parser.add_argument(
+        '--batch-norms',
+        nargs='+',
+        choices=BATCH_NORMS,
+        default=['plain'],
+        help='columns of networks with batch norms: as trained, statistics anew on night images, '
+        'or on source images; each is another test of the same checkpoint (default: plain)',
+    )
+    parser.add_argument('--jobs', type=int, default=1, metavar='J', help='trainings side by side')
+    parser.add_argument('--out', default=out, metavar='DIR', help=f'default: {out}')
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print the command line of each training and end'
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+
+
+def parse_table_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The parsed command line of a tool that makes tables."""
+    args = parser.parse_args()
+    if args.jobs < 1:
+        parser.error(f'--jobs must be >= 1, got {args.jobs}')
+    return args
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared_options import (
+    BATCH_NORMS,
     SERVERS,
     add_checkpoint_arguments,
     add_config_options,
@@ -66,6 +67,13 @@ def parse_args() -> argparse.Namespace:
         help='with --submit dark_zurich: pixels of lower confidence are predicted as invalid',
     )
     add_network_options(parser)
+    parser.add_argument(
+        '--batch-norms',
+        choices=BATCH_NORMS,
+        default='plain',
+        help='take the statistics of batch norms anew, without labels, on images that the config '
+        'trains on: adabn on its night images, precise on its source images',
+    )
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
     parser.add_argument('--workers', type=int, default=2, help='processes that load images')
     add_config_options(parser)
@@ -127,6 +135,7 @@ def main() -> int:
             images=args.images,
             labels=args.labels,
             which=args.model,
+            batch_norms=args.batch_norms,
             out=args.out,
             report=args.report,
             tta=args.tta,
@@ -176,6 +185,7 @@ def submit(config: 'Config', args: argparse.Namespace) -> int:
         name=args.dataset,
         invalid_below=args.invalid_below,
         which=args.model,
+        batch_norms=args.batch_norms,
         tta=args.tta,
         amp=args.amp,
         compiled=args.compile,
@@ -192,8 +202,9 @@ def report(results: dict, args: argparse.Namespace) -> None:
     from dsr_nss.evaluation.iou import occurrence_note
     from dsr_nss.evaluation.table import format_table, set_names
 
+    norms = '' if args.batch_norms == 'plain' else f', batch norms: {args.batch_norms}'
     tta = ', test-time augmentation' if args.tta else ''
-    print(f'{args.model} of {args.checkpoint}{tta}')
+    print(f'{args.model} of {args.checkpoint}{norms}{tta}')
     if set_names(results):
         print(format_table(results))
     for name in set_names(results):

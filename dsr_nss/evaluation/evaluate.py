@@ -28,6 +28,7 @@ from dsr_nss.evaluation.test_sets import (
     prediction_names,
     select_datasets,
 )
+from dsr_nss.inference.adapt_batch_norm import renew_statistics
 from dsr_nss.inference.background import Writer
 from dsr_nss.inference.load import load_model
 from dsr_nss.inference.pictures import write_prediction
@@ -65,6 +66,7 @@ def evaluate(
     images: str | Path | None = None,
     labels: str | Path | None = None,
     which: str = 'student',
+    batch_norms: str = 'plain',
     out: str | Path | None = None,
     report: str | Path | None = None,
     tta: bool = False,
@@ -88,6 +90,7 @@ def evaluate(
         images: A folder of images that becomes the set `custom`.
         labels: Its labels (train id PNGs with the same stems); None predicts only.
         which: `'student'` or `'teacher'`.
+        batch_norms: `'plain'`, or what `renew_statistics` first does to the network.
         out: Folder of the predictions, `<out>/<set>/labelTrainIds/<stem>.png` and
             `<out>/<set>/color/<stem>.png`; None writes none.
         report: Folder of the reports of `write_evaluation_report`, `<report>/<set>`; None measures
@@ -105,7 +108,7 @@ def evaluate(
         A flat dict: `<set>/mIoU`, `<set>/mIoU_official`, `<set>/mIoU_<group>`,
         `<set>/IoU/<class>` in percent, unrounded, None where nothing of it occurs in the labels;
         with `report` also the keys of `DetailedMeasures.flat`; `<set>/images`,
-        `<set>/images_per_second`; `model`, `tta`, `amp`, `checkpoint`.
+        `<set>/images_per_second`; `model`, `batch_norms`, `tta`, `amp`, `checkpoint`.
 
     Raises:
         ConfigError, CheckpointError, DataError, FileNotFoundError: What is missing or wrong.
@@ -116,6 +119,8 @@ def evaluate(
     if names is not None or images is None:
         chosen = select_datasets(config, names)
     model = load_model(config, checkpoint, which, device or default_device())
+    if batch_norms != 'plain':
+        renew_statistics(model, config, batch_norms)
     if compiled:
         compile_stages(model)
     if images is not None:
@@ -128,7 +133,8 @@ def evaluate(
             + ('--report needs them' if report else 'say where the predictions go with --out')
         )
     flat: dict[str, Any] = {}
-    run = {'model': which, 'tta': tta, 'amp': amp, 'checkpoint': str(checkpoint)}
+    run = {'model': which, 'batch_norms': batch_norms, 'tta': tta, 'amp': amp}
+    run['checkpoint'] = str(checkpoint)
     for name, dataset in chosen.items():
         result = evaluate_dataset(
             model,

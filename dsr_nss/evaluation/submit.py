@@ -11,6 +11,7 @@ from dsr_nss.evaluation.submission import SubmissionWriter
 from dsr_nss.evaluation.submission_formats import submission_format
 from dsr_nss.evaluation.test_sets import CheckedDataset, prediction_names, select_datasets
 from dsr_nss.files import make_folder
+from dsr_nss.inference.adapt_batch_norm import renew_statistics
 from dsr_nss.inference.load import load_model
 from dsr_nss.inference.predict import compile_stages, predict_set
 
@@ -31,6 +32,7 @@ def write_submission(
     name: str | None = None,
     invalid_below: float | None = None,
     which: str = 'student',
+    batch_norms: str = 'plain',
     tta: bool = False,
     amp: str | None = None,
     compiled: bool = False,
@@ -48,7 +50,7 @@ def write_submission(
         name: Another set of `config.test_sets` than `SUBMISSION_SETS[kind]`, e.g. one condition.
         invalid_below: Confidence below which a pixel is predicted as invalid; see
             `SubmissionWriter`.
-        which, tta, amp, compiled, device, workers, progress: Same meaning as in
+        which, batch_norms, tta, amp, compiled, device, workers, progress: Same meaning as in
             `dsr_nss.evaluation.evaluate`.
 
     Returns:
@@ -65,6 +67,8 @@ def write_submission(
     dataset = select_datasets(config, [name])[name]
     model = load_model(config, checkpoint, which, device or default_device())
     check_classes(model, dataset, name)
+    if batch_norms != 'plain':
+        renew_statistics(model, config, batch_norms)
     if compiled:
         compile_stages(model)
     files = prediction_names(dataset)

@@ -1,10 +1,13 @@
-"""AdaBN: the statistics of a trained network's batch norms, taken anew on target images.
+"""The statistics of a trained network's batch norms, taken anew on target or on source images.
 
-Nothing is trained and no label is read, so it shows how much of an adaptation's gain is a matter of
-statistics. A network without batch norms (MiT's are layer norms; the DAFormer head has some) has
-little to take.
+Nothing is trained and no label is read. On the target (AdaBN) it shows how much of an adaptation's
+gain is a matter of statistics; on the source (PreciseBN) how much of that is not the target's but a
+matter of the running means, which short runs leave far from the final weights'. Both look at whole
+images one at a time, so they differ in the images alone. A network without batch norms (MiT's are
+layer norms; the DAFormer head has some) has nothing to take.
 
-Source: Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2016.
+Sources: Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2016; Wu and
+Johnson, "Rethinking 'Batch' in BatchNorm", 2021, which average over training batches instead.
 """
 
 from pathlib import Path
@@ -21,12 +24,15 @@ from dsr_nss.datasets.pixels import DecodedFiles, PixelFile
 from dsr_nss.errors import ConfigError
 from dsr_nss.inference.load import load_model
 
+#: How a network's statistics are called -> the training images that they are taken anew on.
+BATCH_NORMS = {'plain': None, 'adabn': 'target', 'precise': 'source'}
+
 
 class AdaptedNorms(NamedTuple):
     """What was done.
 
     Attributes:
-        images: Target images that the statistics are of.
+        images: Images that the statistics are of.
         norms: Batch norms of the network.
     """
 
@@ -40,33 +46,52 @@ def adapt_batch_norm(
     destination: str | Path,
     which: str = 'student',
     device: str | torch.device = 'cpu',
+    batch_norms: str = 'adabn',
 ) -> AdaptedNorms:
-    """Writes the network with the statistics of the config's training night images.
-
-    The images pass one at a time, resized as in training (`target_scale`) and cut as in a test
-    (`test_cfg`); every pass has the same weight.
+    """Writes the network with statistics of the config's training images.
 
     Args:
-        config: A training config with a target; see `dsr_nss.inference.load.load_model`.
+        config: A training config; see `dsr_nss.inference.load.load_model`.
         checkpoint: The trained network.
         destination: The file to write: a checkpoint of the segmentor alone, which
             `tools/test.py CONFIG` takes.
         which: `'student'` or `'teacher'` of the checkpoint.
         device: Device on which the network runs.
+        batch_norms: `'adabn'` or `'precise'`; see `renew_statistics`.
 
     Raises:
-        ConfigError: The config has no target, or the network no batch norm.
+        ConfigError, DataError: Same as in `renew_statistics`.
+    """
+    model = load_model(config, checkpoint, which, device)
+    done = renew_statistics(model, config, batch_norms)
+    save_checkpoint_file(Path(destination), {'meta': {}, 'state_dict': model.state_dict()})
+    return done
+
+
+def renew_statistics(model: nn.Module, config: Config, batch_norms: str) -> AdaptedNorms:
+    """Takes the statistics of a network anew, in place.
+
+    The images pass one at a time, resized as in training (`target_scale`, `source_scale`) and cut
+    as in a test (`test_cfg`); every pass has the same weight.
+
+    Args:
+        model: What `load_model` returned; it is in eval mode afterwards.
+        config: A training config that names the images.
+        batch_norms: `'adabn'`: the night images of the target; `'precise'`: the source images.
+
+    Raises:
+        ConfigError: The config does not name these images, or the network has no batch norm.
         DataError: An image cannot be used.
     """
+    domain = BATCH_NORMS[batch_norms]
     training = config.get('train_dataloader', {}).get('dataset', {})
-    target, scale = training.get('target'), training.get('target_scale')
-    if target is None:
-        raise ConfigError('train_dataloader.dataset.target: the config names no target images')
-    model = load_model(config, checkpoint, which, device)
+    named, scale = training.get(domain), training.get(f'{domain}_scale')
+    if named is None:
+        raise ConfigError(f'train_dataloader.dataset.{domain}: the config names no {domain} images')
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         raise ConfigError(f'the {type(model).__name__} of this config has no batch norm')
-    images = DATASETS.build({**target, 'pipeline': []})
+    images = DATASETS.build({**named, 'pipeline': []})
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all passes
@@ -74,7 +99,7 @@ def adapt_batch_norm(
     for i in range(len(images)):
         size = None if scale is None else (int(scale[0]), int(scale[1]))
         _look(model, PixelFile(images.get_data_info(i)['img_path'], False, size))
-    save_checkpoint_file(Path(destination), {'meta': {}, 'state_dict': model.state_dict()})
+    model.eval()
     return AdaptedNorms(len(images), len(norms))
 
 

@@ -11,9 +11,10 @@ from PIL import Image
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.studies.benchmark.step import build_step, random_items
+from dsr_nss.studies.tables.own_tables import own_table
 from dsr_nss.studies.tables.reproduce import listing
 from dsr_nss.studies.tables.runs import Settings, plan
-from dsr_nss.studies.tables.tables import own_table
+from dsr_nss.studies.tables.table import choose_rows
 
 PAGE = Path(__file__).parents[2] / 'docs/architecture.md'
 TEXT = PAGE.read_text().partition('## How to add')[2].partition('\n## ')[0]
@@ -93,9 +94,10 @@ def test_a_table_of_ones_own(files):
         '--work-dir work_dirs/large_bank_nightscape --with my_overlay.py '
         '--cfg-options model.beta=0.2'
     )
-    ours, large = plan([table], [0], Settings('nightscape'))
+    ours, large = plan(choose_rows([table]), [0], Settings('nightscape'))
     assert large.name == 'large_bank_nightscape-seed0'
-    assert ours.test_sets == large.test_sets == ('dark_zurich_val', 'cityscapes_val')
+    assert [column.key for column in ours.columns] == ['dark_zurich_val', 'cityscapes_val']
+    assert large.columns == ours.columns
     bank = MODELS.build(large.config().model.bank)
     assert bank.capacity == 2 * MODELS.build(ours.config().model.bank).capacity
     assert large.config().model.beta == 0.2

@@ -1,4 +1,4 @@
-"""AdaBN: the statistics are those of the target images, everything else stays."""
+"""AdaBN, PreciseBN: statistics of the target or source images, everything else stays."""
 
 import cv2
 import numpy as np
@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
+from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm
 from dsr_nss.inference.load import load_model, read_model_config
 from tests.datasets.tiny_sets import write_image
@@ -23,10 +24,19 @@ def rng():
 def config(tmp_path, rng):
     for i in range(3):
         write_image(tmp_path / f'night/{i}.png', rng, (64, 96))
+        write_image(tmp_path / f'day/{i}.png', rng, (64, 64))
+        label = rng.integers(0, 19, (64, 96), np.uint8)
+        (tmp_path / 'labels').mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f'labels/{i}.png'), label)
     (tmp_path / 'config.py').write_text(
         ADAPTATION.replace('CLASSES', repr(CLASSES))
         + "train_dataloader = dict(dataset=dict(target=dict(type='FolderDataset', "
-        f"images='{tmp_path}/night')))\n"
+        f"images='{tmp_path}/night'), "
+        f"source=dict(type='FolderDataset', images='{tmp_path}/day')))\n"
+        "test_sets = dict(night_val=dict(type='FolderDataset', "
+        f"images='{tmp_path}/night', labels='{tmp_path}/labels', pipeline=["
+        "dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), "
+        "dict(type='PackSegInputs')]))\n"
     )
     return read_model_config(tmp_path / 'config.py')
 
@@ -38,17 +48,18 @@ def checkpoint(config, tmp_path):
     return tmp_path / 'run.pth'
 
 
-def test_statistics_are_the_mean_over_the_images(config, checkpoint, tmp_path):
+@pytest.mark.parametrize(('batch_norms', 'folder'), [('adabn', 'night'), ('precise', 'day')])
+def test_statistics_are_the_mean_over_the_images(config, checkpoint, tmp_path, batch_norms, folder):
     before = load_model(config, checkpoint)
     norm, seen = before.decode_head.convs[0].bn, []
     norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].double()))
-    for path in sorted((tmp_path / 'night').iterdir()):
+    for path in sorted((tmp_path / folder).iterdir()):
         image = torch.from_numpy(cv2_bgr(path))
         with torch.no_grad():
             batch = before.data_preprocessor({'inputs': [image], 'data_samples': None}, False)
             before.encode_decode(batch['inputs'])
 
-    done = adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
+    done = adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth', batch_norms=batch_norms)
     assert done == (3, 2)  # one of the convolution, one of the concatenation
     after = load_model(config, tmp_path / 'adabn.pth')
     mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
@@ -62,6 +73,17 @@ def test_statistics_are_the_mean_over_the_images(config, checkpoint, tmp_path):
 
 def cv2_bgr(path):
     return cv2.imread(str(path)).transpose(2, 0, 1).copy()
+
+
+@pytest.mark.parametrize('batch_norms', ['adabn', 'precise'])
+def test_a_test_renews_them_itself(config, checkpoint, tmp_path, batch_norms):
+    def scores(path, **kwargs):
+        found = evaluate(config, path, device='cpu', workers=0, progress=False, **kwargs)
+        return {key: value for key, value in found.items() if 'IoU' in key}
+
+    adapt_batch_norm(config, checkpoint, tmp_path / 'kept.pth', batch_norms=batch_norms)
+    renewed = scores(checkpoint, batch_norms=batch_norms)
+    assert renewed == scores(tmp_path / 'kept.pth') != scores(checkpoint)
 
 
 def test_images_have_the_size_of_the_training(config, checkpoint, tmp_path, monkeypatch):

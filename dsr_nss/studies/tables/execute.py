@@ -1,35 +1,29 @@
 """Does what is missing of many runs: side by side, resumable, each failure on its own."""
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from queue import SimpleQueue
 
 import torch
 from tqdm import tqdm
 
 from dsr_nss.pool import usable_cores
-from dsr_nss.studies.tables.runs import ROOT, Run, located, shown
-from dsr_nss.studies.tables.state import inspect, note, read_scores
+from dsr_nss.studies.tables.runs import ROOT, Run, inspect, located, note, read_scores, shown
 
 #: How a run ended that was asked to stop before it was done.
 STOPPED = 'stopped'
-_POLL_SECONDS = 0.2
 #: How much of a failed step's log is shown.
 _LOG_LINES = 12
 
 
 class StepFailed(Exception):
     """A training or test did not do what it should; the message says which and why."""
-
-
-#: Starts a command line: arguments, log, and the descriptor that keeps the folder locked.
-Start = Callable[[Sequence[str], Path, int], subprocess.Popen]
 
 
 def execute(
@@ -52,149 +46,127 @@ def execute(
     Returns:
         The same of every run, in the order they ended.
     """
-    gpus: list[str | None] = [*visible_devices()] or [None]
-    free = [gpus[slot % len(gpus)] for slot in range(jobs)]
-    threads = max(1, usable_cores() // jobs)
-    waiting, active, ended = list(runs), list[_Job](), dict[Run, str | None]()
+    for run in runs:
+        run.config()  # here, not in a thread: reading a config imports what it names
+    ended = {}
+    processes = _Processes(jobs, tools)
     bar = tqdm(total=len(runs), unit='run', disable=None)  # no bar without a terminal
-    with _stop_requests() as stops, bar:
-        heard = 0
-        while waiting or active:
-            while waiting and free:
-                active.append(_Job(waiting.pop(0), free.pop(0), threads, tools))
-            if len(stops) > heard:
-                heard = len(stops)
-                for job in active:
-                    job.stop(kill=heard > 1)
-            for job in [job for job in active if not job.proceed(stopping=bool(stops))]:
-                active.remove(job)
-                free.append(job.gpu)
-                ended[job.run] = job.error
-                finished(job.run, job.error)
-                bar.update()
-            time.sleep(_POLL_SECONDS if active else 0)
+    with processes.heeding_signals(), bar, ThreadPool(jobs) as pool:
+        for run, error in pool.imap_unordered(lambda run: (run, _do(run, processes)), runs):
+            ended[run] = error
+            finished(run, error)
+            bar.update()
     return ended
 
 
-class _Job:
-    """A run that is worked on, one process after the other; `error` is how it ended."""
-
-    def __init__(self, run: Run, gpu: str | None, threads: int, tools: Path) -> None:
-        self.run, self.gpu, self.tools = run, gpu, tools
-        self.environment = {'OMP_NUM_THREADS': str(threads), **os.environ}
-        if gpu is not None:
-            self.environment['CUDA_VISIBLE_DEVICES'] = gpu
-        self.steps = _steps(run, self.start)
-        self.child: subprocess.Popen | None = None
-        self.error: str | None = None
-
-    def proceed(self, stopping: bool) -> bool:
-        """Start the next process if the last one has ended; whether there is one."""
-        if self.child is not None and self.child.poll() is None:
-            return True
-        try:
-            if stopping:
-                self.steps.close()
-                self.error = None if inspect(self.run).finished else STOPPED
-                return False
-            self.child = self.steps.send(None if self.child is None else self.child.returncode)
-            return True
-        except StopIteration:
-            pass
-        except Exception as error:  # of this run; the others go on
-            failed = isinstance(error, StepFailed)
-            self.error = str(error) if failed else f'{type(error).__name__}: {error}'
-        return False
-
-    def start(self, command: Sequence[str], log: Path, lock: int) -> subprocess.Popen:
-        """Run a command line with its output in a file."""
-        with log.open('a', encoding='utf-8') as output:
-            print(f'$ {shown(command)}', file=output, flush=True)
-            return subprocess.Popen(
-                [sys.executable, *(located(part, self.tools) for part in command)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self.environment,
-                start_new_session=True,  # Ctrl-C reaches it through `stop` alone
-                pass_fds=(lock,),  # the folder stays locked if this process is killed
-            )
-
-    def stop(self, kill: bool) -> None:
-        """Ask the process to save and end, or end it."""
-        if self.child is not None and self.child.poll() is None:
-            if kill:
-                os.killpg(self.child.pid, signal.SIGKILL)
-            else:
-                self.child.send_signal(signal.SIGINT)
-
-
-def _steps(run: Run, start: Start) -> Generator[subprocess.Popen, int | None, None]:
-    """The processes that a run lacks, each sent its exit status; raises when one did not do it."""
-    with _locked(run) as lock:
-        state, log = inspect(run), run.folder / 'train.log'
-        if state.problem is None and not state.trained:
-            note(run)
-            command = run.train_command(resume=state.done > 0)
-            status = yield start(command, log, lock)
-            state = inspect(run)
-            if state.problem is None and not state.trained:
-                raise StepFailed(_failure(command, status, log))
-        if state.problem is not None:
-            raise StepFailed(state.problem)
-        if state.checkpoint is None:
-            if not state.missing:
-                return
-            raise StepFailed(
-                f'{run.folder} has no checkpoint any more and no scores on '
-                f'{", ".join(state.missing)}: move it away to train it anew'
-            )
-        note(run, state.checkpoint)
-        errors = []
-        for name in state.missing:
-            command, log = run.test_command(state.checkpoint, name), run.folder / f'test-{name}.log'
-            status = yield start(command, log, lock)
-            if read_scores(run, name) is None:
-                errors.append(_failure(command, status, log))  # another set may be there
-        if errors:
-            raise StepFailed('\n'.join(errors))
-
-
-def _failure(command: Sequence[str], status: int | None, log: Path) -> str:
-    lines = log.read_text(encoding='utf-8', errors='replace').split('\n')
-    end = '\n'.join([line for line in lines if line.strip()][-_LOG_LINES:])
-    return f'status {status} of: {shown(command)}\n{log} ends with:\n{end}'
-
-
-@contextmanager
-def _locked(run: Run) -> Iterator[int]:
-    """Hold the run's folder; two trainings in one folder would spoil each other."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    with (run.folder / '.lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StepFailed(f'another process works in {run.folder}') from error
-        yield file.fileno()
-
-
-@contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """A list that grows with every Ctrl-C or SIGTERM."""
-    requests: list[int] = []
-
-    def request(number: int, frame: object) -> None:
-        requests.append(number)
-        first = 'stopping: trainings save a checkpoint (Ctrl-C again kills them)'
-        tqdm.write(first if len(requests) == 1 else 'killed')
-
-    handled = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, request) for number in handled]
+def _do(run: Run, processes: '_Processes') -> str | None:
+    """Do what a run lacks; what went wrong, None or `STOPPED`."""
     try:
-        yield requests
-    finally:
-        for number, handler in zip(handled, before, strict=True):
-            signal.signal(number, handler)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        _train(run, processes)
+        _test(run, processes)
+    except StepFailed as error:
+        return None if str(error) == STOPPED and inspect(run).finished else str(error)
+    except Exception as error:  # of this run; the others go on
+        return f'{type(error).__name__}: {error}'
+    return None
+
+
+def _train(run: Run, processes: '_Processes') -> None:
+    state = inspect(run)
+    if state.problem is None and not state.trained:
+        note(run)
+        failure = processes.call(run.train_command(state.done > 0), run.folder / 'train.log')
+        state = inspect(run)
+        if state.problem is None and not state.trained:
+            raise StepFailed(failure)
+    if state.problem is not None:
+        raise StepFailed(state.problem)
+
+
+def _test(run: Run, processes: '_Processes') -> None:
+    checkpoint, missing = (state := inspect(run)).checkpoint, state.missing
+    if checkpoint is None and missing:
+        names = ', '.join(column.title for column in missing)
+        remedy = f'no scores on {names}: move it away to train it anew'
+        raise StepFailed(f'{run.folder} has no checkpoint any more and {remedy}')
+    if checkpoint is None:
+        return
+    note(run, checkpoint)
+    errors = []
+    for column in inspect(run).missing:  # now it is known whether there are batch norms
+        log = run.folder / f'test-{column.key}.log'
+        failure = processes.call(run.test_command(checkpoint, column), log)
+        if read_scores(run, column) is None:
+            errors.append(failure)  # another set may be there
+    if errors:
+        raise StepFailed('\n'.join(errors))
+
+
+class _Processes:
+    """Command lines that run side by side and are stopped together."""
+
+    def __init__(self, jobs: int, tools: Path) -> None:
+        self.tools, self.threads, self.stops = tools, max(1, usable_cores() // jobs), 0
+        self.running: set[subprocess.Popen] = set()
+        self.gpus: SimpleQueue[str | None] = SimpleQueue()
+        gpus: list[str | None] = [*visible_devices()] or [None]
+        for slot in range(jobs):
+            self.gpus.put(gpus[slot % len(gpus)])
+
+    def call(self, command: Sequence[str], log: Path) -> str:
+        """Run a command line with its output in a file; how it ended, should it have failed."""
+        if self.stops:
+            raise StepFailed(STOPPED)
+        gpu = self.gpus.get()
+        environment = {'OMP_NUM_THREADS': str(self.threads), **os.environ}
+        environment |= {'CUDA_VISIBLE_DEVICES': gpu} if gpu is not None else {}
+        try:
+            with log.open('a', encoding='utf-8') as output:
+                print(f'$ {shown(command)}', file=output, flush=True)
+                process = subprocess.Popen(
+                    [sys.executable, *(located(part, self.tools) for part in command)],
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C reaches it through `request` alone
+                )  # fmt: skip
+            self.running.add(process)
+            if self.stops:  # asked for while it was started
+                process.send_signal(signal.SIGINT)
+            status = process.wait()
+            self.running.discard(process)
+        finally:
+            self.gpus.put(gpu)
+        if self.stops:
+            raise StepFailed(STOPPED)
+        lines = log.read_text(encoding='utf-8', errors='replace').split('\n')
+        end = '\n'.join([line for line in lines if line.strip()][-_LOG_LINES:])
+        return f'status {status} of: {shown(command)}\n{log} ends with:\n{end}'
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Passes every Ctrl-C or SIGTERM on."""
+
+        def request(number: int, frame: object) -> None:
+            self.stops += 1
+            first = 'stopping: trainings save a checkpoint (Ctrl-C again kills them)'
+            tqdm.write(first if self.stops == 1 else 'killed')
+            for process in list(self.running):
+                if self.stops == 1:
+                    process.send_signal(signal.SIGINT)
+                elif process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+
+        before = {
+            number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for process in list(self.running):  # after an error of ours
+                process.send_signal(signal.SIGINT)
 
 
 def visible_devices() -> list[str]:

@@ -1,14 +1,14 @@
 """A measured table as a picture: means, spread and single seeds."""
 
 import io
+import math
+from typing import Any
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dsr_nss.files import write_bytes
-from dsr_nss.studies.tables.summary import Cell, Summary
+from dsr_nss.studies.tables.summary import Summary
 
 #: Single seeds stand so much below their mean, in rows, to be seen beside it.
 SEEDS_BELOW = 0.24
@@ -16,33 +16,31 @@ _OURS, _PAPER, _FAINT = '#0072b2', '#d55e00', '#bdc1c6'
 
 
 def table_figure(summary: Summary) -> Figure:
-    """One panel for each measured set and in it one line for each row, as in the table.
+    """One panel for each column and in it one line for each row, as in the table.
 
     Dots are seeds, the bar is the mean with its standard error, hollow diamonds are the paper's.
     """
-    rows, columns = summary.table.rows, summary.table.columns
+    rows, columns = summary['rows'], summary['columns']
     # the labels take the same room whatever the number of panels
     figure = Figure(figsize=(3.0 + 3.6 * len(columns), 1.3 + 0.3 * len(rows)), layout='constrained')
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    legend: dict[str, Artist] = {}
-    for number, (axes, column) in enumerate(zip(panels, columns, strict=True)):
-        paper = 'paper' if len(columns) > 1 else f'paper, {column.paper_set}'
-        for y, line in enumerate(summary.cells):
-            _draw(axes, y, line[number], paper)
-        axes.set_xlabel(f'mIoU, {column.test_set}, %')
+    legend: dict[str, Any] = {}
+    for axes, column in zip(panels, columns, strict=True):
+        _draw(axes, [row['sets'][column.key] for row in rows])
+        axes.set_xlabel(f'mIoU, {column.title}, %')
         axes.grid(axis='x', color=_FAINT, alpha=0.5)
         axes.set_axisbelow(True)
         axes.tick_params(axis='y', length=0)
         axes.spines[['top', 'right', 'left']].set_visible(False)
-        for i in range(1, len(rows)):
-            if rows[i].group != rows[i - 1].group:
-                axes.axhline(i - 0.5, color=_FAINT, linewidth=0.8)
+        for y in range(1, len(rows)):
+            if rows[y]['group'] != rows[y - 1]['group']:
+                axes.axhline(y - 0.5, color=_FAINT, linewidth=0.8)
         handles, labels = axes.get_legend_handles_labels()
         legend |= dict(zip(labels, handles, strict=True))
-    panels[0].set_yticks(range(len(rows)), [row.label for row in rows])
+    panels[0].set_yticks(range(len(rows)), [row['label'] for row in rows])
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
-    figure.suptitle(summary.table.heading, x=0.01, ha='left', fontsize=11)
+    figure.suptitle(summary['title'], x=0.01, ha='left', fontsize=11)
     if legend:
         figure.legend(
             legend.values(), legend.keys(), loc='outside lower left', ncols=3, frameon=False,
@@ -51,26 +49,29 @@ def table_figure(summary: Summary) -> Figure:
     return figure
 
 
-def write_picture(summary: Summary, dpi: int = 150) -> None:
-    """Write `<folder>/<stem>.png`, unless it is already there with the same pixels."""
-    path = summary.settings.folder / f'{summary.table.file_stem}.png'
+def picture(summary: Summary, dpi: int = 150) -> bytes:
+    """The figure as a PNG file; equal for equal tables."""
     buffer = io.BytesIO()
     table_figure(summary).savefig(buffer, format='png', dpi=dpi, facecolor='white')
-    if not path.is_file() or path.read_bytes() != buffer.getvalue():
-        write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def _draw(axes: Axes, y: int, cell: Cell, paper: str) -> None:
-    value = cell.statistic()
-    if value is not None:
-        seeds = [scores['mIoU'] for scores in cell.seeds.values()]
-        below = [y + SEEDS_BELOW] * len(seeds)
-        axes.scatter(seeds, below, s=16, color=_OURS, alpha=0.4, linewidths=0, label='seeds')
+def _draw(axes: Axes, cells: list[dict]) -> None:
+    lines = list(enumerate(cells))
+    seeds = [(s['mIoU'], y + SEEDS_BELOW) for y, cell in lines for s in cell['seeds'].values()]
+    means = [(m.mean, y, m.error or math.nan) for y, cell in lines if (m := cell['mIoU'])]
+    paper = [(cell['paper']['mIoU'], y) for y, cell in lines if 'paper' in cell]
+    if means:
+        x, heights = zip(*seeds, strict=True)
+        axes.scatter(x, heights, s=16, color=_OURS, alpha=0.4, linewidths=0, label='seeds')
+        x, heights, errors = zip(*means, strict=True)
         axes.errorbar(
-            value.mean, y, xerr=value.error or None, fmt='|', color=_OURS, markersize=13,
-            markeredgewidth=2.2, elinewidth=1.6, capsize=3, label='mean ± standard error',
+            x, heights, xerr=errors, fmt='|', color=_OURS, markersize=13, markeredgewidth=2.2,
+            elinewidth=1.6, capsize=3, label='mean ± standard error',
         )  # fmt: skip
-    if cell.paper is not None:
+    if paper:
+        x, heights = zip(*paper, strict=True)
+        label = next(f'paper, {cell["paper"]["set"]}' for cell in cells if 'paper' in cell)
         axes.scatter(
-            cell.paper, y, marker='D', s=26, facecolors='none', edgecolors=_PAPER, label=paper
+            x, heights, s=26, marker='D', facecolors='none', edgecolors=_PAPER, label=label
         )

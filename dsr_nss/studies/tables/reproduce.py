@@ -1,4 +1,4 @@
-"""What `tools/reproduce.py` does: choose, list, run, write."""
+"""What `tools/reproduce.py` and `tools/compare.py` do: list, train and test, write."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,32 +7,18 @@ from tqdm import tqdm
 
 from dsr_nss.files import make_folder
 from dsr_nss.studies.tables.execute import STOPPED, execute
-from dsr_nss.studies.tables.picture import write_picture
-from dsr_nss.studies.tables.runs import ROOT, Run, Settings, plan, shown, train_command
-from dsr_nss.studies.tables.state import inspect
+from dsr_nss.studies.tables.runs import ROOT, Run, Settings, inspect, plan, shown
 from dsr_nss.studies.tables.summary import Summary, summarise
-from dsr_nss.studies.tables.tables import NUMERALS, Table, choose_rows, table, tables_on
+from dsr_nss.studies.tables.table import Table, choose_rows
 from dsr_nss.studies.tables.writing import markdown, update_document, write_table
-
-
-def choose_tables(names: Sequence[str] | None, data: str) -> list[Table]:
-    """Tables by name; None: those of the paper's six that have rows on this data.
-
-    Raises:
-        ConfigError: A table that does not exist, or has no rows on this data.
-    """
-    if names is None:
-        names = [name for name in tables_on(data) if name in NUMERALS]
-    return [table(name, data) for name in dict.fromkeys(names)]
 
 
 def listing(tables: Sequence[Table], rows: Sequence[str] | None = None) -> Iterator[str]:
     """`table row command` of each row that is trained, repeated rows included."""
-    for one in choose_rows(tables, rows):
-        for row in one.runnable():
-            # options do not change the default work dir, unlike overlays
-            own = ('--work-dir', f'work_dirs/{row.name}_{one.data}') if row.options else ()
-            yield f'{one.name} {row.name} {shown(train_command(row, *own))}'
+    for one, row in choose_rows(tables, rows):
+        # options do not change the default work dir, unlike overlays
+        own = ('--work-dir', f'work_dirs/{row.name}_{one.data}') if row.options else ()
+        yield f'{one.name} {row.name} {shown(row.command("train", *own))}'
 
 
 def train_lines(
@@ -41,7 +27,8 @@ def train_lines(
     """The command line of each training, done or not."""
     for run in plan(choose_rows(tables, rows), seeds, settings):
         run.config()  # a row that cannot be read is an error now
-        yield shown(run.train_command())
+        if not run.row.folders:
+            yield shown(run.train_command())
 
 
 def reproduce(
@@ -60,7 +47,7 @@ def reproduce(
     seeds that this call did not ask for.
 
     Args:
-        tables: The tables that `choose_tables` or `own_table` returned.
+        tables: Any tables.
         settings: What all runs have in common.
         rows: Names or numbers of rows to train; None: all.
         seeds: One run of each row for each.
@@ -84,32 +71,25 @@ def reproduce(
         f'{len(todo) - trainings} to test'
     )
 
+    def write(one: Table) -> Summary:
+        summary = summarise(one, settings)
+        write_table(summary, settings.folder / one.file_stem)
+        return summary
+
     def after(run: Run, error: str | None) -> None:
-        if error == STOPPED:
-            return
-        tqdm.write(f'done: {run.name}' if error is None else f'FAILED: {run.name}: {error}')
+        if error != STOPPED:
+            tqdm.write(f'done: {run.name}' if error is None else f'FAILED: {run.name}: {error}')
         for one in tables:
             if error is None and run.row.name in [row.name for row in one.rows]:
-                _write(one, settings)
+                write(one)
 
     ended = execute(todo, jobs=jobs, tools=tools, finished=after)
-    summaries = [_write(one, settings) for one in tables]
+    summaries = [write(one) for one in tables]
     for summary in summaries:
         print(f'\n{markdown(summary)}')
     print(f'tables: {settings.folder}/')
     if docs is not None:
         print(f'{docs}: {", ".join(update_document(docs, summaries))}')
-    return _status(ended)
-
-
-def _write(one: Table, settings: Settings) -> Summary:
-    summary = summarise(one, settings)
-    write_picture(summary)
-    write_table(summary)
-    return summary
-
-
-def _status(ended: dict[Run, str | None]) -> int:
     failed = {run: error for run, error in ended.items() if error not in (None, STOPPED)}
     if failed:
         print(f'\n{len(failed)} of {len(ended)} runs failed:')

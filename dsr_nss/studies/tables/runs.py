@@ -1,18 +1,27 @@
-"""The trainings behind the tables: which there are, where they lie, and their command lines."""
+"""The runs behind the tables: which there are, their command lines, and how far each is."""
 
 import copy
 import functools
+import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.checkpoints.config_data import parse_config
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.engine.config import change_config, open_config
+from dsr_nss.engine.config_changes import DECIDING, config_changes
+from dsr_nss.engine.environment import describe_machine
+from dsr_nss.engine.launch import configure_run
+from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.tables.rows import Row
-from dsr_nss.studies.tables.tables import Table
+from dsr_nss.files import write_json
+from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
+from dsr_nss.studies.tables.table import Column, Row, Table
 
 #: The checkout, whose `configs/` and `tools/` the command lines name.
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +32,7 @@ class Settings:
     """What all runs of a table have in common.
 
     Attributes:
-        data: One of `tables.DATA`.
+        data: One of `DATA`, or '' for whatever the configs say.
         out: Folder of everything that is written.
         max_iters: Length of each run; None: as its config says.
         amp: `bf16`, `fp16` or None.
@@ -37,14 +46,19 @@ class Settings:
     @property
     def tag(self) -> str:
         """What a table of these settings must not be mixed with, e.g. `100iters-bf16`; or ''."""
-        parts = (f'{self.max_iters}iters' if self.max_iters else None, self.amp)
-        return '-'.join(part for part in parts if part)
+        parts = (f'{self.max_iters}iters' if self.max_iters else '', self.amp)
+        return '-'.join(filter(None, parts))
 
     @property
     def folder(self) -> Path:
-        """Where the tables go: `out` for the real data, folders below it for everything else."""
-        folder = self.out if self.data == 'real' else self.out / self.data
-        return folder / self.tag if self.tag else folder
+        """Where the tables go: `out`, folders below it for small data, lengths and precisions."""
+        return self.out / self.data.replace('real', '') / self.tag
+
+    @property
+    def arguments(self) -> list[str]:
+        """What says so on a command line, but for data and folder."""
+        length = ['--max-iters', str(self.max_iters)] if self.max_iters is not None else []
+        return length + (['--amp', self.amp] if self.amp else [])
 
 
 @dataclass(frozen=True)
@@ -55,61 +69,47 @@ class Run:
         row: What is trained.
         seed: Seed of data, weights and steps.
         settings: What the run has in common with all others of its tables.
-        test_sets: The sets that the chosen tables need.
+        columns: What the chosen tables measure of it.
     """
 
     row: Row
     seed: int
     settings: Settings
-    test_sets: tuple[str, ...] = field(default=(), compare=False)
+    columns: tuple[Column, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
         """`dsr_hrda_nightscape-seed0`."""
-        return f'{self.row.name}_{self.settings.data}-seed{self.seed}'
+        return '_'.join(filter(None, (self.row.name, self.settings.data))) + f'-seed{self.seed}'
 
     @property
     def folder(self) -> Path:
         """The work dir."""
-        return self.settings.folder / 'runs' / self.name
+        there = dict(self.row.folders).get(self.seed)
+        return Path(there) if there else self.settings.folder / 'runs' / self.name
 
     def config(self) -> Config:
         """The config as it trains, but for the seed and mixed precision; not to be modified."""
         row = self.row
+        if row.folders:
+            return trained_config(self.folder)[1]
         return _read(str(row.config), row.overlays, row.options, self.settings.max_iters)
 
-    def score_file(self, test_set: str) -> Path:
-        """Where the scores on a set go."""
-        return self.folder / 'scores' / f'{test_set}.json'
+    def score_file(self, column: Column) -> Path:
+        """Where the scores of a column go."""
+        return self.folder / 'scores' / f'{column.key}.json'
 
     def train_command(self, resume: bool = False) -> list[str]:
         """Arguments after `python`, paths as a user types them in the checkout."""
-        length, amp = self.settings.max_iters, self.settings.amp
-        return train_command(
-            self.row,
-            *('--work-dir', str(self.folder), '--seed', str(self.seed)),
-            *(('--max-iters', str(length)) if length is not None else ()),
-            *(('--amp', amp) if amp else ()),
-            *(('--resume',) if resume else ()),
-        )
+        place = ('--work-dir', str(self.folder), '--seed', str(self.seed))
+        again = ('--resume',) if resume else ()
+        return self.row.command('train', *place, *self.settings.arguments, *again)
 
-    def test_command(self, checkpoint: Path, test_set: str) -> list[str]:
+    def test_command(self, checkpoint: Path, column: Column) -> list[str]:
         """Arguments after `python`."""
-        return ['tools/test.py', str(self.row.config), str(checkpoint), '--dataset', test_set,
-                '--json', str(self.score_file(test_set)), *_differences(self.row)]  # fmt: skip
-
-
-def train_command(row: Row, *arguments: str) -> list[str]:
-    """What trains a row, with any further arguments."""
-    return ['tools/train.py', str(row.config), *arguments, *_differences(row)]
-
-
-def _differences(row: Row) -> list[str]:
-    options = [f'{key}={value!r}' for key, value in row.options]
-    return [
-        *(('--with', *row.overlays) if row.overlays else ()),
-        *(('--cfg-options', *options) if options else ()),
-    ]
+        to = ('--dataset', column.test_set, '--json', str(self.score_file(column)))
+        norms = () if column.batch_norms == 'plain' else ('--batch-norms', column.batch_norms)
+        return self.row.command('test', str(checkpoint), *to, *norms)
 
 
 @functools.cache
@@ -123,16 +123,22 @@ _open = functools.cache(open_config)
 
 
 def located(path: str, tools: Path = ROOT) -> str:
-    """A path of a command line, from any folder: tools and configs are the checkout's."""
-    return str(tools / path) if path.startswith(('tools/', 'configs/')) else path
+    """A path of a command line, from any folder: tools are the checkout's, and so are configs."""
+    theirs = path.startswith('configs/') and not Path(path).exists()
+    return str(tools / path) if theirs or path.startswith('tools/') else path
 
 
-def plan(tables: Sequence[Table], seeds: Sequence[int], settings: Settings) -> list[Run]:
-    """Every training that the tables need, each once, all of a seed before the next seed.
+def shown(command: Sequence[str]) -> str:
+    """A command line to copy."""
+    return 'python ' + shlex.join(command)
+
+
+def plan(rows: Sequence[tuple[Table, Row]], seeds: Sequence[int], settings: Settings) -> list[Run]:
+    """Every run that the tables need, each once, all of a seed before the next seed.
 
     Args:
-        tables: Tables from `tables.table`, or what `tables.choose_rows` left of them.
-        seeds: One run of each row for each of them.
+        rows: What `choose_rows` returned.
+        seeds: One run of each row for each of them; rows of runs that are there have their own.
         settings: What all runs have in common.
 
     Raises:
@@ -141,17 +147,154 @@ def plan(tables: Sequence[Table], seeds: Sequence[int], settings: Settings) -> l
     if any(seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
         given = ' '.join(map(str, seeds))
         raise ConfigError(f'--seeds must be different numbers >= 0, got {given}')
-    rows: dict[str, Row] = {}
-    sets: dict[str, dict[str, None]] = {}
-    for table in tables:
-        for row in table.runnable():
-            rows.setdefault(row.name, row)
-            sets.setdefault(row.name, {}).update({c.test_set: None for c in table.columns})
-    return [
-        Run(row, seed, settings, tuple(sets[name])) for seed in seeds for name, row in rows.items()
-    ]
+    runs: dict[str, Run] = {}
+    for table, row in rows:
+        for seed in dict(row.folders) or seeds:
+            run = Run(row, seed, settings)
+            run = runs.get(run.name, run)
+            columns = {column.key: column for column in (*run.columns, *table.columns)}
+            runs[run.name] = replace(run, columns=tuple(columns.values()))
+    return sorted(runs.values(), key=lambda run: run.seed)
 
 
-def shown(command: Sequence[str]) -> str:
-    """A command line to copy."""
-    return 'python ' + shlex.join(command)
+# ---- how far a run is ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is, told from its work dir.
+
+    Attributes:
+        total: Its length in iterations.
+        done: Finished iterations that a checkpoint holds.
+        checkpoint: The newest one; None before the first, or when a finished run's was removed.
+        missing: Columns that it has no scores for.
+        problem: Why what lies in the folder cannot be used, or None.
+    """
+
+    total: int
+    done: int
+    checkpoint: Path | None
+    missing: tuple[Column, ...]
+    problem: str | None
+
+    @property
+    def trained(self) -> bool:
+        """Whether the training is finished."""
+        return self.done >= self.total
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.problem is None and self.trained and not self.missing
+
+
+def inspect(run: Run) -> State:
+    """Read the work dir of a run; writes nothing."""
+    facts, checkpoint, config = read_facts(run), latest_checkpoint(run.folder), run.config()
+    done = facts.get('iterations', 0) if checkpoint is None else _iteration(checkpoint)
+
+    def measurable(column: Column) -> bool:
+        """Whether there are batch norms, and the images that their statistics are of."""
+        images = BATCH_NORMS[column.batch_norms]
+        named = images is None or config.train_dataloader.dataset.get(images)
+        return bool(named and (images is None or facts.get('batch_norms', True)))
+
+    missing = [c for c in run.columns if measurable(c) and read_scores(run, c) is None]
+    if run.row.folders:  # it is compared as it is
+        return State(done, done, checkpoint, tuple(missing), None)
+    problem = _difference(run, facts) if done else None
+    return State(config.train_cfg.max_iters, done, checkpoint, tuple(missing), problem)
+
+
+def _difference(run: Run, facts: Mapping[str, Any]) -> str | None:
+    """Why the run in the folder is another one than `run`, or None."""
+    wanted, reason = copy.deepcopy(run.config()), None
+    configure_run(wanted, work_dir=str(run.folder), seed=run.seed, amp=run.settings.amp)
+    try:
+        changes = config_changes(*(
+            json.loads(json.dumps({key: config.get(key) for key in DECIDING}))  # tuples are lists
+            for config in (trained_config(run.folder)[1], wanted)
+        ))  # fmt: skip
+        if changes:
+            some = ', '.join(changes[:4]) + (', ...' if len(changes) > 4 else '')
+            reason = f'it was trained with other settings ({some})'
+        elif 'data' in facts and facts['data'] != data_facts(wanted):
+            reason = 'the data have been made anew since it was trained'
+    except ConfigError as error:
+        reason = str(error)
+    return reason and f'{reason}: move {run.folder} away to train it anew'
+
+
+def trained_config(folder: Path) -> tuple[Path, Config]:
+    """The whole config that a trainer left in its work dir, and its content.
+
+    Raises:
+        ConfigError: There is none, or it is more than plain data.
+    """
+    written = sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime)
+    if not written:
+        raise ConfigError(f'{folder} holds no config, so its settings are unknown')
+    return written[-1], _parsed(written[-1], written[-1].stat().st_mtime_ns)
+
+
+@functools.cache
+def _parsed(path: Path, modified: int) -> Config:
+    # parsed, not run: the folder of a run may come from another machine
+    return Config(parse_config(path.read_text(encoding='utf-8'), str(path)))
+
+
+def _iteration(checkpoint: Path) -> int:
+    return int(checkpoint.stem.removeprefix('iter_'))
+
+
+def read_scores(run: Run, column: Column) -> dict[str, Any] | None:
+    """The flat scores of `tools/test.py`, without the set's name; None before the test.
+
+    Those of another checkpoint than the newest are none: the run went on since then.
+    """
+    flat, newest = _read_json(run.score_file(column)), latest_checkpoint(run.folder)
+    if newest is not None and Path(flat.get('checkpoint', newest)).name != newest.name:
+        return None
+    start = f'{column.test_set}/'
+    scores = {k.removeprefix(start): v for k, v in flat.items() if k.startswith(start)}
+    return scores if 'mIoU' in scores else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+
+
+def read_facts(run: Run) -> dict[str, Any]:
+    """What `note` wrote."""
+    return _read_json(run.folder / 'run.json')
+
+
+def note(run: Run, checkpoint: Path | None = None) -> None:
+    """Write down which data a run sees, and what it was trained with when it is finished."""
+    facts = read_facts(run)
+    new = {'seed': run.seed, 'data': data_facts(run.config()), **facts}
+    known = 'batch_norms' in facts and checkpoint and facts['iterations'] == _iteration(checkpoint)
+    if checkpoint is not None and not known:
+        content = load_checkpoint_file(checkpoint)
+        new |= {
+            'batch_norms': any(name.endswith('running_mean') for name in content['state_dict']),
+            'environment': content['meta'].get('environment', {}),
+            'iterations': _iteration(checkpoint),
+        }
+        if 'machine' not in facts and not run.row.folders:  # else it was trained elsewhere
+            new['machine'] = describe_machine()
+    if new != facts:
+        write_json(run.folder / 'run.json', new)
+
+
+def data_facts(config: Config) -> dict[str, Any]:
+    """How the data below the config's roots were made, where they say so (nightscape does)."""
+    made = {Path(root).parent / 'nightscape.json' for root in _data_roots(config.train_dataloader)}
+    return {str(path): _read_json(path) for path in sorted(made) if path.is_file()}
+
+
+def _data_roots(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from [str(value)] if key == 'data_root' else _data_roots(value)

@@ -9,21 +9,14 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
-from dsr_nss.files import write_text
-from dsr_nss.studies.tables.runs import shown, train_command
-from dsr_nss.studies.tables.summary import Cell, Statistic, Summary
+from dsr_nss.files import write_bytes
+from dsr_nss.studies.tables.picture import picture
+from dsr_nss.studies.tables.summary import Statistic, Summary
 
-#: Scores beside the mIoU that stand in tables with one measured column, and their headings.
-_FURTHER = {
-    'mIoU_official': 'official', 'mIoU_large_static': 'large static', 'mIoU_dynamic': 'dynamic',
-    'mIoU_small': 'small',
-}  # fmt: skip
 #: Characters that mean something to LaTeX.
 _LATEX = {
     '\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}',
@@ -33,67 +26,66 @@ _LATEX = {
 
 def markdown(summary: Summary) -> str:
     """Heading, table, notes, and how it was made."""
-    table = summary.table
-    parts = [f'### {table.heading}', _markdown_table(_grid(summary))]
-    lines = list(zip(table.rows, [cells[0] for cells in summary.cells], strict=True))
+    parts = [f'### {summary["title"]}', _markdown_table(_grid(summary))]
+    first, names = summary['columns'][0], _further(summary, 'IoU/')
+    cells = [(row, row['sets'][first.key]) for row in summary['rows']]
     measured = [
-        [row.label, *(_number(cell.statistic(f'IoU/{name}'), error=False) for name in CLASSES)]
-        for row, cell in lines
-        if cell.seeds and table.by_class
+        [row['label'], *(_number(cell['means'].get(name), error=False) for name in names)]
+        for row, cell in cells
+        if cell['seeds']
     ]
     printed = [
-        [row.paper or '', *(f'{cell.paper_classes[name]:.1f}' for name in CLASSES)]
-        for row, cell in lines
-        if cell.paper_classes
+        [row['paper_row'], *(f'{value:.1f}' for value in cell['paper']['classes'].values())]
+        for row, cell in cells
+        if 'classes' in cell.get('paper', {})
     ]
-    paper = f'IoU of each class as the paper prints it ({table.columns[0].paper_set}):'
-    for title, grid in (('IoU of each class, mean over seeds:', measured), (paper, printed)):
-        parts += [title, _markdown_table([['', *CLASSES], *grid])] if grid else []
+    by_class = {
+        'mean over seeds:': [['', *(name[4:] for name in names)], *measured],
+        f'as the paper prints it ({first.paper_set}):': [['', *CLASSES], *printed],
+    }
+    for title, grid in by_class.items():
+        if summary['by_class'] and grid[1:]:
+            parts += [f'IoU of each class, {title}', _markdown_table(grid)]
     parts += [_paragraph(summary)]
-    parts += ['\n'.join(f'- {note}' for note in table.notes)] if table.notes else []
-    return '\n\n'.join([*parts, f'    {command(summary)}']) + '\n'
+    parts += ['\n'.join(f'- {note}' for note in summary['notes'])] if summary['notes'] else []
+    return '\n\n'.join([*parts, f'    {summary["command"]}']) + '\n'
 
 
 def latex(summary: Summary) -> str:
     """A `table` environment for the package booktabs."""
-    headers, *grid = _grid(summary)
-    rows = summary.table.rows
-    lines = [
-        '% needs \\usepackage{booktabs}',
-        *(f'% {line}' for line in (_paragraph(summary), *summary.table.notes)),
-        '\\begin{table}',
-        '\\centering',
-        f'\\caption{{{_latex_cell(summary.table.heading)}}}',
-        f'\\begin{{tabular}}{{l{"r" * (len(headers) - 1)}}}',
-        '\\toprule',
-        ' & '.join(map(_latex_cell, headers)) + ' \\\\',
-        '\\midrule',
-    ]
-    for i, cells in enumerate(grid):
-        lines += ['\\midrule'] if i and rows[i].group != rows[i - 1].group else []
-        lines += [' & '.join(map(_latex_cell, cells)) + ' \\\\']
-    return '\n'.join([*lines, '\\bottomrule', '\\end{tabular}', '\\end{table}']) + '\n'
+    groups = [row['group'] for row in summary['rows']]
+    lines = [' & '.join(map(_latex_cell, cells)) + ' \\\\' for cells in _grid(summary)]
+    for i in range(len(groups) - 1, -1, -1):
+        if i == 0 or groups[i] != groups[i - 1]:
+            lines.insert(i + 1, '\\midrule')
+    notes = '\n'.join(f'% {line}' for line in (_paragraph(summary), *summary['notes']))
+    columns = 'l' + 'r' * lines[0].count(' & ')
+    return '\n'.join([
+        '% needs \\usepackage{booktabs}', notes, '\\begin{table}', '\\centering',
+        f'\\caption{{{_latex_cell(summary["title"])}}}', f'\\begin{{tabular}}{{{columns}}}',
+        '\\toprule', *lines, '\\bottomrule', '\\end{tabular}', '\\end{table}\n',
+    ])  # fmt: skip
 
 
 def csv_text(summary: Summary) -> str:
     """One line for each row; numbers are unrounded, and empty where there is none."""
     lines = []
-    for row, cells in zip(summary.table.rows, summary.cells, strict=True):
-        line: dict[str, Any] = {'row': row.name, 'label': row.label, 'group': row.group}
+    for row in summary['rows']:
+        line = {'row': row['row'], 'label': row['label'], 'group': row['group']}
         lines.append(line)
-        for column, cell in zip(summary.table.columns, cells, strict=True):
-            value, difference, where = cell.statistic(), cell.difference, column.test_set
-            line[f'{where} mIoU'] = value and value.mean
-            line[f'{where} standard error'] = value and value.error
-            line[f'{where} seeds'] = len(cell.seeds)
-            line[f'{where} difference'] = difference and difference.mean
-            line[f'{where} difference standard error'] = difference and difference.error
-            if any(other.paper for other in summary.table.rows):
-                line[f'paper {column.paper_set}'] = cell.paper
-            for key in (*_FURTHER, *(f'IoU/{name}' for name in CLASSES)):
-                line[f'{where} {key}'] = (further := cell.statistic(key)) and further.mean
-            for seed in summary.seeds:
-                line[f'{where} mIoU seed {seed}'] = cell.seeds.get(seed, {}).get('mIoU')
+        for column in summary['columns']:
+            cell, where = row['sets'][column.key], column.key
+            for name, key in (('', 'mIoU'), (' difference', 'difference')):
+                value = cell[key]
+                line[f'{where}{name or " mIoU"}'] = value and value.mean
+                line[f'{where}{name} standard error'] = value and value.error
+            line[f'{where} seeds'] = len(cell['seeds'])
+            if column.paper_set:
+                line[f'paper {column.paper_set}'] = cell.get('paper', {}).get('mIoU')
+            for key in _further(summary, ''):
+                line[f'{where} {key}'] = (value := cell['means'].get(key)) and value.mean
+            for seed in summary['seeds']:
+                line[f'{where} mIoU seed {seed}'] = cell['seeds'].get(seed, {}).get('mIoU')
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator='\n')
     writer.writeheader()
@@ -101,68 +93,42 @@ def csv_text(summary: Summary) -> str:
     return text.getvalue()
 
 
-def content(summary: Summary) -> dict[str, Any]:
-    """Everything that was measured, for a JSON file."""
-    table, settings = summary.table, summary.settings
-    rows = []
-    for row, cells in zip(table.rows, summary.cells, strict=True):
-        sets = {}
-        for column, cell in zip(table.columns, cells, strict=True):
-            value, difference = cell.statistic(), cell.difference
-            sets[column.test_set] = {
-                'mIoU': value and asdict(value),
-                'difference': difference and asdict(difference),
-                'seeds': {str(seed): dict(scores) for seed, scores in cell.seeds.items()},
-            }
-            if cell.paper is not None:
-                paper = {'set': column.paper_set, 'mIoU': cell.paper}
-                sets[column.test_set] |= {'paper': paper}
-        rows.append({
-            'row': row.name or None, 'label': row.label, 'group': row.group, 'paper_row': row.paper,
-            'command': shown(train_command(row)) if row.config else None, 'sets': sets,
-        })  # fmt: skip
-    named = {key: list(getattr(summary, key)) for key in ('seeds', 'iterations', 'commits')}
-    return {
-        'table': table.name, 'title': table.heading, 'data': table.data,
-        'max_iters': settings.max_iters, 'amp': settings.amp, **named,
-        'machines': list(summary.machines), 'command': command(summary),
-        'notes': list(table.notes), 'rows': rows,
-    }  # fmt: skip
-
-
-def command(summary: Summary) -> str:
-    """What makes this table, or the part of it that is measured."""
-    settings, table = summary.settings, summary.table
-    which = ['--rows-file', table.file] if table.file else ['--table', table.name]
-    parts = ['tools/reproduce.py', *which, '--data', settings.data]
-    parts += ['--seeds', *map(str, summary.seeds)] if summary.seeds else []
-    parts += ['--max-iters', str(settings.max_iters)] if settings.max_iters else []
-    return shown([*parts, *(['--amp', settings.amp] if settings.amp else [])])
+def json_text(summary: Summary) -> str:
+    """Everything that was measured."""
+    return json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False, default=vars) + '\n'
 
 
 # ---- what stands in the cells --------------------------------------------------------------------
 
 
+def _further(summary: Summary, start: str) -> list[str]:
+    """The scores beside the mIoU whose name starts so: a config may have classes of its own."""
+    cells = [cell for row in summary['rows'] for cell in row['sets'].values()]
+    return [key for key in {k: 0 for cell in cells for k in cell['means']} if key.startswith(start)]
+
+
 def _grid(summary: Summary) -> list[list[str]]:
     """The header and the rows, in Markdown."""
-    columns = summary.table.columns
-    several = len(columns) > 1
-    has_paper = [
-        any(line[i].paper is not None for line in summary.cells) for i in range(len(columns))
-    ]
+    columns, rows = summary['columns'], summary['rows']
+    several = len({column.test_set for column in columns}) > 1
+    further = [] if several else _further(summary, 'mIoU_')
+    has_paper = {c.key for c in columns if any('paper' in row['sets'][c.key] for row in rows)}
     grid = [['']]
-    for column, printed in zip(columns, has_paper, strict=True):
-        grid[0] += [column.test_set if several else f'mIoU, {column.test_set}', 'difference']
-        grid[0] += [f'paper, {column.paper_set}'] if printed else []
-    grid[0] += [] if several else list(_FURTHER.values())
-    for row, cells in zip(summary.table.rows, summary.cells, strict=True):
-        texts = [row.label]
-        for cell, printed in zip(cells, has_paper, strict=True):
-            texts += [_number(cell.statistic()), _difference(cell)]
-            texts += ['-' if cell.paper is None else f'{cell.paper:.1f}'] if printed else []
-        if not several:
-            texts += [_number(cells[0].statistic(key), error=False) for key in _FURTHER]
-        grid.append(texts)
+    for column in columns:
+        grid[0] += [column.title if several else f'mIoU, {column.title}', 'difference']
+        grid[0] += [f'paper, {column.paper_set}'] if column.key in has_paper else []
+    grid[0] += [key.removeprefix('mIoU_').replace('_', ' ') for key in further]
+    for row in rows:
+        texts = [row['label']]
+        for column in columns:
+            cell = row['sets'][column.key]
+            difference = _number(cell['difference'], sign='+')
+            clear = cell['difference'] and cell['difference'].clear
+            texts += [_number(cell['mIoU']), f'**{difference}**' if clear else difference]
+            if column.key in has_paper:
+                texts += [f'{cell["paper"]["mIoU"]:.1f}' if 'paper' in cell else '-']
+        means = row['sets'][columns[0].key]['means']
+        grid.append(texts + [_number(means.get(key), error=False) for key in further])
     return grid
 
 
@@ -173,37 +139,33 @@ def _number(value: Statistic | None, error: bool = True, sign: str = '') -> str:
     return f'{value.mean:{sign}.1f}{spread}'
 
 
-def _difference(cell: Cell) -> str:
-    text = _number(cell.difference, sign='+')
-    return f'**{text}**' if cell.difference and cell.difference.clear else text
-
-
 def _paragraph(summary: Summary) -> str:
     """What the numbers are."""
-    if not summary.seeds:
+    numbers = summary['seeds']
+    if not numbers:
         return 'Nothing measured yet.'
-    from_what = 'the first row' if summary.table.reference else 'the row above'
-    seeds = f'seed{"s" * (len(summary.seeds) > 1)} {", ".join(map(str, summary.seeds))}'
-    counts = {len(cell.seeds) for row in summary.cells for cell in row if cell.seeds}
-    partly = '; some rows have fewer' if counts != {len(summary.seeds)} else ''
-    lengths = ' and '.join(f'{number:,}' for number in summary.iterations)
-    spread = f'Differences are from {from_what}; one seed has no spread.'
-    if len(summary.seeds) > 1:
+    cells = [cell for row in summary['rows'] for cell in row['sets'].values()]
+    counts = {len(cell['seeds']) for cell in cells if cell['seeds']}
+    partly = '; some rows have fewer' if counts != {len(numbers)} else ''
+    seeds = f'seed{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}{partly}'
+    lengths = ' and '.join(f'{number:,}' for number in summary['iterations'])
+    spread = f'Differences are from {summary["differences_from"]}; one seed has no spread.'
+    if len(numbers) > 1:
         spread = (
-            f'Mean ± standard error; differences from {from_what} are paired by seed, bold beyond '
-            'two standard errors.'
+            f'Mean ± standard error; differences from {summary["differences_from"]} are paired by '
+            'seed, bold beyond two standard errors.'
         )
-    where = ', '.join(summary.machines) or 'machine unknown'
-    commits = ', '.join(map(_short, summary.commits)) or 'unknown'
+    if any(column.batch_norms != 'plain' for column in summary['columns']):
+        spread += (
+            ' AdaBN, PreciseBN: statistics of batch norms anew on the night or source images of '
+            'the training; - where there are none.'
+        )
+    where = ', '.join(summary['machines']) or 'machine unknown'
+    commits = [c[:7] + ' with changes' * c.endswith('+changes') for c in summary['commits']]
     return (
-        f'Percent, {seeds}{partly}, {lengths} iterations; student, last checkpoint. {spread} '
-        f'Trained on {where}; commit {commits}.'
+        f'Percent, {seeds}, {lengths} iterations; student, last checkpoint. {spread} '
+        f'Trained on {where}; commit {", ".join(commits) or "unknown"}.'
     )
-
-
-def _short(commit: str) -> str:
-    number, _, changes = commit.partition('+')
-    return number[:7] + (f' with {changes}' if changes else '')
 
 
 def _markdown_table(grid: Sequence[Sequence[str]]) -> str:
@@ -222,26 +184,17 @@ def _latex_cell(cell: str) -> str:
 # ---- files ---------------------------------------------------------------------------------------
 
 
-def write_changed(path: Path, text: str) -> None:
-    """Write a text file whole, unless it already has this content."""
-    if not path.is_file() or path.read_text(encoding='utf-8') != text:
-        write_text(path, text)
+def write_table(summary: Summary, base: Path) -> None:
+    """Write `<base>.{md,csv,tex,json,png}`; a file that has its content already stays as it is."""
+    texts = {'csv': csv_text, 'tex': latex, 'json': json_text, 'md': markdown}
+    for ending, text in texts.items():
+        _write(base.with_name(f'{base.name}.{ending}'), text(summary).encode())
+    _write(base.with_name(f'{base.name}.png'), picture(summary))
 
 
-def write_table(summary: Summary) -> None:
-    """Write `<folder>/<stem>.{md,csv,tex,json}`."""
-    base = summary.settings.folder / summary.table.file_stem
-    everything = json.dumps(content(summary), indent=2, allow_nan=False, ensure_ascii=False)
-    write_changed(base.with_suffix('.csv'), csv_text(summary))
-    write_changed(base.with_suffix('.tex'), latex(summary))
-    write_changed(base.with_suffix('.json'), everything + '\n')
-    write_changed(base.with_suffix('.md'), markdown(summary))
-
-
-def marker(summary: Summary) -> str:
-    """Name of the table's place in a document, e.g. `table3 nightscape`."""
-    parts = (summary.table.file_stem, summary.settings.data, summary.settings.tag)
-    return ' '.join(part for part in parts if part)
+def _write(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        write_bytes(path, content)
 
 
 def update_document(path: Path, summaries: Sequence[Summary]) -> list[str]:
@@ -262,14 +215,13 @@ def update_document(path: Path, summaries: Sequence[Summary]) -> list[str]:
     text = path.read_text(encoding='utf-8')
     filled = []
     for summary in summaries:
-        name = marker(summary)
-        begin, end = f'<!-- {name} begin -->\n', f'<!-- {name} end -->'
-        before, found, rest = text.partition(begin)
+        begin, end = (f'<!-- {summary["place"]} {edge} -->' for edge in ('begin', 'end'))
+        before, found, rest = text.partition(f'{begin}\n')
         if found and end in rest:
-            text = f'{before}{begin}\n{markdown(summary)}\n{end}{rest.partition(end)[2]}'
-            filled.append(name)
+            text = f'{before}{begin}\n\n{markdown(summary)}\n{end}{rest.partition(end)[2]}'
+            filled.append(summary['place'])
     if not filled:
-        places = ', '.join(f'<!-- {marker(s)} begin --> ... end -->' for s in summaries)
+        places = ', '.join(f'<!-- {s["place"]} begin --> ... end -->' for s in summaries)
         raise ConfigError(f'{path} has no place for these tables; it would be: {places}')
-    write_changed(path, text)
+    _write(path, text.encode())
     return filled

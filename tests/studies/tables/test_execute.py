@@ -5,26 +5,28 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dsr_nss.studies.tables.execute import STOPPED, _locked, execute
-from dsr_nss.studies.tables.runs import Run, Settings
-from dsr_nss.studies.tables.state import inspect, read_facts, read_scores
-from dsr_nss.studies.tables.tables import table
+from dsr_nss.studies.tables.execute import STOPPED, execute
+from dsr_nss.studies.tables.rows import table
+from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores
+from dsr_nss.studies.tables.table import Column
 
 SETTINGS = Settings('nightscape', Path('out'), max_iters=4)
 BANK, DSR = (
-    next(row for row in table('3', 'nightscape').rows if row.variant == variant)
-    for variant in ('bank', 'dsr')
+    next(row for row in table('3', 'nightscape').rows if row.name == name)
+    for name in ('bank_hrda', 'dsr_hrda')
 )
+VAL, ACDC = Column('dark_zurich_val'), Column('acdc_night_val')
 SCORES = {'bank_hrda_nightscape': 20.0, 'dsr_hrda_nightscape': 30.0}
 
 
 @pytest.fixture
 def runs(stubs):
-    runs = [Run(c, 0, SETTINGS, ('dark_zurich_val', 'acdc_night_val')) for c in (BANK, DSR)]
+    runs = [Run(row, 0, SETTINGS, (VAL, ACDC)) for row in (BANK, DSR)]
     stubs.behave(scores=SCORES)
     stubs.prepare(runs)
     return runs
@@ -47,7 +49,7 @@ def test_everything_is_done_once(stubs, runs):
             f'test {run.name} acdc_night_val',
         )
     )
-    assert read_scores(runs[1], 'acdc_night_val')['mIoU'] == 30.0
+    assert read_scores(runs[1], ACDC)['mIoU'] == 30.0
     facts = read_facts(runs[0])
     assert (facts['iterations'], facts['seed'], facts['environment']['git_commit']) == (
         4, 0, 'c0ffee1234',
@@ -60,7 +62,7 @@ def test_everything_is_done_once(stubs, runs):
 def test_only_what_is_missing_is_done(stubs, runs):
     do(stubs, runs)
     stubs.calls()
-    runs[0].score_file('dark_zurich_val').unlink()
+    runs[0].score_file(VAL).unlink()
     (runs[1].folder / 'iter_4.pth').rename(runs[1].folder / 'iter_2.pth')
     (runs[1].folder / 'last_checkpoint').write_text('iter_2.pth')
     (runs[1].folder / 'run.json').unlink()
@@ -71,12 +73,38 @@ def test_only_what_is_missing_is_done(stubs, runs):
     ]
 
 
+def test_statistics_of_batch_norms_are_tests_of_the_same_checkpoint(stubs, runs):
+    do(stubs, runs)
+    stubs.calls()
+    columns = (VAL, Column('dark_zurich_val', 'adabn'), Column('dark_zurich_val', 'precise'))
+    runs = [replace(run, columns=columns) for run in runs]
+    assert list(do(stubs, runs).values()) == [None, None]
+    assert stubs.calls() == [
+        f'test {run.name} dark_zurich_val {kind}' for run in runs for kind in ('adabn', 'precise')
+    ]
+    assert [read_scores(runs[1], column)['mIoU'] for column in columns] == [30, 35, 33]
+
+
+def test_a_network_without_batch_norms_has_no_such_test(stubs, runs):
+    stubs.prepare(runs, batch_norms=False)
+    runs = [replace(run, columns=(VAL, Column('dark_zurich_val', 'adabn'))) for run in runs]
+    assert list(do(stubs, runs).values()) == [None, None]
+    assert not any('adabn' in call for call in stubs.calls())
+    assert all(inspect(run).finished for run in runs)
+
+
+def test_scores_of_an_older_checkpoint_are_none(stubs, runs):
+    do(stubs, runs)
+    (runs[0].folder / 'iter_4.pth').rename(runs[0].folder / 'iter_6.pth')
+    assert inspect(runs[0]).missing == (VAL, ACDC) and not inspect(runs[1]).missing
+
+
 def test_scores_are_enough_when_the_checkpoint_was_removed(stubs, runs):
     do(stubs, runs)
     stubs.calls()
     (runs[0].folder / 'iter_4.pth').unlink()
     assert inspect(runs[0]).finished
-    runs[0].score_file('dark_zurich_val').unlink()
+    runs[0].score_file(VAL).unlink()
     assert 'has no checkpoint any more' in do(stubs, runs)[BANK]
     assert stubs.calls() == []
 
@@ -87,7 +115,7 @@ def test_a_failing_run_says_why_and_the_others_go_on(stubs, runs):
     assert errors[BANK].startswith(f'status 1 of: python tools/train.py {BANK.config} --work-dir')
     assert errors[BANK].endswith('a line of the log\nerror: no memory left')
     assert errors[DSR].endswith('error: a broken label')
-    assert read_scores(runs[1], 'dark_zurich_val')['mIoU'] == 30.0  # the other set was tested
+    assert read_scores(runs[1], VAL)['mIoU'] == 30.0  # the other set was tested
 
 
 def test_other_settings_in_the_same_folder_are_refused(stubs, runs):
@@ -97,7 +125,7 @@ def test_other_settings_in_the_same_folder_are_refused(stubs, runs):
     assert 'lr=0.004' in text
     written.write_text(text.replace('lr=0.004', 'lr=0.002'))
     state = inspect(runs[0])
-    assert 'other settings (optim_wrapper.optimizer.lr): move out' in state.problem
+    assert 'other settings (optim_wrapper.optimizer.lr: 0.002 -> 0.004): move out' in state.problem
     assert not state.finished
     assert state.problem in do(stubs, runs)[BANK]
     written.unlink()
@@ -108,12 +136,6 @@ def test_data_that_were_made_anew_are_noticed(stubs, runs):
     do(stubs, runs)
     Path('data/nightscape/nightscape.json').write_text('{"seed": 1}')
     assert 'the data have been made anew' in inspect(runs[0]).problem
-
-
-def test_two_processes_do_not_train_in_one_folder(stubs, runs):
-    with _locked(runs[0]):
-        errors = do(stubs, runs)
-    assert errors == {BANK: f'another process works in {runs[0].folder}', DSR: None}
 
 
 def test_ctrl_c_lets_trainings_save_and_the_next_call_goes_on(stubs, runs):

@@ -7,14 +7,14 @@ import pytest
 from mmengine.config import DictAction
 
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.tables.rows import Row
-from dsr_nss.studies.tables.runs import Run, Settings, plan, shown, train_command
-from dsr_nss.studies.tables.tables import choose_rows, table
+from dsr_nss.studies.tables.rows import table
+from dsr_nss.studies.tables.runs import Run, Settings, plan, shown
+from dsr_nss.studies.tables.table import Column, Row, choose_rows
 
 DEMO = 'configs/demo/dsr_hrda_nightscape.py'
-DSR = Row('dsr', 'hrda', 'ours', config=DEMO)
+DSR = Row('dsr_hrda', 'ours', config=DEMO)
 GRID = Row(
-    'other', 'hrda', 'other', config=DEMO, overlays=('configs/ablations/no_bank.py',),
+    'other_hrda', 'other', config=DEMO, overlays=('configs/ablations/no_bank.py',),
     options=(('model.alpha', 0.75),),
 )  # fmt: skip
 
@@ -26,10 +26,10 @@ def test_a_row_that_tables_share_is_one_run_with_the_sets_of_all():
         'dsr_hrda_nightscape-seed0', 'bank_hrda_nightscape-seed0',
         'dsr_hrda_nightscape-seed2', 'bank_hrda_nightscape-seed2',
     ]  # fmt: skip
-    assert set(runs[0].test_sets) == {
+    assert {column.key for column in runs[0].columns} == {
         'nighttime_driving', 'dark_zurich_val', 'acdc_night_val', 'cityscapes_val',
     }  # fmt: skip
-    assert runs[1].test_sets == ('dark_zurich_val',)
+    assert [column.key for column in runs[1].columns] == ['dark_zurich_val']
 
 
 def test_what_must_not_be_mixed_lies_apart():
@@ -58,16 +58,16 @@ def test_command_lines():
     assert plain.train_command() == [
         'tools/train.py', DEMO, '--work-dir', str(plain.folder), '--seed', '3',
     ]  # fmt: skip
-    assert shown(run.test_command(Path('a.pth'), 'acdc_night_val')) == (
+    assert shown(run.test_command(Path('a.pth'), Column('acdc_night_val', 'adabn'))) == (
         f'python tools/test.py {DEMO} a.pth --dataset acdc_night_val --json '
-        f"'{run.folder}/scores/acdc_night_val.json' "
+        f"'{run.folder}/scores/acdc_night_val-adabn.json' --batch-norms adabn "
         '--with configs/ablations/no_bank.py --cfg-options model.alpha=0.75'
     )
 
 
 def test_the_tools_read_what_the_command_lines_say():
     row = replace(GRID, options=(('+model.teacher.teacher_bn', 'running'), ('model.beta', 0.2)))
-    command = train_command(row)
+    command = row.command('train')
     options = command[command.index('--cfg-options') + 1 :]
     parsed = {k: DictAction._parse_iterable(v) for k, v in (o.split('=') for o in options)}
     assert parsed == dict(row.options)
@@ -76,4 +76,4 @@ def test_the_tools_read_what_the_command_lines_say():
 @pytest.mark.parametrize('seeds', [(-1,), (1, 1)])
 def test_impossible_seeds(seeds):
     with pytest.raises(ConfigError, match=r'--seeds must be different numbers >= 0, got -?1'):
-        plan([table('3', 'nightscape')], seeds, Settings('nightscape'))
+        plan(choose_rows([table('3', 'nightscape')]), seeds, Settings('nightscape'))

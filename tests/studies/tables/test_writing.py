@@ -11,48 +11,45 @@ from matplotlib.collections import PathCollection
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables import writing
 from dsr_nss.studies.tables.picture import SEEDS_BELOW, table_figure
+from dsr_nss.studies.tables.rows import table
 from dsr_nss.studies.tables.runs import Settings
-from dsr_nss.studies.tables.summary import Cell, Statistic, Summary, summarise
-from dsr_nss.studies.tables.tables import Column, Row, Table, table
+from dsr_nss.studies.tables.summary import Summary, cell, summarise
+from dsr_nss.studies.tables.table import Column
 
 
 def scores(value, **others):
-    return {'mIoU': value, 'mIoU_official': value - 1, 'mIoU_small': None} | others
+    further = {'mIoU_official': value - 1, 'mIoU_my_group': value + 1, 'mIoU_small': None}
+    return {'mIoU': value, **further, 'images': 3} | others
+
+
+def row(name, label, measured, paper=None, group=''):
+    paper = {'paper': {'set': 'Dark Zurich test', 'mIoU': paper}} if paper else {}
+    return {
+        'row': name, 'label': label, 'group': group, 'paper_row': None,
+        'sets': {'dark_zurich_val': measured | paper},
+    }  # fmt: skip
 
 
 @pytest.fixture
-def summary(tmp_path) -> Summary:
+def summary() -> Summary:
     """Two trained rows with two seeds, a third with one, and another work's row between them."""
-    one = Table(
-        name='3',
-        data='real',
-        title='components & parts',
-        columns=(Column('dark_zurich_val', paper_set='Dark Zurich test'),),
-        rows=(
-            Row('classmix', 'hrda', 'baseline', 'baseline HRDA', config='a.py'),
-            Row('', '', 'GCMA_1', 'GCMA', group='others'),
-            Row('bank', 'hrda', '+ bank', config='b.py'),
-            Row('dsr', 'hrda', '100 % {all}', config='c.py'),
-        ),
-        notes=('Read this.',),
-    )
     first = {0: scores(10.0), 1: scores(20.0)}
     second = {0: scores(13.0), 1: scores(24.0)}
-    cells = [
-        [Cell(first, None, 55.9, {})],
-        [Cell({}, None, 42.0, {})],
-        [Cell(second, Statistic(3.5, 0.5, 2), None, {})],
-        [Cell({1: scores(23.25)}, Statistic(-0.75, None, 1), None, {})],
-    ]
-    return Summary(
-        table=one,
-        settings=Settings('real', tmp_path),
-        cells=cells,
-        seeds=[0, 1],
-        commits=['c0ffee1234+changes'],
-        machines=['2 cores of X'],
-        iterations=[40000],
-    )
+    third = {1: scores(23.25)}
+    return {
+        'table': '3', 'title': 'Table III on the real sets: components & parts',
+        'place': 'table3 real', 'seeds': [0, 1], 'iterations': [40000],
+        'commits': ['c0ffee1234+changes'], 'machines': ['2 cores of X'],
+        'command': 'python tools/reproduce.py --table 3 --data real --seeds 0 1',
+        'differences_from': 'the row above', 'by_class': False, 'notes': ('Read this.',),
+        'columns': (Column('dark_zurich_val', paper_set='Dark Zurich test'),),
+        'rows': [
+            row('classmix_hrda', 'baseline', cell(first, {}), 55.9),
+            row(None, 'GCMA_1', cell({}, {}), 42.0, 'others'),
+            row('bank_hrda', '+ bank', cell(second, first)),
+            row('dsr_hrda', '100 % {all}', cell(third, second)),
+        ],
+    }  # fmt: skip
 
 
 def test_markdown(summary):
@@ -60,12 +57,12 @@ def test_markdown(summary):
         '### Table III on the real sets: components & parts',
         '',
         '|  | mIoU, dark_zurich_val | difference | paper, Dark Zurich test | official '
-        '| large static | dynamic | small |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
-        '| baseline | 15.0 ± 5.0 | - | 55.9 | 14.0 | - | - | - |',
-        '| GCMA_1 | - | - | 42.0 | - | - | - | - |',
-        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.5 | - | - | - |',
-        '| 100 % {all} | 23.2 | -0.8 | - | 22.2 | - | - | - |',
+        '| my group | small |',
+        '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
+        '| baseline | 15.0 ± 5.0 | - | 55.9 | 14.0 | 16.0 | - |',
+        '| GCMA_1 | - | - | 42.0 | - | - | - |',
+        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.5 | 19.5 | - |',
+        '| 100 % {all} | 23.2 | -0.8 | - | 22.2 | 24.2 | - |',
         '',
         'Percent, seeds 0, 1; some rows have fewer, 40,000 iterations; student, last checkpoint. '
         'Mean ± standard error; differences from the row above are paired by seed, bold beyond two '
@@ -86,8 +83,8 @@ def test_latex_escapes_and_sets_numbers_as_such(summary):
     assert '100 \\% \\{all\\} & $23.2$ & $-0.8$' in text
     assert text.count('{') == text.count('}') and text.count('\\midrule') == 3
     body = [line for line in text.splitlines() if line.endswith('\\\\')]
-    assert {line.count(' & ') for line in body} == {7}
-    assert '\\begin{tabular}{lrrrrrrr}' in text
+    assert {line.count(' & ') for line in body} == {6}
+    assert '\\begin{tabular}{lrrrrrr}' in text
 
 
 def test_csv_has_unrounded_numbers_and_every_seed(summary):
@@ -103,7 +100,7 @@ def test_csv_has_unrounded_numbers_and_every_seed(summary):
 
 
 def test_json_holds_everything(summary):
-    content = json.loads(json.dumps(writing.content(summary)))
+    content = json.loads(writing.json_text(summary))
     assert content['seeds'] == [0, 1] and content['commits'] == ['c0ffee1234+changes']
     rows = {row['row']: row['sets']['dark_zurich_val'] for row in content['rows']}
     assert rows['bank_hrda']['difference'] == {'mean': 3.5, 'error': 0.5, 'count': 2}
@@ -112,12 +109,12 @@ def test_json_holds_everything(summary):
     assert 'paper' not in rows['bank_hrda']
 
 
-def test_files_are_written_once(summary):
-    writing.write_table(summary)
-    files = sorted(summary.settings.folder.iterdir())
-    assert [file.name for file in files] == ['table3.csv', 'table3.json', 'table3.md', 'table3.tex']
+def test_files_are_written_once(summary, tmp_path):
+    writing.write_table(summary, tmp_path / 'a.table')
+    files = sorted(tmp_path.iterdir())
+    assert [f.name for f in files] == [f'a.table.{e}' for e in ('csv', 'json', 'md', 'png', 'tex')]
     before = [file.stat().st_mtime_ns for file in files]
-    writing.write_table(summary)
+    writing.write_table(summary, tmp_path / 'a.table')
     assert [file.stat().st_mtime_ns for file in files] == before
 
 
@@ -140,6 +137,9 @@ def test_table_six_warns(tmp_path):
     )
 
 
+NIGHT = 'dark_zurich_val'
+
+
 def test_small_sets_never_show_the_papers_numbers(tmp_path):
     for name in ('1', '2', '3', '6'):
         summary = summarise(table(name, 'nightscape'), Settings('nightscape', tmp_path))
@@ -148,7 +148,7 @@ def test_small_sets_never_show_the_papers_numbers(tmp_path):
         header, *rows = csv.reader(writing.csv_text(summary).splitlines())
         papers = [i for i, name in enumerate(header) if name.startswith('paper')]
         assert papers and not any(row[i] for row in rows for i in papers)
-        assert 'paper' not in json.dumps(writing.content(summary)['rows'][0]['sets'])
+        assert 'paper' not in summary['rows'][0]['sets']['cityscapes_val' if name == '6' else NIGHT]
 
 
 def test_a_document_gets_its_tables_and_keeps_the_rest(summary, tmp_path):
@@ -175,11 +175,19 @@ def test_a_document_without_a_place_is_an_error(summary, tmp_path):
         writing.update_document(document, [summary])
 
 
-def test_places_of_other_settings_have_other_names(summary):
-    from dataclasses import replace
+def test_places_of_other_settings_have_other_names():
+    summary = summarise(table('3', 'nightscape'), Settings('nightscape', Path('x'), 100, 'bf16'))
+    assert summary['place'] == 'table3 nightscape 100iters-bf16'
+    assert '--max-iters 100 --amp bf16' in summary['command']
 
-    other = replace(summary, settings=Settings('nightscape', Path('x'), 100, 'bf16'))
-    assert writing.marker(other) == 'table3 nightscape 100iters-bf16'
+
+def test_statistics_of_batch_norms_stand_beside_the_mean(tmp_path):
+    one = table('3', 'nightscape').with_batch_norms(['plain', 'adabn', 'precise'])
+    summary = summarise(one, Settings('nightscape', tmp_path))
+    head = '|  | mIoU, dark_zurich_val | difference | mIoU, dark_zurich_val, AdaBN | difference | '
+    assert head + 'mIoU, dark_zurich_val, PreciseBN | difference |' in writing.markdown(summary)
+    assert '--batch-norms plain adabn precise' in summary['command']
+    assert 'dark_zurich_val-adabn mIoU,' in writing.csv_text(summary)
 
 
 def test_the_picture_has_a_mark_for_each_number(summary):
@@ -194,6 +202,5 @@ def test_the_picture_has_a_mark_for_each_number(summary):
         (10, below), (20, below), (13, 2 + below), (24, 2 + below), (23.25, 3 + below),
         (55.9, 0), (42, 1),
     }  # fmt: skip
-    assert [bar.lines[0].get_xydata().tolist()[0] for bar in axes.containers] == [
-        [15.0, 0], [18.5, 2], [23.25, 3],
-    ]  # fmt: skip
+    (bars,) = axes.containers
+    assert bars.lines[0].get_xydata().tolist() == [[15.0, 0], [18.5, 2], [23.25, 3]]

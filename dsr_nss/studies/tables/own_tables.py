@@ -1,0 +1,144 @@
+"""Tables of one's own: a file of rows, or configs and runs that are named on the command line."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dsr_nss.engine.config import open_config
+from dsr_nss.engine.config_changes import config_changes
+from dsr_nss.engine.options import option_values
+from dsr_nss.errors import ConfigError
+from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on
+from dsr_nss.studies.tables.runs import Run, Settings, trained_config
+from dsr_nss.studies.tables.table import Column, Row, Table
+
+_ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
+
+
+def own_table(path: Path, data: str) -> Table:
+    """A table of one's own from a Python file with `rows`, and `title` and `test_sets` if wanted.
+
+    Each of its `rows` is the name of a row of the paper's tables, or a dict with `name` and
+    `config` and, if wanted, `label`, `overlays`, `options` and `group`; see `Row`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConfigError: It has no rows, or one that means nothing.
+    """
+    content = open_config(path)
+    known = {  # of a row in several tables the label of the first
+        row.name: row for name in tables_on(data)[::-1] for row in table(name, data).runnable()
+    }
+    rows = [_own_row(entry, known, path) for entry in content.get('rows') or ()]
+    _require_names(rows, f'{path}: `rows` must be a list of rows with different names')
+    heading = f'{path.stem.capitalize()} on {DATA[data]}: {content.get("title", "own rows")}'
+    columns = tuple(map(Column, content.get('test_sets') or ())) or columns_of('', data)
+    command = ('tools/reproduce.py', '--rows-file', str(path), '--data', data)
+    return Table(path.stem, data, heading, columns, tuple(rows), command)
+
+
+def _own_row(entry: Any, known: Mapping[str, Row], path: Path) -> Row:
+    if isinstance(entry, str) and entry in known:
+        return replace(known[entry], paper=None, group='')
+    if not isinstance(entry, dict) or not {'name', 'config'} <= entry.keys() <= _ROW_FIELDS:
+        raise ConfigError(
+            f'{path}: {entry!r} is no row; a row is a name that --list has, or '
+            f'dict(name=..., config=...) with any of {", ".join(sorted(_ROW_FIELDS))}'
+        )
+    name = entry['name']
+    if name in known or '/' in name:
+        raise ConfigError(f'{path}: the row {name!r} needs another name, the tables have it')
+    options = _options(entry.get('options', {}), f'{path}: an option of {name!r}')
+    fields = {'label': name, **entry, 'overlays': tuple(entry.get('overlays', ()))}
+    return Row(**fields | {'options': options})
+
+
+def compared_table(
+    words: Sequence[str],
+    *,
+    overlays: Sequence[str] = (),
+    options: Sequence[str] = (),
+    test_sets: Sequence[str] = (),
+    name: str = 'comparison',
+) -> Table:
+    """The table of what `tools/compare.py` names; differences are from its first row.
+
+    Args:
+        words: Each is `CONFIG` or `CONFIG+PART...`; or `+PART...`, of the config that was named
+            last; or the folder of a run, where folders that differ in nothing but the seed are one
+            row. A part is an option `KEY=VALUE` or an overlay: a file, or the name of one in
+            `configs/ablations/`.
+        overlays: Files for every config, after its own.
+        options: Texts `KEY=VALUE` for every config, after its own.
+        test_sets: Names of sets; none: those that the first row's config tests on by default.
+        name: What to call the table and its files.
+
+    Raises:
+        FileNotFoundError: A config or an overlay is not there.
+        ConfigError: A word means nothing, or two mean the same.
+    """
+    rows: list[Row] = []
+    config = ''
+    for word in words:
+        if Path(word).is_dir():
+            _add_run(rows, Path(word))
+            continue
+        first, *parts = [word] if Path(word).is_file() else re.split(r'(?<!\+)\+', word)
+        config = first or config
+        if not config.endswith('.py'):
+            raise ConfigError(f'{word} is neither a config (.py) nor the folder of a run')
+        rows.append(_compared_row(config, parts, overlays, options))
+    _require_names(rows, f'{" ".join(words)}: name rows that differ')
+    content = Run(rows[0], next(iter(dict(rows[0].folders)), 0), Settings('')).config()
+    sets = test_sets or content.get('default_test_sets') or list(content.get('test_sets') or ())[:1]
+    if not sets:
+        raise ConfigError(f'{rows[0].config} has no test_sets to compare on')
+    given = {'--with': overlays, '--cfg-options': options, '--dataset': [','.join(sets)],
+             '--name': [name]}  # fmt: skip
+    command = [part for option, values in given.items() if values for part in (option, *values)]
+    command = ['tools/compare.py', *words, *command]
+    return Table(
+        name, '', name.capitalize(), tuple(map(Column, sets)), tuple(rows), tuple(command),
+        reference=rows[0].name,
+    )  # fmt: skip
+
+
+def _compared_row(
+    config: str, parts: Sequence[str], overlays: Sequence[str], options: Sequence[str]
+) -> Row:
+    files = [part if part.endswith('.py') else f'configs/ablations/{part}.py'
+             for part in parts if '=' not in part]  # fmt: skip
+    texts = [part for part in parts if '=' in part]
+    own = [Path(file).stem for file in (config, *files)] + texts
+    common = [*(Path(file).stem for file in overlays), *options]
+    values = _options(option_values([*texts, *options]), '--cfg-options')
+    name = '-'.join([*own, *common]).replace('/', '_')
+    return Row(name, ' + '.join(own), config=config, overlays=(*files, *overlays), options=values)
+
+
+def _add_run(rows: list[Row], folder: Path) -> None:
+    """Another row, or another seed of one."""
+    path, config = trained_config(folder)
+    seed = (config.get('randomness') or {}).get('seed') or 0
+    for i, row in enumerate(rows):
+        if row.folders and seed not in dict(row.folders):
+            changes = config_changes(trained_config(Path(row.folders[0][1]))[1], config)
+            if all(line.partition(':')[0].endswith('.seed') for line in changes):
+                label = re.sub(r'\W?seed\W?\d+$', '', row.label)
+                rows[i] = replace(row, label=label, folders=(*row.folders, (seed, str(folder))))
+                return
+    there = ((seed, str(folder)),)
+    rows.append(Row(str(folder), str(folder), config=str(path), folders=there))
+
+
+def _options(options: Mapping[str, Any], place: str) -> tuple[tuple[str, object], ...]:
+    if any(isinstance(value, (dict, list)) for value in options.values()):
+        raise ConfigError(f'{place} is no number or word: use an overlay')
+    return tuple(options.items())
+
+
+def _require_names(rows: Sequence[Row], otherwise: str) -> None:
+    if not rows or len({row.name for row in rows}) < len(rows):
+        raise ConfigError(otherwise)

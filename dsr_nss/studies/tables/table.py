@@ -1,0 +1,135 @@
+"""What a table is: rows that are trained, and columns that are measured of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dsr_nss.errors import ConfigError
+
+#: How a column calls statistics of batch norms that are not the trained ones.
+NORM_TITLES = {'adabn': 'AdaBN', 'precise': 'PreciseBN'}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: a config and what differs from it.
+
+    Attributes:
+        name: How the command line calls it; '' for another work's row, which is printed only.
+        label: What the table prints.
+        paper: Row of the paper's table, or None.
+        group: A difference from the row above is taken within a group.
+        config: Config file; None for another work's row.
+        overlays: Files after `--with`.
+        options: `--cfg-options`: dotted keys and values.
+        folders: Seed and folder of runs that are there already; () for a row that is trained.
+    """
+
+    name: str
+    label: str
+    paper: str | None = None
+    group: str = ''
+    config: str | None = None
+    overlays: tuple[str, ...] = ()
+    options: tuple[tuple[str, object], ...] = ()
+    folders: tuple[tuple[int, str], ...] = ()
+
+    def command(self, tool: str, *arguments: str) -> list[str]:
+        """What a tool is given for it, after `python`, with any further arguments."""
+        options = [f'{key}={value!r}' for key, value in self.options]
+        overlays = ('--with', *self.overlays) if self.overlays else ()
+        changes = ('--cfg-options', *options) if options else ()
+        return [f'tools/{tool}.py', str(self.config), *arguments, *overlays, *changes]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measured column: mIoU on one set.
+
+    Attributes:
+        test_set: Name in the config's `test_sets`.
+        batch_norms: Statistics of the batch norms, one of `BATCH_NORMS`.
+        paper_set: The set that the paper's number is on, in words; it need not be `test_set`.
+    """
+
+    test_set: str
+    batch_norms: str = 'plain'
+    paper_set: str = ''
+
+    @property
+    def key(self) -> str:
+        """`dark_zurich_val`, or `dark_zurich_val-adabn`: what files and columns are called."""
+        return self.test_set + f'-{self.batch_norms}' * (self.batch_norms != 'plain')
+
+    @property
+    def title(self) -> str:
+        """`dark_zurich_val`, or `dark_zurich_val, AdaBN`."""
+        return ', '.join([self.test_set, *NORM_TITLES.get(self.batch_norms, '').split()])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: The paper's number, or a name.
+        data: What it is measured on, one of `DATA`; '' for whatever its configs say.
+        heading: What stands above it.
+        columns: Measured columns, the first is the one that counts.
+        rows: Rows from top to bottom.
+        command: The command line that makes it, without what is in `Settings`.
+        notes: Remarks that a reader must know; printed under the table.
+        by_class: Whether the IoU of each class is printed too.
+        reference: Name of the row that differences are taken from; None: the row above.
+    """
+
+    name: str
+    data: str
+    heading: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    command: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    by_class: bool = False
+    reference: str | None = None
+
+    @property
+    def file_stem(self) -> str:
+        """`table3`, or the name."""
+        return f'table{self.name}' if self.name.isdecimal() else self.name
+
+    def runnable(self) -> tuple[Row, ...]:
+        """The rows that are trained here."""
+        return tuple(row for row in self.rows if row.config is not None)
+
+    def with_batch_norms(self, kinds: Sequence[str]) -> 'Table':
+        """The same table with a column for each of these `BATCH_NORMS` on each of its sets."""
+        columns = [
+            column if kind == 'plain' else Column(column.test_set, kind)
+            for column in self.columns
+            for kind in kinds
+        ]
+        own = () if list(kinds) == ['plain'] else ('--batch-norms', *kinds)
+        return replace(self, columns=tuple(columns), command=(*self.command, *own))
+
+
+def choose_rows(
+    tables: Sequence[Table], names: Sequence[str] | None = None
+) -> list[tuple[Table, Row]]:
+    """The rows that are trained, each with its table.
+
+    Args:
+        tables: Any tables.
+        names: Names of rows, or their numbers in a table as `--list` counts them, from 1; None
+            chooses all.
+
+    Raises:
+        ConfigError: A name that no table has.
+    """
+    rows = [(one, *row) for one in tables for row in enumerate(one.runnable(), start=1)]
+    if names is None:
+        return [(one, row) for one, _, row in rows]
+    unknown = set(names) - {key for _, i, row in rows for key in (row.name, str(i))}
+    if unknown:
+        known = ', '.join(dict.fromkeys(row.name for *_, row in rows))
+        raise ConfigError(f'there is no row {", ".join(sorted(unknown))}; the rows are {known}')
+    return [(one, row) for one, i, row in rows if {row.name, str(i)} & set(names)]

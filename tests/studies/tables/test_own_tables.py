@@ -1,0 +1,178 @@
+"""Tables of one's own: files of rows, and what `tools/compare.py` names."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dsr_nss.engine.config import read_config
+from dsr_nss.engine.launch import configure_run
+from dsr_nss.errors import ConfigError
+from dsr_nss.studies.tables.own_tables import compared_table, own_table
+from dsr_nss.studies.tables.runs import Run, Settings, inspect, plan
+from dsr_nss.studies.tables.summary import compared_row
+from dsr_nss.studies.tables.table import Row, choose_rows
+
+DEMO = 'configs/demo/dsr_hrda_nightscape.py'
+
+
+@pytest.fixture
+def rows_file(tmp_path):
+    def write(text):
+        path = tmp_path / 'mine.py'
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_table_of_ones_own(rows_file):
+    path = rows_file("""
+title = 'without the bank'
+rows = [
+    'dsr_hrda',
+    dict(
+        name='mine', label='My rule', config='mine/config.py',
+        overlays=['configs/ablations/no_bank.py'], options={'model.alpha': 0.5},
+    ),
+]
+""")
+    one = own_table(path, 'nightscape')
+    assert one.heading == 'Mine on nightscape: without the bank' and one.file_stem == 'mine'
+    assert [column.test_set for column in one.columns] == ['dark_zurich_val']
+    known, own = one.runnable()
+    assert known == Row(
+        'dsr_hrda', 'DSR-NSS-HRDA', config='configs/demo/dsr_hrda_nightscape.py'
+    )  # without the paper's number, compared with any row
+    assert own == Row(
+        'mine', 'My rule', config='mine/config.py',
+        overlays=('configs/ablations/no_bank.py',), options=(('model.alpha', 0.5),),
+    )  # fmt: skip
+    assert compared_row(one, own) == 'dsr_hrda'
+    named = own_table(rows_file("rows = ['dsr_hrda']\ntest_sets = ['a', 'b']"), 'real')
+    assert [column.test_set for column in named.columns] == ['a', 'b']
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('', '`rows` must be a list of rows with different names'),
+        ("rows = ['dsr_hrda', 'dsr_hrda']", 'different names'),
+        ("rows = ['drs_hrda']", "'drs_hrda' is no row; a row is a name that --list has"),
+        ("rows = [dict(name='a')]", r'is no row; .*dict\(name=..., config=...\)'),
+        ("rows = [dict(name='a', config='a.py', overlay='b.py')]", 'any of config, group, label'),
+        ("rows = [dict(name='dsr_hrda', config='a.py')]", 'needs another name'),
+        ("rows = [dict(name='a', config='a.py', options={'x': [1]})]", 'use an overlay'),
+    ],
+)
+def test_a_row_that_means_nothing_is_an_error(rows_file, text, message):
+    with pytest.raises(ConfigError, match=rf'mine\.py: .*{message}'):
+        own_table(rows_file(text), 'nightscape')
+
+
+# ---- tools/compare.py ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(repo_root, monkeypatch):
+    monkeypatch.chdir(repo_root)
+
+
+@pytest.mark.usefixtures('checkout')
+def test_a_row_is_a_config_and_what_differs(tmp_path):
+    mine = tmp_path / 'mine.py'
+    mine.write_text('model = dict(beta=0.2)')
+    one = compared_table(
+        [DEMO, '+no_bank', f'+{mine}+model.alpha=0.5', f'{DEMO}+no_fpa'],
+        overlays=['configs/ablations/jitter_torchvision.py'],
+        options=['model.beta=0.3'],
+        test_sets=['cityscapes_val'],
+        name='parts',
+    )
+    stem = 'dsr_hrda_nightscape'
+    labels = [stem, f'{stem} + no_bank', f'{stem} + mine + model.alpha=0.5', f'{stem} + no_fpa']
+    assert [row.label for row in one.rows] == labels
+    common = '-jitter_torchvision-model.beta=0.3'
+    assert [row.name for row in one.rows] == [x.replace(' + ', '-') + common for x in labels]
+    assert one.rows[2].command('train') == [
+        'tools/train.py', DEMO, '--with', str(mine), 'configs/ablations/jitter_torchvision.py',
+        '--cfg-options', 'model.alpha=0.5', 'model.beta=0.3',
+    ]  # fmt: skip
+    assert [compared_row(one, row) for row in one.rows] == [None, *[one.rows[0].name] * 3]
+    assert [column.key for column in one.columns] == ['cityscapes_val']
+    assert one.command == (
+        'tools/compare.py', DEMO, '+no_bank', f'+{mine}+model.alpha=0.5', f'{DEMO}+no_fpa',
+        '--with', 'configs/ablations/jitter_torchvision.py', '--cfg-options', 'model.beta=0.3',
+        '--dataset', 'cityscapes_val', '--name', 'parts',
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures('checkout')
+def test_rows_read_as_their_words_say():
+    one = compared_table([f'{DEMO}+no_bank++model.teacher.teacher_bn=running', DEMO])
+    changed, plain = (Run(row, 0, Settings('')).config() for row in one.rows)
+    assert changed.model.bank is None and plain.model.bank
+    assert changed.model.teacher.teacher_bn == 'running'
+    assert [column.key for column in one.columns] == ['dark_zurich_val']  # the config's default
+
+
+@pytest.mark.usefixtures('checkout')
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['+no_bank'], r'\+no_bank is neither a config \(.py\) nor the folder of a run'),
+        (['dsr_hrda'], 'dsr_hrda is neither a config'),
+        ([DEMO, DEMO], 'name rows that differ'),
+        ([DEMO, '+model.alpha=[1,2]'], 'use an overlay'),
+        (['docs'], 'docs holds no config'),
+    ],
+)
+def test_a_word_that_means_nothing_is_an_error(words, message):
+    with pytest.raises(ConfigError, match=message):
+        compared_table(words)
+
+
+@pytest.mark.usefixtures('checkout')
+def test_what_is_not_there_is_named():
+    with pytest.raises(FileNotFoundError, match='overlay not found: .*no_bnk.py'):
+        plan_of = plan(choose_rows([compared_table([DEMO, '+no_bnk'])]), [0], Settings(''))
+        [run.config() for run in plan_of]
+
+
+@pytest.fixture
+def trained(tmp_path, repo_root, monkeypatch):
+    """Folders of finished runs: what the trainer leaves, without the weights."""
+    monkeypatch.chdir(repo_root)
+
+    def write(name, seed, **options):
+        folder = tmp_path / name
+        config = read_config(DEMO, options)
+        configure_run(config, work_dir=str(folder), seed=seed)
+        config.dump(folder / 'dsr_hrda_nightscape.py')
+        (folder / 'iter_600.pth').touch()
+        return str(folder)
+
+    return write
+
+
+def test_runs_that_differ_in_the_seed_are_one_row(trained):
+    folders = [trained(f'dsr-seed{seed}', seed) for seed in (3, 1)]
+    other = trained('half', 1, **{'model.alpha': 0.5})
+    again = trained('again', 3)
+    one = compared_table([*folders, other, again])
+    assert [row.label for row in one.rows] == [folders[0].removesuffix('-seed3'), other, again]
+    assert one.rows[0].folders == ((3, folders[0]), (1, folders[1]))
+    runs = plan(choose_rows([one]), [0, 1, 2], Settings('', Path('out')))
+    assert [(run.seed, str(run.folder)) for run in runs] == [
+        (1, folders[1]), (1, other), (3, folders[0]), (3, again),
+    ]  # fmt: skip
+    assert all(inspect(run).trained for run in runs)
+
+
+def test_the_config_of_a_run_is_parsed_and_never_run(trained, tmp_path):
+    folder = trained('run', 0)
+    (written,) = Path(folder).glob('*.py')
+    written.write_text(f'import os\nos.mkdir({str(tmp_path / "canary")!r})\n')
+    with pytest.raises(ConfigError, match='cannot be read as plain data'):
+        compared_table([folder])
+    assert not os.path.exists(tmp_path / 'canary')
