@@ -67,7 +67,7 @@ def test_growth(tool, repo_root, tmp_path, capsys):
     config = repo_root / 'configs/demo/dsr_hrda_nightscape.py'
     sizes = ('--crops', 64, '--batches', '--banks')
     assert tool('growth', config, *SHORT, *sizes, '--json', tmp_path / 'a.json') == 0
-    assert 'MiB a step' in capsys.readouterr().out
+    assert 'MiB of the bank' in capsys.readouterr().out
     (row,) = json.loads((tmp_path / 'a.json').read_text())['rows']['crop']
     assert (row['crop'], row['batch'], row['bank']) == (64, 2, 6)
 
@@ -105,6 +105,8 @@ def test_all_fails_if_a_part_does(tool, repo_root, monkeypatch, tmp_path, capsys
         return Outcome(outcome, 0.0, None if outcome == 'done' else 'why')
 
     monkeypatch.setattr('dsr_nss.studies.benchmark.everything._run', run)
+    drawing = 'dsr_nss.studies.benchmark.everything.draw_missing'
+    monkeypatch.setattr(drawing, lambda config, folder, size: None)
     arguments = ('--toy', '--budget-minutes', 1, '--json', tmp_path / 'a.json', '--device', 'cpu')
     assert tool('all', repo_root / 'configs/dsr_hrda_darkzurich.py', *arguments) == expected
     assert {'device', 'step', 'growth', 'align', 'infer'} <= set(seen) and max(seen.values()) <= 60
