@@ -90,7 +90,7 @@ def write_checkpoint(folder: Path, name: str, teacher: bool = False) -> tuple[Pa
     model = NETWORKS[name] | dict(data_preprocessor=dict(type='AdaptationPreprocessor'))
     steps = [
         dict(type='LoadImageFromFile'),
-        dict(type='Resize', scale_factor=0.5) if name == 'deeplabv2' else None,
+        dict(type='Resize', scale_factor=(0.5, 0.75)) if name == 'deeplabv2' else None,
         dict(type='PackSegInputs'),
     ]
     steps = [step for step in steps if step]

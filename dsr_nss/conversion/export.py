@@ -186,7 +186,9 @@ def _facts(
         mean=_numbers(images.mean) if normalises else (0.0, 0.0, 0.0),
         std=_numbers(images.std) if normalises else (1.0, 1.0, 1.0),
         padding=padding or None,
-        test_pipeline=allowed_steps(predictor.transforms, 'the test pipeline of the config'),
+        test_pipeline=allowed_steps(
+            [dict(step) for step in predictor.transforms], 'the test pipeline of the config'
+        ),
         align_corners=bool(model.align_corners),
         threshold=head.threshold if head.out_channels == 1 else None,
         classes=predictor.names,

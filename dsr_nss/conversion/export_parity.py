@@ -52,11 +52,16 @@ def compare(model: nn.Module, exported: ExportedNetwork, name: Path) -> list[Par
         image = content(size, seed)
         with torch.no_grad():
             wanted, got = model._forward(image).float(), exported.graph(image)
-        if got.shape != wanted.shape or not bool(torch.isfinite(got).all()):
+        if got.shape != wanted.shape:
             raise CheckpointError(
                 f'{name} was not written: at {size[0]}x{size[1]} the exported network gives '
-                f'{tuple(got.shape)}, or values that are not finite; the checkpoint gives '
-                f'{tuple(wanted.shape)}'
+                f'{tuple(got.shape)}, the checkpoint {tuple(wanted.shape)}'
+            )
+        if not bool(torch.isfinite(got).all()):
+            raise CheckpointError(
+                f'{name} was not written: at {size[0]}x{size[1]} the exported network gives values '
+                f'that are not finite in {exported.facts.precision}; in float32 its largest logit '
+                f'is {wanted.abs().max():.2g}'
             )
         different = classes(got) != classes(wanted)
         result = Parity(

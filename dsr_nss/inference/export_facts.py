@@ -112,20 +112,21 @@ def read_facts(text: str, origin: str | Path) -> ExportFacts:
     steps = values.pop('test_pipeline')
     try:
         checked = Fields(**KINDS).checked(values, 'metadata', [])
-        steps = allowed_steps(steps, 'metadata')
+        steps = [_with_tuples(step) for step in allowed_steps(steps, 'metadata')]
     except Refused as refused:
         raise CheckpointError(f'{origin} was refused: {refused.where} {refused.reason}') from None
     except ConfigError as error:
         raise CheckpointError(f'{origin}: {error}') from None
     names = _names(classes, palette, origin)
-    checked = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in checked.items()
-        if name != 'format'
-    }
+    checked = _with_tuples({name: value for name, value in checked.items() if name != 'format'})
     facts = ExportFacts(test_pipeline=steps, **names, **checked)
     _check_windows(facts, origin)
     return facts
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists alone; mmseg's transforms ask for tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
 def _names(classes: Any, palette: Any, origin: str | Path) -> Mapping[str, Any]:

@@ -106,7 +106,7 @@ def test_the_metadata_say_what_is_around_the_graph(exported):
     assert facts.size == facts.window and facts.mean == (123.675, 116.28, 103.53)
     assert facts.classes[0] == 'road' and len(facts.palette) == 19
     assert exported('deeplabv2', 'onnx').facts.test_pipeline == [
-        dict(type='Resize', scale_factor=0.5)
+        dict(type='Resize', scale_factor=(0.5, 0.75))
     ]
 
 
@@ -119,11 +119,10 @@ def test_views_of_several_sizes_pass_through_a_graph_for_any_size(loaded, export
 
 
 def test_half_precision_is_inside_of_the_graph(loaded, exported):
-    report = exported('refinenet', 'torch_export', half=True)
+    report = exported('deeplabv2', 'torch_export', size=(96, 128), half=True)
     assert report.facts.precision == 'float16'
-    assert (
-        report.path.stat().st_size < 0.7 * exported('refinenet', 'torch_export').path.stat().st_size
-    )
+    values = sum(weight.numel() for weight in loaded('deeplabv2').model.parameters())
+    assert report.path.stat().st_size < 3.3 * values  # in float32 it has more than 4 bytes a value
     assert 0 < max(one.difference / one.largest for one in report.parity) < 0.02
     assert max(one.different / one.cells for one in report.parity) < 0.05
 
