@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
     path
     for path in (ROOT / 'configs').rglob('*.py')
-    if not {'_base_', 'ablations'} & set(path.parts)
+    if not {'_base_', 'ablations', 'rows'} & set(path.parts)
 )
 
 
