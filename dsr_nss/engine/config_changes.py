@@ -28,6 +28,7 @@ ONLOOKERS = (
     'LoggerHook', 'IterTimerHook', 'RuntimeInfoHook', 'TrainingInfoHook', 'SafeCheckpointHook',
     'CheckpointHook', 'FiniteLossGuard', 'GracefulStop', 'PanelHook', 'SegVisualizationHook',
     'GradientShare', 'PseudoLabelAccuracy',
+    'ValidationRecordHook',
 )  # fmt: skip
 _ABSENT = object()
 

@@ -33,6 +33,7 @@ from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
+from dsr_nss.engine.run_info import add_start
 from dsr_nss.engine.start import load_start, read_start
 from dsr_nss.engine.workers import CONNECTION_LOST, StandstillGuard, explain_loader, protect_workers
 from dsr_nss.errors import CheckpointError, ConfigError, StorageError
@@ -102,6 +103,19 @@ class AdaptationRunner(Runner):
             raise explained from error
         finally:
             self.call_hook('restore_signals')
+
+    def dump_config(self) -> None:
+        """Not when the runner is made, as mmengine does, but once the run is known to start."""
+
+    def load_or_resume(self) -> None:
+        """Load weights or the state; then the whole config goes into the work dir.
+
+        A resume that is refused leaves the config of the run that it would not have continued.
+        """
+        super().load_or_resume()
+        super().dump_config()
+        if is_main_process():
+            add_start(self.work_dir, self.seed)
 
     def _maybe_compile(self, target: str) -> None:
         """`compile=True`, or a dict of options: `torch.compile` for the networks of the step.
@@ -298,7 +312,7 @@ class AdaptationRunner(Runner):
         facts = {**describe_environment(), **run}
         lines = ''.join(f'\n    {name}: {value}' for name, value in facts.items())
         self.logger.info(f'Environment:{lines}')
-        self.logger.info(f'The whole config is written to {self.work_dir}')
+        self.logger.info(f'The whole config will be in {self.work_dir}')
 
 
 def _trained_share(model: nn.Module) -> str:

@@ -36,6 +36,8 @@ def test_a_run_from_start_to_end(train, tmp_path):
     (whole,) = out.glob('*.py')
     assert f'python tools/test.py {whole} {out / "iter_6.pth"}' in printed
     assert list(out.rglob('events.out.tfevents.*'))
+    page = (out / 'report.html').read_text()
+    assert f'report: {out}/report.html' in printed and 'loss_mixed over iterations' in page
     meta = load_checkpoint_file(out / 'iter_6.pth')['meta']
     assert meta['environment']['torch'] == torch.__version__.split('+')[0]
     assert meta['seed'] == 3 and "type='ToyAdaptation'" in meta['cfg']
@@ -136,6 +138,39 @@ def test_a_new_run_does_not_overwrite_an_earlier_one(train, tmp_path):
     code, printed = train('--work-dir', 'out', '--resume')
     assert code == 2 and '1 checkpoint(s), but none to continue from: ' in printed
     assert (tmp_path / 'out/iter_3.pth').read_text() == 'the work of days'
+
+
+def test_another_config_or_seed_is_refused_or_goes_to_a_numbered_folder(train, tmp_path):
+    short = options(train_cfg__max_iters=3, default_hooks__checkpoint__interval=9)
+    assert train('--work-dir', 'my runs/a', *short)[0] == 0
+    (tmp_path / 'my runs/a/iter_3.pth').unlink()  # as of a run that ended before its first one
+    (config,) = (tmp_path / 'my runs/a').glob('*.py')
+    written = config.read_text()
+    code, printed = train('--work-dir', 'my runs/a', '--seed', 1, *short)
+    assert code == 2 and '\n    randomness.seed: 0 -> 1\n' in printed
+    assert printed.count(' -> ') == 2  # the data's seed as well, and nothing else differs
+    assert config.read_text() == written
+    code, printed = train('--work-dir', 'my runs/a', '--new', '--seed', 1, *short)
+    assert code == 0 and (tmp_path / 'my runs/a-2/iter_3.pth').is_file()
+    command = shlex.split(printed[printed.index('Test it with:\n') :].splitlines()[1])
+    whole, checkpoint = map(Path, command[2:])
+    assert checkpoint == tmp_path / 'my runs/a-2/iter_3.pth'
+    assert read_config(whole).randomness.seed == 1
+
+
+def test_nothing_is_written_by_a_run_that_cannot_start(train, tmp_path):
+    before = sorted(tmp_path.rglob('*'))
+    assert train('--work-dir', 'out', '--cfg-options', 'optim_wrapper.optimizer.lr=-1')[0] == 2
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_refused_resume_leaves_the_config_of_the_run(train, tmp_path):
+    short = options(train_cfg__max_iters=3)
+    assert train('--work-dir', 'out', *short)[0] == 0
+    (config,) = (tmp_path / 'out').glob('*.py')
+    written = config.read_text()
+    assert train('--work-dir', 'out', '--resume', '--seed', 8, *short)[0] == 2
+    assert config.read_text() == written
 
 
 def test_a_second_run_in_the_work_dir_is_refused(train, tmp_path):
@@ -246,11 +281,13 @@ def test_sigterm_to_all_processes_saves_and_the_printed_command_continues(
 
 @pytest.mark.slow
 def test_two_processes_on_the_cpu(repo_root, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/iter_1.pth').touch()  # of an earlier run: both take the numbered folder
     process = start(
         repo_root, tmp_path,
-        str(repo_root / 'tools' / 'dist_train.sh'), 'toy.py', '2', '--work-dir', 'out',
+        str(repo_root / 'tools' / 'dist_train.sh'), 'toy.py', '2', '--work-dir', 'out', '--new',
     )  # fmt: skip
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     assert 'processes: 2' in printed
-    assert load_checkpoint_file(tmp_path / 'out/iter_6.pth')['state_dict']['teacher.step'] == 6
+    assert load_checkpoint_file(tmp_path / 'out-2/iter_6.pth')['state_dict']['teacher.step'] == 6

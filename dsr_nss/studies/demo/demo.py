@@ -68,16 +68,15 @@ def _train_and_test(name: str, data: Path, folder: Path, seed: int) -> DemoRun:
     )
     train_seconds = time.monotonic() - start
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
-    scores, predictions = folder / 'scores.json', folder / 'predictions'
+    scores = folder / 'scores.json'
     test = _call(
         'tools/test.py', config, checkpoint, '--dataset', TEST_SET, '--json', scores,
-        '--out', predictions, '--cfg-options', *moved,
+        '--out', folder / 'predictions', '--cfg-options', *moved,
     )  # fmt: skip
     return DemoRun(
         name=name,
         folder=folder,
         scores=json.loads(scores.read_text()),
-        predictions=predictions / TEST_SET,
         train_seconds=train_seconds,
         commands=[train, test],
     )

@@ -136,7 +136,9 @@ def test_the_choices_are_the_fields_that_their_labels_say(read, data):
     assert (models['authors'].alpha, models['authors'].bank.type) == (0.8, 'BatchMemoryBank')
 
 
-@pytest.mark.parametrize(('name', 'data'), [(n, d) for n, d in ALL if n not in ('1', '2', '6', 'vfm')])
+@pytest.mark.parametrize(
+    ('name', 'data'), [(n, d) for n, d in ALL if n not in ('1', '2', '6', 'vfm')]
+)
 def test_rows_of_an_ablation_differ_in_the_method_only(read, name, data):
     # the authors' code and another jitter are other methods
     others = ('authors_hrda', 'jitter_torchvision_hrda')
