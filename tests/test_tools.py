@@ -16,8 +16,8 @@ from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.engine.trackers import BACKENDS
 from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
 from dsr_nss.evaluation.submit import SUBMISSION_SETS
-from dsr_nss.inference.exported import SUFFIXES
 from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
+from dsr_nss.inference.exported import SUFFIXES
 from dsr_nss.inference.load import PREFIXES
 from dsr_nss.inspection import browse
 from dsr_nss.matching import evaluate, truth
