@@ -183,6 +183,7 @@ class Oracle:
         mixed, mixed_label, weight = self.bank.step(
             t, (mixed, mixed_label, weight), (source, label)
         )
+        logged['target_weight'] = q * (1 - (mask | pasted).mean())
         self.facts |= dict(
             mask=mask.mean(axis=(1, 2, 3)),
             pasted=(mixed_label != before).mean(axis=(1, 2)),
