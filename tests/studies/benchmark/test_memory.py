@@ -12,6 +12,7 @@ from dsr_nss.studies.benchmark.memory import (
     LiveBytes,
     estimate_memory,
     format_cost,
+    gpu_kernels,
     report_cost,
 )
 from dsr_nss.studies.benchmark.step import build_step, random_items
@@ -73,10 +74,8 @@ def test_what_lives_at_once_is_summed():
 
 
 def test_attention_is_counted_as_fused_kernels_hold_it():
-    from dsr_nss.studies.benchmark.memory import _GPUKernels
-
     layer = nn.Linear(8, 8, device='meta')
-    with _GPUKernels(amp=True), LiveBytes() as live:
+    with gpu_kernels(amp=True), LiveBytes() as live:
         tokens = torch.zeros(1, 2, 1000, 8, device='meta')
         mixed = F.scaled_dot_product_attention(*[layer(tokens)] * 3)
         assert mixed.dtype is torch.bfloat16
