@@ -2,7 +2,7 @@
 
     python tools/train.py configs/dsr_dinov2_b_acdc.py --amp
 
-One step: 77.1 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 77.1 TFLOP; with --amp 22.4 GiB (estimated: docs/vfm.md).
 Not yet measured here; docs/vfm.md says where the weights come from.
 """
 

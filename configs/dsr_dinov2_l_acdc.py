@@ -2,7 +2,7 @@
 
     python tools/train.py configs/dsr_dinov2_l_acdc.py --amp
 
-One step: 227.2 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 227.2 TFLOP; with --amp 56.1 GiB (estimated: docs/vfm.md).
 Not yet measured here; docs/vfm.md says where the weights come from.
 """
 

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/dsr_dinov2_s_darkzurich.py --amp
 
-One step: 31.5 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 31.5 TFLOP; with --amp 11.3 GiB (estimated: docs/vfm.md).
 Not yet measured here; docs/vfm.md says where the weights come from.
 """
 

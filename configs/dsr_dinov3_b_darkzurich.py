@@ -2,7 +2,7 @@
 
     python tools/train.py configs/dsr_dinov3_b_darkzurich.py --amp
 
-One step: 40.5 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 40.5 TFLOP; with --amp 16.9 GiB (estimated: docs/vfm.md).
 Not yet measured here; docs/vfm.md says where the weights come from.
 """
 

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/dsr_dinov3_l_darkzurich.py --amp
 
-One step: 120.4 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 120.4 TFLOP; with --amp 42.7 GiB (estimated: docs/vfm.md).
 Not yet measured here; docs/vfm.md says where the weights come from.
 """
 

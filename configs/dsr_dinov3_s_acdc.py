@@ -2,7 +2,7 @@
 
     python tools/train.py configs/dsr_dinov3_s_acdc.py --amp
 
-One step: 16.1 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 16.1 TFLOP; with --amp 8.6 GiB (estimated: docs/vfm.md).
 Not yet measured here; docs/vfm.md says where the weights come from.
 """
 

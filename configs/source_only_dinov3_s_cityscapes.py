@@ -2,7 +2,7 @@
 
     python tools/train.py configs/source_only_dinov3_s_cityscapes.py --amp
 
-One step: 3 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 3 TFLOP; with --amp 2.6 GiB (estimated: docs/vfm.md).
 """
 
 _base_ = [

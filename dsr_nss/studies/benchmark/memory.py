@@ -2,15 +2,16 @@
 
 import copy
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -30,13 +31,12 @@ COLUMNS = {
 }
 #: What `torch.autocast` computes in 16 bits on a GPU, and what in 32, among what networks here use.
 _LOW = (
-    F.linear, F.conv2d, F.conv_transpose2d, F.scaled_dot_product_attention, torch.conv2d,
-    torch.conv_transpose2d, torch.matmul, torch.bmm, torch.einsum, Tensor.matmul,
-    Tensor.__matmul__, Tensor.bmm,
+    (F, 'linear'), (F, 'conv2d'), (F, 'conv_transpose2d'), (torch, 'matmul'), (torch, 'bmm'),
+    (torch, 'einsum'), (Tensor, 'matmul'), (Tensor, '__matmul__'), (Tensor, 'bmm'),
 )  # fmt: skip
 _HIGH = (
-    F.layer_norm, F.group_norm, F.softmax, F.log_softmax, F.cross_entropy, F.nll_loss,
-    torch.layer_norm, torch.softmax, torch.log_softmax, Tensor.softmax, Tensor.log_softmax,
+    (F, 'layer_norm'), (F, 'group_norm'), (F, 'softmax'), (F, 'log_softmax'),
+    (F, 'cross_entropy'), (F, 'nll_loss'), (Tensor, 'softmax'), (Tensor, 'log_softmax'),
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def estimate_memory(config: Config, amp: bool) -> dict[str, int]:
         model, wrapper = build_step(config, torch.device('meta'), amp=None)
     items = random_items(config)
     peaks: list[int] = []
-    with without_autocast(), _GPUKernels(amp), LiveBytes() as live:
+    with without_autocast(), gpu_kernels(amp), LiveBytes() as live:
         # the first step of an optimiser makes its state, which is counted apart
         wrapper.optimizer.register_step_pre_hook(lambda *_: peaks.append(live.peak))
         model.train_step(items, wrapper)
@@ -134,40 +134,44 @@ class LiveBytes(TorchDispatchMode):
         self._now -= size
 
 
-class _GPUKernels(TorchFunctionMode):
-    """On the meta device: precisions as autocast has them on a GPU, and fused attention."""
+@contextmanager
+def gpu_kernels(amp: bool) -> Iterator[None]:
+    """On the meta device: precisions as autocast has them on a GPU, and fused attention.
 
-    def __init__(self, amp: bool) -> None:
-        super().__init__()
-        self.amp = amp
-        #: Weights in 16 bits, which autocast keeps for a step.
-        self.cast: dict[int, Tensor] = {}
+    Autocast does not know that device. Functions are replaced, since a mode of torch ends where the
+    backward pass begins, in which activations may be computed again.
+    """
+    kept: dict[int, Tensor] = {}  # weights in 16 bits, which autocast keeps for a step
 
-    def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        """torch calls it in place of each of its functions."""
-        kwargs = kwargs or {}
-        if self.amp and func in _LOW:
-            args, kwargs = tree_map(self._low, (args, kwargs))
-        elif self.amp and func in _HIGH:
-            args, kwargs = tree_map(_high, (args, kwargs))
-        if func is Tensor.backward:
-            with self:  # what is computed again there has the same precisions
-                gradient = kwargs.pop('gradient', None)
-                return torch.autograd.backward(*args, gradient, **kwargs)
-        if func is F.scaled_dot_product_attention and args[0].is_meta:
-            return _FusedAttention.apply(*args[:3])
-        return func(*args, **kwargs)
-
-    def _low(self, value: Any) -> Any:
+    def low(value: Any) -> Any:
         if not (isinstance(value, Tensor) and value.dtype is torch.float32 and value.is_meta):
             return value
         if not (value.requires_grad and value.is_leaf):
             return value.bfloat16()
-        if id(value) not in self.cast:
-            self.cast[id(value)] = value.bfloat16()
-        return self.cast[id(value)]
+        if id(value) not in kept:
+            kept[id(value)] = value.bfloat16()
+        return kept[id(value)]
+
+    def attention(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return _FusedAttention.apply(
+            *(map(low, (query, key, value)) if amp else (query, key, value))
+        )
+
+    with ExitStack() as undo:
+        undo.enter_context(mock.patch.object(F, 'scaled_dot_product_attention', attention))
+        for functions, cast in ((_LOW, low), (_HIGH, _high)):
+            for owner, name in functions if amp else ():
+                replaced = _with_cast(getattr(owner, name), cast)
+                undo.enter_context(mock.patch.object(owner, name, replaced))
+        yield
+
+
+def _with_cast(function: Callable, cast: Callable) -> Callable:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = tree_map(cast, (args, kwargs))
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _high(value: Any) -> Any:

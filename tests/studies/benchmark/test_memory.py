@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from dsr_nss.engine.config import read_config
-from dsr_nss.studies.benchmark.memory import LiveBytes, benchmark_cost, estimate_memory
+from dsr_nss.studies.benchmark.memory import (
+    LiveBytes,
+    benchmark_cost,
+    estimate_memory,
+    gpu_kernels,
+)
 from dsr_nss.studies.benchmark.step import build_step, random_items
 from dsr_nss.studies.benchmark.timing import Turns, peak_memory
 
@@ -69,10 +74,8 @@ def test_what_lives_at_once_is_summed():
 
 
 def test_attention_is_counted_as_fused_kernels_hold_it():
-    from dsr_nss.studies.benchmark.memory import _GPUKernels
-
     layer = nn.Linear(8, 8, device='meta')
-    with _GPUKernels(amp=True), LiveBytes() as live:
+    with gpu_kernels(amp=True), LiveBytes() as live:
         tokens = torch.zeros(1, 2, 1000, 8, device='meta')
         mixed = F.scaled_dot_product_attention(*[layer(tokens)] * 3)
         assert mixed.dtype is torch.bfloat16
