@@ -149,7 +149,7 @@ def test_another_config_or_seed_is_refused_or_goes_to_a_numbered_folder(train, t
     written = config.read_text()
     code, printed = train('--work-dir', 'my runs/a', '--seed', 1, *short)
     assert code == 2 and '\n    randomness.seed: 0 -> 1\n' in printed
-    assert printed.count(' -> ') == 2  # the data's seed as well, and nothing else differs
+    assert printed.count('seed: ') == printed.count(' -> ') == 3  # of weights, data and steps
     assert config.read_text() == written
     code, printed = train('--work-dir', 'my runs/a', '--new', '--seed', 1, *short)
     assert code == 0 and (tmp_path / 'my runs/a-2/iter_3.pth').is_file()
