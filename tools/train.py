@@ -67,6 +67,7 @@ def main() -> int:
     from mmengine.dist import is_main_process
 
     import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
+    from dsr_nss.commands import call
     from dsr_nss.engine.config import read_config
     from dsr_nss.engine.group_table import group_table
     from dsr_nss.engine.launch import configure_run, explain, train
@@ -99,7 +100,7 @@ def main() -> int:
         tool = 'test_align' if config.model.type == 'WarpConsistency' else 'test'
         # the runner wrote it whole, with overlays and options
         whole = checkpoint.parent / Path(config.filename).name
-        print(f'\nTrained. Test it with:\n    python tools/{tool}.py {whole} {checkpoint}')
+        print(f'\nTrained. Test it with:\n    {call(tool)} {whole} {checkpoint}')
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0

@@ -15,12 +15,13 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.commands import typed
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.resume_points import checkpoints_of
 from dsr_nss.errors import DemoError
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.demo.report import write_demo_report, write_summary
 
-ROOT = Path(__file__).resolve().parents[3]
 DATA_ROOT = 'data/nightscape'
 TEST_SET = 'dark_zurich_val'
 SCENES, SIZE = 120, '256x512'
@@ -133,7 +134,7 @@ def data_root_options(config: Config, old: str, new: str) -> Iterator[str]:
 
 def _call(*arguments: str) -> str:
     """Run a command line of this checkout; returns it as a user would type it."""
-    text = 'python ' + ' '.join(arguments)
+    text = typed(arguments)
     print(f'\n$ {text}', flush=True)
     status = subprocess.run([sys.executable, *_absolute(arguments)], cwd=None).returncode
     if status:

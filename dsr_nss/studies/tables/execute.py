@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from dsr_nss.commands import typed
 from dsr_nss.pool import usable_cores
-from dsr_nss.studies.tables.runs import ROOT, Run, located, shown
+from dsr_nss.shipped import ROOT
+from dsr_nss.studies.tables.runs import Run, located
 from dsr_nss.studies.tables.state import inspect, note, read_scores
 
 #: How a run ended that was asked to stop before it was done.
@@ -109,7 +111,7 @@ class _Job:
     def start(self, command: Sequence[str], log: Path, lock: int) -> subprocess.Popen:
         """Run a command line with its output in a file."""
         with log.open('a', encoding='utf-8') as output:
-            print(f'$ {shown(command)}', file=output, flush=True)
+            print(f'$ {typed(command)}', file=output, flush=True)
             return subprocess.Popen(
                 [sys.executable, *(located(part, self.tools) for part in command)],
                 stdin=subprocess.DEVNULL,
@@ -163,7 +165,7 @@ def _steps(run: Run, start: Start) -> Generator[subprocess.Popen, int | None, No
 def _failure(command: Sequence[str], status: int | None, log: Path) -> str:
     lines = log.read_text(encoding='utf-8', errors='replace').split('\n')
     end = '\n'.join([line for line in lines if line.strip()][-_LOG_LINES:])
-    return f'status {status} of: {shown(command)}\n{log} ends with:\n{end}'
+    return f'status {status} of: {typed(command)}\n{log} ends with:\n{end}'
 
 
 @contextmanager

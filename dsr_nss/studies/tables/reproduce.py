@@ -5,10 +5,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dsr_nss.commands import typed
 from dsr_nss.files import make_folder
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.execute import STOPPED, execute
 from dsr_nss.studies.tables.picture import write_picture
-from dsr_nss.studies.tables.runs import ROOT, Run, Settings, plan, shown, train_command
+from dsr_nss.studies.tables.runs import Run, Settings, plan, train_command
 from dsr_nss.studies.tables.state import inspect
 from dsr_nss.studies.tables.summary import Summary, summarise
 from dsr_nss.studies.tables.tables import NUMERALS, Table, choose_rows, table, tables_on
@@ -32,7 +34,7 @@ def listing(tables: Sequence[Table], rows: Sequence[str] | None = None) -> Itera
         for row in one.runnable():
             # options do not change the default work dir, unlike overlays
             own = ('--work-dir', f'work_dirs/{row.name}_{one.data}') if row.options else ()
-            yield f'{one.name} {row.name} {shown(train_command(row, *own))}'
+            yield f'{one.name} {row.name} {typed(train_command(row, *own))}'
 
 
 def train_lines(
@@ -41,7 +43,7 @@ def train_lines(
     """The command line of each training, done or not."""
     for run in plan(choose_rows(tables, rows), seeds, settings):
         run.config()  # a row that cannot be read is an error now
-        yield shown(run.train_command())
+        yield typed(run.train_command())
 
 
 def reproduce(

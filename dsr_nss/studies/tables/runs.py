@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +10,9 @@ from mmengine.config import Config
 
 from dsr_nss.engine.config import change_config, open_config
 from dsr_nss.errors import ConfigError
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.rows import Row
 from dsr_nss.studies.tables.tables import Table
-
-#: The checkout, whose `configs/` and `tools/` the command lines name.
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -150,8 +147,3 @@ def plan(tables: Sequence[Table], seeds: Sequence[int], settings: Settings) -> l
     return [
         Run(row, seed, settings, tuple(sets[name])) for seed in seeds for name, row in rows.items()
     ]
-
-
-def shown(command: Sequence[str]) -> str:
-    """A command line to copy."""
-    return 'python ' + shlex.join(command)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dsr_nss.classes import CLASSES
+from dsr_nss.commands import typed
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_text
-from dsr_nss.studies.tables.runs import shown, train_command
+from dsr_nss.studies.tables.runs import train_command
 from dsr_nss.studies.tables.summary import Cell, Statistic, Summary
 
 #: Scores beside the mIoU that stand in tables with one measured column, and their headings.
@@ -119,7 +120,7 @@ def content(summary: Summary) -> dict[str, Any]:
                 sets[column.test_set] |= {'paper': paper}
         rows.append({
             'row': row.name or None, 'label': row.label, 'group': row.group, 'paper_row': row.paper,
-            'command': shown(train_command(row)) if row.config else None, 'sets': sets,
+            'command': typed(train_command(row)) if row.config else None, 'sets': sets,
         })  # fmt: skip
     named = {key: list(getattr(summary, key)) for key in ('seeds', 'iterations', 'commits')}
     return {
@@ -137,7 +138,7 @@ def command(summary: Summary) -> str:
     parts = ['tools/reproduce.py', *which, '--data', settings.data]
     parts += ['--seeds', *map(str, summary.seeds)] if summary.seeds else []
     parts += ['--max-iters', str(settings.max_iters)] if settings.max_iters else []
-    return shown([*parts, *(['--amp', settings.amp] if settings.amp else [])])
+    return typed([*parts, *(['--amp', settings.amp] if settings.amp else [])])
 
 
 # ---- what stands in the cells --------------------------------------------------------------------

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.reproduce import choose_tables, listing, reproduce, train_lines
-from dsr_nss.studies.tables.runs import ROOT, Settings, plan
+from dsr_nss.studies.tables.runs import Settings, plan
 from dsr_nss.studies.tables.tables import DATA, TABLES, choose_rows
 
 ROWS = ['classmix_hrda', 'refinement_hrda', 'dsr_hrda']
