@@ -26,12 +26,12 @@ def machine_report() -> str:
 
 
 def _facts() -> Iterator[tuple[str, str]]:
-    yield 'installed as', 'a wheel' if ROOT.name == '.mim' else 'a checkout'
+    yield 'installation', 'a wheel' if ROOT.name == '.mim' else 'a checkout'
     for name in OPTIONAL:
         yield name, version_of(name) or 'not installed'
     pages, size = os.sysconf('SC_PHYS_PAGES'), os.sysconf('SC_PAGE_SIZE')
     yield 'machine', f'{describe_machine("cpu")}, {pages * size / 2**30:.0f} GiB'
-    yield 'torch for CUDA', f'{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}'
+    yield 'CUDA', f'{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}'
     for i in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(i)
         memory = f'{gpu.total_memory / 2**30:.0f} GiB'

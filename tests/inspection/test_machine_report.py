@@ -16,7 +16,7 @@ def test_versions_hardware_and_settings_are_told(monkeypatch):
     assert facts['dsr_nss'] == __version__ and facts['OMP_NUM_THREADS'] == '3'
     assert facts['torch'] == describe_environment()['torch']
     assert ' cores of ' in facts['machine'] and facts['machine'].endswith(' GiB')
-    assert facts['installed'] == 'as  a checkout'
+    assert facts['installation'] == 'a checkout'
 
 
 def test_a_gpu_and_distributions_that_exclude_each_other_are_told(monkeypatch):
