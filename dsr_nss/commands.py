@@ -63,14 +63,20 @@ def typed(words: Sequence[str]) -> str:
 
     Returns:
         `python tools/train.py configs/...`; without a checkout, or from `dsr-nss`, the same as
-        `dsr-nss train dsr_nss::...`.
+        `dsr-nss train dsr_nss::...`, unless the current folder has a file of that name.
     """
     program, *rest = words
     if ROOT.name != '.mim' and not sys.argv[0].startswith('dsr-nss '):
         return shlex.join(['python', *words] if program.endswith('.py') else words)
-    rest = [PREFIX + w.removeprefix('configs/') if w.startswith('configs/') else w for w in rest]
+    rest = [_named(word) for word in rest]
     names = {f'tools/{tool}.py': ['dsr-nss', name] for name, tool in COMMANDS.items()}
     return shlex.join([*names.get(program, [str(ROOT / program)]), *rest])
+
+
+def _named(word: str) -> str:
+    """`dsr_nss::NAME` for a config of the package that is not below the current folder."""
+    ours = word.startswith('configs/') and (ROOT / word).is_file() and not Path(word).exists()
+    return PREFIX + word.removeprefix('configs/') if ours else word
 
 
 def call(tool: str) -> str:

@@ -14,7 +14,8 @@ _INSIDE = _PACKAGE / '.mim'
 ROOT = _INSIDE if _INSIDE.is_dir() else _PACKAGE.parent
 #: What a config begins with that comes with the package, wherever it is installed.
 PREFIX = 'dsr_nss::'
-_ENDINGS = ('.py', '.json', '.yaml', '.yml')
+#: How the files of configs end.
+ENDINGS = ('.py', '.json', '.yaml', '.yml')
 
 
 def config_file(path: str | Path) -> Path:
@@ -30,7 +31,7 @@ def config_file(path: str | Path) -> Path:
     if not name.startswith(PREFIX):
         return Path(path)
     name = name.removeprefix(PREFIX)
-    if not name.endswith(_ENDINGS):
+    if not name.endswith(ENDINGS):
         name += '.py'
     folder = ROOT / 'configs'
     if not (folder / name).is_file():

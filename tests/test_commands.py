@@ -83,12 +83,24 @@ def test_commands_to_copy_are_of_the_checkout(monkeypatch):
 
 def test_commands_to_copy_are_of_the_installed_package(monkeypatch, tmp_path):
     monkeypatch.setattr(commands, 'ROOT', tmp_path / '.mim')
+    for name in (WORDS[1], WORDS[3]):
+        (tmp_path / '.mim' / name).parent.mkdir(parents=True)
+        (tmp_path / '.mim' / name).touch()
+    monkeypatch.chdir(tmp_path)
     assert commands.call('infer') == 'dsr-nss predict'
     installed = "dsr-nss train dsr_nss::demo/x.py --with 'dsr_nss::ablations/a b.py'"
     assert commands.typed(WORDS) == installed
     assert commands.typed(['tools/dist_train.sh', 'c.py', '4']) == (
         f'{tmp_path}/.mim/tools/dist_train.sh c.py 4'
     )
-    monkeypatch.undo()
+    (tmp_path / WORDS[1]).parent.mkdir(parents=True)
+    (tmp_path / WORDS[1]).touch()  # one of the user's own
+    assert commands.typed(WORDS) == installed.replace('dsr_nss::demo', 'configs/demo')
+
+
+def test_commands_to_copy_from_the_command_in_a_checkout(monkeypatch, tmp_path):
+    config = 'configs/demo/dsr_hrda_nightscape.py'
     monkeypatch.setattr(sys, 'argv', ['dsr-nss train'])
-    assert commands.typed(WORDS) == installed
+    monkeypatch.chdir(tmp_path)
+    answer = 'dsr-nss train dsr_nss::demo/dsr_hrda_nightscape.py'
+    assert commands.typed(['tools/train.py', config]) == answer
