@@ -11,7 +11,12 @@ from typing import Any
 from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import sha256_of
-from dsr_nss.conversion.convert import Conversion, convert_checkpoint, network_title
+from dsr_nss.conversion.convert import (
+    Conversion,
+    convert_checkpoint,
+    network_title,
+    number_of_classes,
+)
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.table import format_table, set_names
 from dsr_nss.files import write_text
@@ -74,7 +79,9 @@ def write_hub_folder(
     if result.kind != 'segmentor':
         raise ConfigError(f'{source} holds an {result.kind}; a hub folder is of a segmentor')
     text = (folder / CONFIG).read_text(encoding='utf-8')
-    write_text(folder / CONFIG, text.replace(f'{folder}/', ''))  # the folder will be elsewhere
+    for name in (CONFIG, WEIGHTS):
+        text = text.replace(str(folder / name), name)  # the folder will be elsewhere
+    write_text(folder / CONFIG, text)
     content = load_checkpoint_file(source)
     facts = {**_facts(result, content), **dict(_training(content, source))}
     write_text(
@@ -102,10 +109,7 @@ def _facts(result: Conversion, content: Mapping[str, Any]) -> dict[str, str]:
     """What the network and the file are."""
     assert result.written is not None
     fields = dict(result.config)
-    head = fields['decode_head']
-    head = head[-1] if isinstance(head, (list, tuple)) else head
-    number = head.get('num_classes') or head['head']['num_classes']
-    classes = dataset_meta(content, number)['classes']
+    classes = dataset_meta(content, number_of_classes(fields))['classes']
     testing = ', '.join(f'{key} {value}' for key, value in (fields.get('test_cfg') or {}).items())
     return {
         'network': network_title(fields),

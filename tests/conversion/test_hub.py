@@ -148,10 +148,12 @@ def test_the_tool(run, tmp_path, repo_root, monkeypatch, capsys):
         monkeypatch.setattr(sys, 'argv', ['convert_checkpoint.py', str(run), *words])
         return tool.main()
 
-    folder = str(tmp_path / 'net')
-    assert call(folder, '--hub', '--data', 'Five streets.') == 0
-    assert f'checkpoint: {folder}/model.safetensors' in capsys.readouterr().out
-    assert 'Five streets.' in (tmp_path / 'net/README.md').read_text()
+    monkeypatch.chdir(tmp_path)
+    assert call('a', '--hub', '--data', 'Five streets.') == 0
+    assert 'checkpoint: a/model.safetensors' in capsys.readouterr().out
+    assert 'Five streets.' in (tmp_path / 'a/README.md').read_text()
+    config = (tmp_path / 'a/config.py').read_text()
+    assert '/test.py config.py model.safetensors\n' in config and "'data/dark_zurich'" in config
     with pytest.raises(SystemExit):
-        call(folder, '--data', 'x')
+        call('b', '--data', 'x')
     assert 'need --hub' in capsys.readouterr().err
