@@ -1,9 +1,11 @@
 """Packaging metadata of dsr_nss; `pyproject.toml` only configures tools."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 LORA = ['peft>=0.21']
@@ -23,6 +25,43 @@ def version() -> str:
     return re.search(r"__version__ = '([^']+)'", text).group(1)
 
 
+class BuildWithConfigs(build_py):
+    """Takes `configs/` and `tools/` along, to `dsr_nss/.mim` as OpenMMLab's packages do.
+
+    They are no packages, so `package_data` cannot name them; an editable install finds them where
+    they are (`dsr_nss/shipped.py`).
+    """
+
+    def run(self) -> None:
+        super().run()
+        for target, source in self._carried().items():
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+
+    def get_source_files(self) -> list[str]:
+        """What a source distribution needs: it asks here."""
+        return [*super().get_source_files(), *map(str, shipped()), 'requirements.txt']
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [*super().get_outputs(include_bytecode), *self._carried()]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {**super().get_output_mapping(), **self._carried()}
+
+    def _carried(self) -> dict[str, str]:
+        """Target -> source of the files that are no modules."""
+        if self.editable_mode:
+            return {}
+        inside = Path(self.build_lib, 'dsr_nss', '.mim')
+        return {str(inside / path): str(path) for path in shipped()}
+
+
+def shipped() -> list[Path]:
+    """Configs and tools, by their paths in the checkout, where setuptools runs this file."""
+    kinds = ('configs/**/*.py', 'configs/**/*.yml', 'tools/*.py', 'tools/*.sh')
+    return sorted(path for kind in kinds for path in Path('.').glob(kind))
+
+
 setup(
     name='dsr_nss',
     version=version(),
@@ -37,6 +76,8 @@ setup(
         'dsr_nss.visualization': ['templates/*.jinja'],
         'dsr_nss.studies.tables': ['paper_rows.json', 'paper_tables.json'],
     },
+    cmdclass={'build_py': BuildWithConfigs},
+    entry_points={'console_scripts': ['dsr-nss=dsr_nss.commands:main']},
     install_requires=requirements(),
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
@@ -55,12 +96,10 @@ setup(
         'matching': ['kornia'],
         # cityscapesscripts has the official scores, which ours must equal
         # another minor version of ruff formats differently
+        # setuptools builds the wheel that is tested; from 70.1 on it does so alone
         'tests': [
-            'pytest',
-            'pytest-xdist',
-            'ruff>=0.17,<0.18',
-            'mypy',
-            'cityscapesscripts',
+            *('pytest', 'pytest-xdist', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts'),
+            'setuptools>=70.1',
             *EXPORT,
             *FAST,
         ],

@@ -7,7 +7,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / 'dsr_nss'
 #: From the ground up; rooms of one floor do not know each other (docs/architecture.md).
 FLOORS = (
-    {'version', '_quiet', 'classes', 'errors', 'structures', 'values', 'files', 'pool'},
+    {
+        'version',
+        '_quiet',
+        'classes',
+        'errors',
+        'structures',
+        'values',
+        'files',
+        'pool',
+        'shipped',
+        'commands',
+        '__main__',
+    },
     {'functional', 'checkpoints', 'visualization', 'datasets'},
     {'nightscape', 'models'},
     {'engine'},

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import shared_options
 
+from dsr_nss import shipped
 from dsr_nss.conversion import layouts
 from dsr_nss.datasets import preparation
 from dsr_nss.engine.devices import AMP_TYPES
@@ -73,6 +74,8 @@ def load(name):
         ('shared_options', 'BATCH_NORMS', BATCH_NORMS),
         ('shared_options', 'SERVERS', SUBMISSION_FORMATS),
         ('shared_options', 'SERVERS', SUBMISSION_SETS),
+        ('shared_options', 'CONFIG_PREFIX', shipped.PREFIX),
+        ('shared_options', 'CONFIG_ENDINGS', shipped.ENDINGS),
         ('benchmark', 'BANKS', growth.BANKS),
         ('browse_dataset', 'TRAIN', browse.TRAIN),
         ('convert_checkpoint', 'LAYOUT_NAMES', layouts.LAYOUT_NAMES),
@@ -115,6 +118,7 @@ def parse(monkeypatch):
         ('c.py a.pth x.png', 'c.py', ['x.png']),
         ('c.py --out o a.pth x.png y', 'c.py', ['x.png', 'y']),
         ('c.json a.pth --out o x.png y', 'c.json', ['x.png', 'y']),
+        ('dsr_nss::c a.pth x.png', 'dsr_nss::c', ['x.png']),
         ('a.pth x.png', None, ['x.png']),
         ('a.pth x.png --out o y c.py', None, ['x.png', 'y', 'c.py']),
     ],

@@ -3,6 +3,7 @@
 python tools/check_data.py                                  # what is there of the published sets
 python tools/check_data.py configs/dsr_hrda_darkzurich.py   # exit code 1 if it could not run
 python tools/check_data.py configs/dsr_hrda_darkzurich.py --with configs/ablations/no_bank.py
+python tools/check_data.py --report                         # the machine, for a bug report
 """
 
 import argparse
@@ -22,6 +23,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--all', action='store_true', help='open every file of the sets, not some of each'
     )
+    parser.add_argument(
+        '--report',
+        action='store_true',
+        help='print versions and hardware as text to paste into a bug report; with a config also '
+        'what is found of it',
+    )
     add_config_options(parser)
     args = parser.parse_args()
     if args.overlays and args.config is None:
@@ -34,7 +41,13 @@ def main() -> int:
     args = parse_args()
     import dsr_nss.studies.refinement.true_flow  # noqa: F401  registers the aligner TrueFlow
     from dsr_nss.inspection.doctor import check_data
+    from dsr_nss.inspection.machine_report import machine_report
 
+    if args.report:
+        print(machine_report())
+        if args.config is None:
+            return 0
+        print()
     report = check_data(
         args.config, args.data_root, args.cfg_options, args.overlays, all_files=args.all
     )

@@ -3,6 +3,8 @@
     python tools/convert_checkpoint.py refign_hrda_star_acdc.ckpt hrda.pth --config-out hrda.py
     python tools/convert_checkpoint.py work_dirs/RUN/iter_40000.pth student.pth --as mmseg \
         --config-out student.py
+    python tools/convert_checkpoint.py work_dirs/RUN/iter_40000.pth FOLDER --hub \
+        --licence TEXT --data TEXT --scores scores.json
     python tools/convert_checkpoint.py FILE --inspect
 
 Nothing in the file is executed. Exit status: 0 complete, 1 incomplete (nothing is written without
@@ -25,7 +27,12 @@ def parse_args() -> argparse.Namespace:
         description='Convert published checkpoints to ours, and ours to plain mmseg ones.'
     )
     parser.add_argument('source', metavar='SRC', help='the file to convert')
-    parser.add_argument('destination', metavar='DST', nargs='?', help='the checkpoint to write')
+    parser.add_argument(
+        'destination',
+        metavar='DST',
+        nargs='?',
+        help='the checkpoint to write: a torch file, or safetensors for a name in .safetensors',
+    )
     parser.add_argument(
         '--as',
         dest='layout',
@@ -46,17 +53,35 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='write an incomplete network too, with what is missing at random',
     )
+    parser.add_argument(
+        '--hub',
+        action='store_true',
+        help='DST is a folder for a model hub: model.safetensors, config.py and a card',
+    )
+    parser.add_argument('--licence', metavar='TEXT', help='for the card: licence of the weights')
+    parser.add_argument('--data', metavar='TEXT', help='for the card: the training data')
+    parser.add_argument('--protocol', metavar='TEXT', help='for the card: training and testing')
+    parser.add_argument(
+        '--scores', nargs='+', default=[], metavar='JSON', help='for the card: of test --json'
+    )
     parser.add_argument('--inspect', action='store_true', help='only print what the file holds')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if args.destination is None and not args.inspect:
         parser.error('name the checkpoint to write (DST), or --inspect')
+    if args.hub and (args.partial or args.config_out):
+        parser.error(
+            '--hub writes whole networks and their config: leave out --partial, --config-out'
+        )
+    if not args.hub and (args.licence or args.data or args.protocol or args.scores):
+        parser.error('--licence, --data, --protocol and --scores need --hub')
     return args
 
 
 def main() -> int:
     args = parse_args()
     from dsr_nss.conversion.convert import convert_checkpoint
+    from dsr_nss.conversion.hub import write_hub_folder
     from dsr_nss.conversion.report import describe_conversion, inspect_checkpoint
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
@@ -65,15 +90,20 @@ def main() -> int:
         if args.inspect:
             print(inspect_checkpoint(args.source, args.layout))
             return 0
-        result = convert_checkpoint(
-            args.source,
-            args.destination,
-            layout=args.layout,
-            network=args.model,
-            partial=args.partial,
-            config=args.config,
-            config_out=args.config_out,
-        )
+        common = dict(layout=args.layout, network=args.model, config=args.config)
+        if args.hub:
+            card = dict(licence=args.licence, data=args.data, protocol=args.protocol)
+            result = write_hub_folder(
+                args.source, args.destination, **common, **card, scores=args.scores
+            )
+        else:
+            result = convert_checkpoint(
+                args.source,
+                args.destination,
+                **common,
+                partial=args.partial,
+                config_out=args.config_out,
+            )
     except EXPLAINED as error:
         return explain(error, args.debug)
     print(describe_conversion(result))

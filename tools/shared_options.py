@@ -18,6 +18,8 @@ AMP_TYPES = ('bf16', 'fp16')
 SERVERS = ('dark_zurich', 'acdc', 'cityscapes')
 #: How the files of configs end.
 CONFIG_ENDINGS = ('.py', '.json', '.yaml', '.yml')
+#: How configs begin that come with the package.
+CONFIG_PREFIX = 'dsr_nss::'
 
 
 def add_overlay_option(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +31,8 @@ def add_overlay_option(parser: argparse.ArgumentParser) -> None:
         action='extend',
         default=[],
         metavar='OVERLAY',
-        help='files that say what differs from the config, e.g. configs/ablations/no_bank.py; '
-        'merged in this order, before --cfg-options',
+        help='files that say what differs from the config, e.g. configs/ablations/no_bank.py, or '
+        'dsr_nss::ablations/no_bank from anywhere; merged in this order, before --cfg-options',
     )
 
 
@@ -100,8 +102,8 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
         'config',
         metavar='CONFIG',
         nargs='?',
-        help='config file of the run, or any mmseg config (default: the network that the '
-        'checkpoint itself describes)',
+        help='config file of the run, dsr_nss::NAME of the package, or any mmseg config (default: '
+        'the network that the checkpoint itself describes)',
     )
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint of the run')
 
@@ -109,13 +111,14 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
 def parse_checkpoint_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The parsed command line `[CONFIG] CHECKPOINT`, or `[CONFIG] CHECKPOINT INPUT...`.
 
-    The first word is a config if it ends as one does; otherwise `config` is None.
+    The first word is a config if it begins or ends as one does; otherwise `config` is None.
     """
     args = parser.parse_intermixed_args()
     takes_inputs = hasattr(args, 'inputs')
     words = [args.config, args.checkpoint, *(args.inputs if takes_inputs else ())]
     words = words[1:] if args.config is None else words
-    args.config = words.pop(0) if words[0].endswith(CONFIG_ENDINGS) else None
+    named = words[0].startswith(CONFIG_PREFIX) or words[0].endswith(CONFIG_ENDINGS)
+    args.config = words.pop(0) if named else None
     wanted = 'CHECKPOINT INPUT...' if takes_inputs else 'CHECKPOINT'
     if len(words) < (2 if takes_inputs else 1):
         parser.error(f'name {wanted} after the config {args.config}')

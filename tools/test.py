@@ -175,6 +175,7 @@ def read_config(args: argparse.Namespace) -> 'Config':
 
 def submit(config: 'Config', args: argparse.Namespace) -> int:
     """Write the archive and say where it is."""
+    from dsr_nss.commands import call
     from dsr_nss.evaluation.submit import write_submission
 
     path, images = write_submission(
@@ -193,7 +194,7 @@ def submit(config: 'Config', args: argparse.Namespace) -> int:
         workers=args.workers,
     )
     print(f'{path}: {images} images, {args.model} of {args.checkpoint}')
-    print(f'check it with: python tools/check_submission.py {path}')
+    print(f'check it with: {call("check_submission")} {path}')
     return 0
 
 

@@ -12,7 +12,6 @@ Ctrl-C saves a checkpoint and prints the command that continues the run.
 import argparse
 import logging
 import os
-import shlex
 import sys
 import tempfile
 import time
@@ -162,9 +161,11 @@ def report(work_dir: Path) -> None:
 
 def test_command(config: 'Config', checkpoint: Path) -> str:
     """The command that tests a run, from the config that the runner wrote whole beside it."""
+    from dsr_nss.commands import typed
+
     tool = 'test_align' if config.model.type == 'WarpConsistency' else 'test'
     whole = checkpoint.parent / Path(config.filename).name
-    return shlex.join(['python', f'tools/{tool}.py', str(whole), str(checkpoint)])
+    return typed([f'tools/{tool}.py', str(whole), str(checkpoint)])
 
 
 if __name__ == '__main__':

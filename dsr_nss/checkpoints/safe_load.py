@@ -5,13 +5,14 @@ then reads the file again without that protection. Here the few harmless types t
 checkpoints hold are allowed by name (`allowed_globals`), and everything else is an error.
 """
 
-import importlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from dsr_nss.checkpoints.allowed_globals import allowed_globals
@@ -22,6 +23,7 @@ from dsr_nss.checkpoints.file_checks import (
     is_zip,
     text_beginning,
 )
+from dsr_nss.checkpoints.writing import META
 from dsr_nss.errors import CheckpointError
 
 
@@ -67,13 +69,10 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
 
 def _read(path: Path, map_location: str | torch.device) -> Any:
     if is_safetensors(path):
-        try:
-            safetensors = importlib.import_module('safetensors.torch')
-        except ImportError as error:
-            raise CheckpointError(
-                f'{path} is a safetensors file: `pip install safetensors` to read it'
-            ) from error
-        return safetensors.load_file(path, device=str(map_location))
+        with safe_open(path, framework='pt', device=str(map_location)) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            meta = (file.metadata() or {}).get(META)
+        return tensors if meta is None else dict(meta=json.loads(meta), state_dict=tensors)
     problem = archive_problem(path) if is_zip(path) else None
     if problem is not None:
         raise CheckpointError(f'checkpoint {path} {problem}')

@@ -1,13 +1,18 @@
 """Writing weights whole or not at all, with where they come from."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from dsr_nss.files import atomic_file, remove_abandoned
+
+#: Under this name the header of a safetensors file holds `meta`, as JSON.
+META = 'dsr_nss'
 
 
 def sha256_of(path: str | Path) -> str:
@@ -20,11 +25,12 @@ def sha256_of(path: str | Path) -> str:
 
 
 def save_checkpoint_file(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """`torch.save`, whole or not at all.
+    """`torch.save`, or safetensors where the name ends so, whole or not at all.
 
     Args:
         path: The file; its folder is made.
-        content: Tensors and plain containers.
+        content: Tensors and plain containers. For safetensors `state_dict`, and `meta` of what JSON
+            can hold.
 
     Raises:
         StorageError: It cannot be written, for instance on a full disk.
@@ -33,5 +39,9 @@ def save_checkpoint_file(path: str | Path, content: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned([path])
     with atomic_file(path) as file:
-        torch.save(dict(content), file)
+        if path.suffix == '.safetensors':
+            header = {'format': 'pt', META: json.dumps(content['meta'])}
+            file.write(safetensors.torch.save(dict(content['state_dict']), header))
+        else:
+            torch.save(dict(content), file)
     return path

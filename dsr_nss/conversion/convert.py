@@ -16,6 +16,7 @@ from dsr_nss.checkpoints.comparison import Comparison, compare
 from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file, sha256_of
+from dsr_nss.commands import call
 from dsr_nss.conversion.config import (
     part_config,
     stock_model,
@@ -284,7 +285,7 @@ def _docstring(result: Conversion, path: Path, provenance: Mapping[str, Any]) ->
         )
     text = (
         f'{provenance["network"]}: the {result.network} of {result.source.name}.\n\n'
-        f'    python tools/test.py {path} {result.written}\n\n{origin}'
+        f'    {call("test")} {path} {result.written}\n\n{origin}'
     )
     if not result.config['decode_head'].get('truncate_boxes'):
         return text

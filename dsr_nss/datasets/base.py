@@ -9,6 +9,7 @@ from typing import Any
 from mmseg.datasets import BaseSegDataset
 
 from dsr_nss.classes import metainfo as class_metainfo
+from dsr_nss.commands import call
 from dsr_nss.datasets.class_statistics import ClassCounts, class_counts
 from dsr_nss.datasets.published import PUBLISHED, is_nightscape
 from dsr_nss.errors import DataError
@@ -164,7 +165,7 @@ class RoadSceneDataset(BaseSegDataset):
 
     def missing_label_hint(self) -> str:
         """What to do when labels are missing."""
-        return f'`python tools/prepare_data.py {self.NAME} {self.root}` checks the download.'
+        return f'`{call("prepare_data")} {self.NAME} {self.root}` checks the download.'
 
     def load_data_list(self) -> list[dict]:
         """Lists the split and checks that labels and references exist.

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.base import Item, RoadSceneDataset, first_of
 from dsr_nss.datasets.listed_files import read_text, require_once
 from dsr_nss.datasets.published import require_folder
@@ -83,7 +84,7 @@ def read_night_list(path: Path) -> list[str]:
     if not path.exists():
         raise FileNotFoundError(
             f'{path} is missing: it says which images were taken at night. '
-            f'`python tools/prepare_data.py bdd100k_night {path.parent}` makes it.'
+            f'`{call("prepare_data")} bdd100k_night {path.parent}` makes it.'
         )
     names = []
     numbers = []

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmseg.registry import DATASETS
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files
 from dsr_nss.datasets.class_statistics import FILE_NAME, ClassCounts, cityscapes_key
 from dsr_nss.datasets.published import require_folder
@@ -44,7 +45,7 @@ class Cityscapes(RoadSceneDataset):
 
     def missing_label_hint(self) -> str:
         """The command that makes train ids."""
-        return f'`python tools/prepare_data.py {self.NAME} {self.root}` makes them.'
+        return f'`{call("prepare_data")} {self.NAME} {self.root}` makes them.'
 
     def statistics_file(self) -> Path:
         """The prepared statistics."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
+from dsr_nss.commands import call
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_label
 from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
@@ -139,7 +140,7 @@ def write_class_statistics(
     if not paths:
         raise FileNotFoundError(
             f'no *{_LABEL_SUFFIX} below {folder}; '
-            f'`python tools/prepare_data.py cityscapes {root}` makes them'
+            f'`{call("prepare_data")} cityscapes {root}` makes them'
         )
     labels = {cityscapes_key(path, root / 'gtFine', _LABEL_SUFFIX): str(path) for path in paths}
     path = root / FILE_NAME

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files, first_of
 from dsr_nss.datasets.dark_zurich_pairs import train_pairs
 from dsr_nss.datasets.listed_files import listed_file
@@ -68,7 +69,7 @@ class DarkZurich(RoadSceneDataset):
             raise FileNotFoundError(
                 f'{self.title}: the pair list names {len(missing)} files that are not below '
                 f'{self.root}, the first: {first_of(missing)}. '
-                f'`python tools/prepare_data.py {self.NAME} {self.root}` checks the download and '
+                f'`{call("prepare_data")} {self.NAME} {self.root}` checks the download and '
                 'writes the list anew.'
             )
         items = []

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
+from dsr_nss.commands import call
 
 #: The largest label id of Cityscapes, whose train ids end at 18.
 _LABEL_ID_MAX = 33
@@ -19,7 +20,7 @@ def likely_cause(ids: Sequence[int], num_classes: int) -> str:
     if num_classes == len(CLASSES) and max(present) <= _LABEL_ID_MAX:
         return (
             'They look like label ids; convert them to train ids (Cityscapes: '
-            '`python tools/prepare_data.py cityscapes ROOT`)'
+            f'`{call("prepare_data")} cityscapes ROOT`)'
         )
     if max(present) == num_classes and 0 not in present:
         return 'They seem to begin at 1; ids begin at 0: subtract 1'

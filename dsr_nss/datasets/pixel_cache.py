@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, Pixels, Size, decoded_by
 from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
@@ -24,7 +25,7 @@ HEADER = 4096
 _FORMAT = 2
 #: Bytes of a file's name to which an entry can add its suffix; file systems allow 255.
 _LONGEST = 250
-_REPAIR = 'run `python tools/prepare_data.py --cache CONFIG` with the config of the run'
+_REPAIR = f'run `{call("prepare_data")} --cache CONFIG` with the config of the run'
 
 
 @dataclass(frozen=True)

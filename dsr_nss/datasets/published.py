@@ -7,6 +7,8 @@ One table for the messages of the dataset classes, `tools/prepare_data.py` and
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsr_nss.commands import call
+
 
 @dataclass(frozen=True)
 class Part:
@@ -162,7 +164,7 @@ def require_folder(path: Path, name: str, root: Path) -> Path:
         out = Path(*root.parts[: root.parts.index(_NIGHTSCAPE) + 1])
         raise FileNotFoundError(
             f'{published.title} layout of nightscape: the folder {path} is missing. '
-            f'`python tools/make_nightscape.py {out}` makes it.'
+            f'`{call("make_nightscape")} {out}` makes it.'
         )
     if not root.is_dir():
         lines = [f'{published.title}: the data root {root} does not exist.']
@@ -171,5 +173,5 @@ def require_folder(path: Path, name: str, root: Path) -> Path:
     archive = published.archive_of(path.relative_to(root).as_posix())
     if archive:
         lines.append(f'It comes from {archive} ({published.link}); unpack that into {root}.')
-    lines.append(f'`python tools/prepare_data.py {name} {root}` says what else is missing.')
+    lines.append(f'`{call("prepare_data")} {name} {root}` says what else is missing.')
     raise FileNotFoundError(' '.join(lines))

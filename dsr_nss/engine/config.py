@@ -1,7 +1,7 @@
 """Reading a config strictly: a name that nothing reads is an error, not a silent default."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from dsr_nss.engine.smoke import make_smoke
 from dsr_nss.engine.trackers import use_tracker
 from dsr_nss.engine.value_checks import component_problems, section_problems
 from dsr_nss.errors import ConfigError
+from dsr_nss.shipped import PREFIX, config_file
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
 KNOWN_KEYS = (
@@ -56,7 +57,7 @@ def read_config(
     """Reads a config file, applies what the command line changes and checks the names in it.
 
     Args:
-        path: The config file.
+        path: The config file, or `dsr_nss::NAME` of one that comes with the package.
         options: `--cfg-options`: dotted key -> value, or texts `KEY=VALUE`. A key must exist in the
             config; `+key` adds one. They have the last word.
         overlays: `--with`: see `lay_over`.
@@ -117,11 +118,14 @@ def change_config(
 def open_config(path: str | Path) -> Config:
     """Reads a config file as it stands.
 
+    Args:
+        path: The file, or `dsr_nss::NAME` of one that comes with the package.
+
     Raises:
         FileNotFoundError: The file or one of its bases is not there.
         ConfigError: A file is broken.
     """
-    path = Path(path)
+    path = config_file(path)
     if not path.is_file():
         raise FileNotFoundError(f'config not found: {path}')
     try:
@@ -130,6 +134,24 @@ def open_config(path: str | Path) -> Config:
         raise FileNotFoundError(f'{path}: {error}') from error
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def _base_path(
+    base: str,
+    filename: str,
+    of_mmengine: Callable[[str, str], tuple[str, str | None]] = Config._get_cfg_path,
+) -> tuple[str, str | None]:
+    """`_base_ = 'dsr_nss::NAME'`, and mmengine's own answer to everything else.
+
+    mmengine takes `PACKAGE::NAME` of a fixed list of packages only, and looks the names in such a
+    base up in registries of that package, while ours are in mmseg's.
+    """
+    if base.startswith(PREFIX):
+        return str(config_file(base)), None
+    return of_mmengine(base, filename)
+
+
+Config._get_cfg_path = staticmethod(_base_path)
 
 
 def complete(config: Config) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from dsr_nss.checkpoints.comparison import printable
+from dsr_nss.commands import typed
 from dsr_nss.engine.config import accepted_fields, components, hooks_of_type
 from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.engine.processes import launched_rank
@@ -96,10 +96,10 @@ def resume_command(
             kept.append(argument)
     kept += [] if work_dir is None else ['--work-dir', work_dir]
     if launcher != 'pytorch':
-        return shlex.join(['python', 'tools/train.py', *kept, '--resume'])
+        return typed(['tools/train.py', *kept, '--resume'])
     processes = os.environ.get('LOCAL_WORLD_SIZE', '1')
     rest = [argument for argument in kept[1:] if argument not in ('--launcher', 'pytorch')]
-    return shlex.join(['tools/dist_train.sh', kept[0], processes, *rest, '--resume'])
+    return typed(['tools/dist_train.sh', kept[0], processes, *rest, '--resume'])
 
 
 def use_amp(config: Config, amp: str) -> None:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from dsr_nss.errors import ConfigError
+from dsr_nss.shipped import config_file
 
 
 def lay_over(config: Config, overlays: Sequence[str | Path]) -> Config:
@@ -21,7 +22,8 @@ def lay_over(config: Config, overlays: Sequence[str | Path]) -> Config:
 
     Args:
         config: Any config; it stays as it is.
-        overlays: Files, merged in this order.
+        overlays: Files, or `dsr_nss::NAME` of files that come with the package, merged in this
+            order.
 
     Returns:
         A whole config. Its name is `<config>-<overlay>-...`, and so is its work dir, whether by
@@ -32,7 +34,7 @@ def lay_over(config: Config, overlays: Sequence[str | Path]) -> Config:
         ConfigError: An overlay is broken, has a base of its own, names a variable that the config
             does not have, does not fit the config, or changes nothing in it.
     """
-    for path in map(Path, overlays):
+    for path in map(config_file, overlays):
         config = _lay_over(config, path)
     return config
 

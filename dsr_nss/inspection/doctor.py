@@ -16,6 +16,7 @@ from dsr_nss.checkpoints import mit, resnet
 from dsr_nss.checkpoints.mmengine_loading import is_address
 from dsr_nss.checkpoints.timm_files import missing_hint
 from dsr_nss.classes import IGNORE_INDEX
+from dsr_nss.commands import call
 from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
@@ -80,7 +81,7 @@ def check_environment(report: Report) -> None:
     """Versions of what the package stands on, and distributions that exclude each other."""
     report.say(f'Environment: Python {platform.python_version()} on {platform.platform()}')
     for package, names in DISTRIBUTIONS.items():
-        found = {name: version for name in names if (version := _version(name))}
+        found = {name: version for name in names if (version := version_of(name))}
         report.say(f'  {package}: ' + (_listing(found) or 'not installed'))
         if not found:
             report.fail(f'{package} is not installed: `pip install {names[0]}`')
@@ -90,7 +91,7 @@ def check_environment(report: Report) -> None:
                 f'the import is a mixture of the two. Run `pip uninstall -y {" ".join(found)}` and '
                 f'then `pip install {names[0]}`.'
             )
-    report.say('  ' + _listing({name: v for name in _OTHERS if (v := _version(name))}))
+    report.say('  ' + _listing({name: v for name in _OTHERS if (v := version_of(name))}))
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
         report.say(f'  GPU: {torch.cuda.get_device_name(0)}, {memory:.0f} GiB')
@@ -98,7 +99,8 @@ def check_environment(report: Report) -> None:
         report.say('  GPU: none; everything runs on the CPU')
 
 
-def _version(distribution: str) -> str | None:
+def version_of(distribution: str) -> str | None:
+    """The version that is installed; None where it is not."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -148,7 +150,7 @@ def check_config(
     validated = (config.get('val_dataloader') or {}).get('dataset')
     for name, settings in (config.get('test_sets') or {}).items():
         fatal = name in needed or settings == validated
-        note = '' if fatal else f' (only for `tools/test.py --dataset {name}`)'
+        note = '' if fatal else f' (only for `{call("test")} --dataset {name}`)'
         report.say(f'Test set {name}{note}')
         check_set(report, settings, fatal, all_files)
 

@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.dark_zurich import DarkZurich
 from dsr_nss.datasets.listed_files import listed_file, read_text
 from dsr_nss.errors import DataError
@@ -100,7 +101,8 @@ def nightscape_pairs(root: Path) -> list[TruePair]:
         flow = root / 'truth/flow' / f'{stem}.npz'
         if not flow.is_file():
             raise FileNotFoundError(
-                f'{flow} is not there: only a set that tools/make_nightscape.py made has true flow'
+                f'{flow} is not there: only a set that `{call("make_nightscape")}` made has true '
+                'flow'
             )
         target, reference = Path(info['img_path']), Path(info['reference_path'])
         pairs.append(TruePair(stem, target, reference, partial(read_flow, flow)))

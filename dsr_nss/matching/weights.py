@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
+from dsr_nss.commands import call, typed
 from dsr_nss.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ HEAD_NAMES = tuple(
 )
 
 HINT = (
-    'It holds the weights of the matching network. Convert a published one with `python '
-    'tools/convert_checkpoint.py FILE {path} --as uawarpc` (of a DSR-NSS or Refign checkpoint, or '
-    'UAWarpC trained on MegaDepth), or train one: `python tools/train.py '
-    'configs/align/uawarpc_megadepth.py` (docs/alignment.md). To run without alignment: '
+    'It holds the weights of the matching network. Convert a published one with '
+    f'`{call("convert_checkpoint")} FILE {{path}} --as uawarpc` (of a DSR-NSS or Refign '
+    'checkpoint, or UAWarpC trained on MegaDepth), or train one: '
+    f'`{typed(["tools/train.py", "configs/align/uawarpc_megadepth.py"])}` (docs/alignment.md). '
+    'To run without alignment: '
     '`--cfg-options model.refinement.aligner.type=Identity`'
 )
 VGG16_HINT = (

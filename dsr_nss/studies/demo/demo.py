@@ -14,11 +14,12 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.commands import typed
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import DemoError
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.demo.report import DemoRun, write_demo_report, write_summary
 
-ROOT = Path(__file__).resolve().parents[3]
 DATA_ROOT = 'data/nightscape'
 TEST_SET = 'dark_zurich_val'
 SCENES, SIZE = 120, '256x512'
@@ -98,7 +99,7 @@ def data_root_options(config: Config, old: str, new: str) -> Iterator[str]:
 def _call(*words: Any) -> str:
     """Run a command line of this checkout; returns it as a user would type it."""
     command = [str(word) for word in words]
-    text = f'python {" ".join(command)}'
+    text = typed(command)
     print(f'\n$ {text}', flush=True)
     # wherever the demo was started
     absolute = [str(ROOT / w) if w.startswith(('tools/', 'configs/')) else w for w in command]

@@ -8,6 +8,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.crops import CropBox
 from dsr_nss.datasets.images import read_image
 from dsr_nss.matching.truth import read_flow_arrays
@@ -66,7 +67,7 @@ class TrueFlow(WeightlessAligner):
         if not files:
             raise FileNotFoundError(
                 f'TrueFlow: no night images in {folder}; set data_root to a nightscape '
-                '(`python tools/make_nightscape.py data/nightscape` makes one)'
+                f'(`{call("make_nightscape")} data/nightscape` makes one)'
             )
         return {path.name.removesuffix(_SUFFIX): read_image(path) for path in files}
 

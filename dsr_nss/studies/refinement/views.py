@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.crops import CropBox
 from dsr_nss.datasets.dark_zurich import DarkZurich
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, Size
@@ -53,8 +54,8 @@ def pair_files(data_root: str | Path) -> list[tuple[str, str, str]]:
     root = Path(data_root)
     if not (root / 'truth').is_dir():
         raise FileNotFoundError(
-            f'{root} has no folder truth: --data-root must be a nightscape (`python '
-            'tools/make_nightscape.py data/nightscape` makes one)'
+            f'{root} has no folder truth: --data-root must be a nightscape '
+            f'(`{call("make_nightscape")} data/nightscape` makes one)'
         )
     dataset = DarkZurich(data_root=str(root / 'dark_zurich'), split='train')
     files = []

@@ -13,8 +13,10 @@ from queue import SimpleQueue
 import torch
 from tqdm import tqdm
 
+from dsr_nss.commands import typed
 from dsr_nss.pool import usable_cores
-from dsr_nss.studies.tables.runs import ROOT, Run, inspect, located, note, read_scores, shown
+from dsr_nss.shipped import ROOT
+from dsr_nss.studies.tables.runs import Run, inspect, located, note, read_scores
 
 #: How a run ended that was asked to stop before it was done.
 STOPPED = 'stopped'
@@ -123,7 +125,7 @@ class _Processes:
         environment |= {'CUDA_VISIBLE_DEVICES': gpu} if gpu is not None else {}
         try:
             with log.open('a', encoding='utf-8') as output:
-                print(f'$ {shown(command)}', file=output, flush=True)
+                print(f'$ {typed(command)}', file=output, flush=True)
                 process = subprocess.Popen(
                     [sys.executable, *(located(part, self.tools) for part in command)],
                     stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -141,7 +143,7 @@ class _Processes:
             raise StepFailed(STOPPED)
         lines = log.read_text(encoding='utf-8', errors='replace').split('\n')
         end = '\n'.join([line for line in lines if line.strip()][-_LOG_LINES:])
-        return f'status {status} of: {shown(command)}\n{log} ends with:\n{end}'
+        return f'status {status} of: {typed(command)}\n{log} ends with:\n{end}'
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dsr_nss.commands import typed
 from dsr_nss.files import make_folder
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.execute import STOPPED, execute
-from dsr_nss.studies.tables.runs import ROOT, Run, Settings, inspect, plan, shown
+from dsr_nss.studies.tables.runs import Run, Settings, inspect, plan
 from dsr_nss.studies.tables.summary import Summary, summarise
 from dsr_nss.studies.tables.table import Table, choose_rows
 from dsr_nss.studies.tables.writing import markdown, update_document, write_table
@@ -18,7 +20,7 @@ def listing(tables: Sequence[Table], rows: Sequence[str] | None = None) -> Itera
     for one, row in choose_rows(tables, rows):
         # options do not change the default work dir, unlike overlays
         own = ('--work-dir', f'work_dirs/{row.name}_{one.data}') if row.options else ()
-        yield f'{one.name} {row.name} {shown(row.command("train", *own))}'
+        yield f'{one.name} {row.name} {typed(row.command("train", *own))}'
 
 
 def train_lines(
@@ -28,7 +30,7 @@ def train_lines(
     for run in plan(choose_rows(tables, rows), seeds, settings):
         run.config()  # a row that cannot be read is an error now
         if not run.row.folders:
-            yield shown(run.train_command())
+            yield typed(run.train_command())
 
 
 def reproduce(

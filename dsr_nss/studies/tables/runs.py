@@ -3,7 +3,6 @@
 import copy
 import functools
 import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +20,8 @@ from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_json
 from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.table import Column, Row, Table
-
-#: The checkout, whose `configs/` and `tools/` the command lines name.
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -126,11 +123,6 @@ def located(path: str, tools: Path = ROOT) -> str:
     """A path of a command line, from any folder: tools are the checkout's, and so are configs."""
     theirs = path.startswith('configs/') and not Path(path).exists()
     return str(tools / path) if theirs or path.startswith('tools/') else path
-
-
-def shown(command: Sequence[str]) -> str:
-    """A command line to copy."""
-    return 'python ' + shlex.join(command)
 
 
 def plan(rows: Sequence[tuple[Table, Row]], seeds: Sequence[int], settings: Settings) -> list[Run]:

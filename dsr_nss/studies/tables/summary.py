@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsr_nss.classes import CLASSES
+from dsr_nss.commands import typed
 from dsr_nss.studies.tables.rows import paper_tables
-from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores, shown
+from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores
 from dsr_nss.studies.tables.table import Column, Row, Table
 
 #: Scores of one run by seed: `mIoU`, `IoU/road`, ... without the set's name.
@@ -78,7 +79,7 @@ def summarise(table: Table, settings: Settings) -> Summary:
         trained = row.config and not row.folders
         rows.append({
             'row': row.name or None, 'label': row.label, 'group': row.group, 'paper_row': row.paper,
-            'command': shown(row.command('train')) if trained else None,
+            'command': typed(row.command('train')) if trained else None,
             'folders': [folder for _, folder in row.folders], 'sets': sets,
         })  # fmt: skip
     used = [run for some in runs.values() for run in some]
@@ -94,7 +95,7 @@ def summarise(table: Table, settings: Settings) -> Summary:
         'iterations': sorted({f['iterations'] for f in facts if 'iterations' in f}),
         'commits': sorted(commits - {None}),
         'machines': sorted({f['machine'] for f in facts if 'machine' in f}),
-        'command': shown([*table.command, *asked, *settings.arguments]),
+        'command': typed([*table.command, *asked, *settings.arguments]),
         'differences_from': 'the first row' if table.reference else 'the row above',
         'by_class': table.by_class, 'notes': table.notes, 'columns': table.columns, 'rows': rows,
     }  # fmt: skip

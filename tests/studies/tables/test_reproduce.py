@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.reproduce import listing, reproduce, train_lines
 from dsr_nss.studies.tables.rows import DATA, NUMERALS, TABLES, table, tables_on
-from dsr_nss.studies.tables.runs import ROOT, Settings, plan
+from dsr_nss.studies.tables.runs import Settings, plan
 from dsr_nss.studies.tables.table import choose_rows
 
 ROWS = ['classmix_hrda', 'refinement_hrda', 'dsr_hrda']

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from mmengine.config import DictAction
 
+from dsr_nss.commands import typed
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables.rows import table
-from dsr_nss.studies.tables.runs import Run, Settings, plan, shown
+from dsr_nss.studies.tables.runs import Run, Settings, plan
 from dsr_nss.studies.tables.table import Column, Row, choose_rows
 
 DEMO = 'configs/demo/dsr_hrda_nightscape.py'
@@ -47,7 +48,7 @@ def test_what_must_not_be_mixed_lies_apart():
 def test_command_lines():
     settings = Settings('nightscape', Path('out dir'), max_iters=60, amp='bf16')
     run = Run(GRID, 3, settings)
-    assert shown(run.train_command(resume=True)) == (
+    assert typed(run.train_command(resume=True)) == (
         f"python tools/train.py {DEMO} --work-dir 'out dir/nightscape/60iters-bf16/runs/"
         "other_hrda_nightscape-seed3' --seed 3 --max-iters 60 --amp bf16 --resume "
         '--with configs/ablations/no_bank.py --cfg-options model.alpha=0.75'
@@ -58,7 +59,7 @@ def test_command_lines():
     assert plain.train_command() == [
         'tools/train.py', DEMO, '--work-dir', str(plain.folder), '--seed', '3',
     ]  # fmt: skip
-    assert shown(run.test_command(Path('a.pth'), Column('acdc_night_val', 'adabn'))) == (
+    assert typed(run.test_command(Path('a.pth'), Column('acdc_night_val', 'adabn'))) == (
         f'python tools/test.py {DEMO} a.pth --dataset acdc_night_val --json '
         f"'{run.folder}/scores/acdc_night_val-adabn.json' --batch-norms adabn "
         '--with configs/ablations/no_bank.py --cfg-options model.alpha=0.75'
