@@ -117,6 +117,13 @@ def test_rows_read_as_their_words_say():
 
 
 @pytest.mark.usefixtures('checkout')
+def test_long_options_make_no_long_folders():
+    options = [f'model.alpha=0.{"1" * 200}', f'model.alpha=0.{"1" * 200}2']
+    names = {compared_table([DEMO], options=[option]).rows[0].name for option in options}
+    assert len(names) == 2 and all(len(name) < 120 for name in names)
+
+
+@pytest.mark.usefixtures('checkout')
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
