@@ -1,5 +1,6 @@
 """Tables of one's own: a file of rows, or configs and runs that are named on the command line."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on
 from dsr_nss.studies.tables.runs import Run, Settings, trained_config
 from dsr_nss.studies.tables.table import Column, Row, Table
 
+_LONGEST_NAME = 100
 _ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
 
 
@@ -115,6 +117,9 @@ def _compared_row(
     common = [*(Path(file).stem for file in overlays), *options]
     values = _options(option_values([*texts, *options]), '--cfg-options')
     name = '-'.join([*own, *common]).replace('/', '_')
+    if len(name) > _LONGEST_NAME:  # it names a folder
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f'{name[:_LONGEST_NAME]}-{digest}'
     return Row(name, ' + '.join(own), config=config, overlays=(*files, *overlays), options=values)
 
 

@@ -1,6 +1,7 @@
 """Tables of one's own: files of rows, and what `tools/compare.py` names."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dsr_nss.studies.tables.own_tables import compared_table, own_table
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, plan
 from dsr_nss.studies.tables.summary import compared_row
 from dsr_nss.studies.tables.table import Row, choose_rows
+from tests.studies.tables.test_reproduce import load
 
 DEMO = 'configs/demo/dsr_hrda_nightscape.py'
 
@@ -117,6 +119,13 @@ def test_rows_read_as_their_words_say():
 
 
 @pytest.mark.usefixtures('checkout')
+def test_long_options_make_no_long_folders():
+    options = [f'model.alpha=0.{"1" * 200}', f'model.alpha=0.{"1" * 200}2']
+    names = {compared_table([DEMO], options=[option]).rows[0].name for option in options}
+    assert len(names) == 2 and all(len(name) < 120 for name in names)
+
+
+@pytest.mark.usefixtures('checkout')
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
@@ -176,3 +185,24 @@ def test_the_config_of_a_run_is_parsed_and_never_run(trained, tmp_path):
     with pytest.raises(ConfigError, match='cannot be read as plain data'):
         compared_table([folder])
     assert not os.path.exists(tmp_path / 'canary')
+
+
+@pytest.mark.usefixtures('checkout')
+@pytest.mark.parametrize(
+    ('words', 'status', 'expected'),
+    [
+        (
+            ['+no_bank', '--seeds', '5', '--dry-run', '--max-iters', '60'],
+            0,
+            '/60iters/runs/dsr_hrda_nightscape-no_bank-seed5 --seed 5 --max-iters 60 '
+            '--with configs/ablations/no_bank.py\n',
+        ),
+        (['+no_bnk'], 2, 'error: overlay not found: '),
+        (['--seeds', '1', '1'], 2, 'error: --seeds must be different numbers >= 0, got 1 1'),
+    ],
+)
+def test_command_line(monkeypatch, tmp_path, capsys, words, status, expected):
+    monkeypatch.setattr(sys, 'argv', ['tools/compare.py', DEMO, *words, '--out', str(tmp_path)])
+    assert load('compare').main() == status
+    assert expected in ''.join(capsys.readouterr())
+    assert not list(tmp_path.iterdir())
