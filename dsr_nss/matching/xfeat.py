@@ -99,9 +99,13 @@ def inliers(start: Tensor, end: Tensor, threshold: float) -> Tensor:
     none = torch.zeros(len(start), dtype=torch.bool, device=start.device)
     if len(start) < FEWEST:
         return none
-    starts, ends = (each.double().cpu().numpy() for each in (start, end))
     matrix, kept = cv2.findHomography(
-        starts, ends, cv2.USAC_MAGSAC, threshold, maxIters=DRAWS, confidence=CERTAINTY
+        start.double().cpu().numpy(),
+        end.double().cpu().numpy(),
+        cv2.USAC_MAGSAC,
+        threshold,
+        maxIters=DRAWS,
+        confidence=CERTAINTY,
     )
     if matrix is None or kept is None:
         return none
