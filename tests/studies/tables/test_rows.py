@@ -73,7 +73,9 @@ def test_foundation_encoders_get_one_part_after_the_other(read):
         assert [bool(c.model.mixup.always_classes) for c in adapted] == [False, False, False, True]
         for config in adapted:
             assert config.model.student == lower.model.student
-            assert config.optim_wrapper == lower.optim_wrapper
+            for key in ('optim_wrapper', 'param_scheduler', 'train_cfg'):
+                assert config[key] == lower[key]
+            assert config.train_dataloader == adapted[0].train_dataloader
 
 
 @pytest.mark.parametrize('data', ['real', 'nightscape'])
