@@ -20,6 +20,11 @@ def parse_args() -> argparse.Namespace:
         metavar='NAMES',
         help='names with commas between them, or a config with classes (default: Cityscapes)',
     )
+    parser.add_argument(
+        '--against',
+        metavar='DIR',
+        help='predictions that are subtracted, with a bootstrap over the images',
+    )
     parser.add_argument('--json', metavar='FILE', help='write the scores as one flat JSON object')
     parser.add_argument('--workers', type=int, help='processes (default: one a core)')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
@@ -34,7 +39,7 @@ def main() -> int:
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
     from dsr_nss.evaluation.iou import occurrence_note
-    from dsr_nss.evaluation.score import read_classes, score
+    from dsr_nss.evaluation.score import read_classes, score, score_against
     from dsr_nss.evaluation.table import format_table
     from dsr_nss.files import make_folder, write_json
 
@@ -43,6 +48,10 @@ def main() -> int:
             make_folder(Path(args.json).parent)
         classes = read_classes(args.classes) if args.classes else {}
         results = score(args.predictions, args.labels, workers=args.workers, **classes)
+        compared = (args.predictions, args.against, args.labels)
+        differences = (
+            score_against(*compared, workers=args.workers, **classes) if args.against else {}
+        )
     except EXPLAINED as error:
         return explain(error, args.debug)
     title = Path(args.predictions).resolve().name
@@ -56,8 +65,15 @@ def main() -> int:
             f'nothing is predicted (255) for {results["no_prediction"]:.3g} % of the labelled '
             'pixels; they count as missed'
         )
+    for key, value in differences.items():
+        kind, _, name = key.partition('/')
+        if kind == 'difference':
+            low, high, error = (
+                differences[f'difference_{end}/{name}'] for end in ('low', 'high', 'error')
+            )
+            print(f'{name}: {value:+.2f} +- {error:.2f}, 95 % of draws {low:+.2f} to {high:+.2f}')
     if args.json:
-        print(f'scores: {write_json(args.json, results)}')
+        print(f'scores: {write_json(args.json, results | differences)}')
     return 0
 
 

@@ -15,6 +15,7 @@ from dsr_nss.datasets.images import read_label
 from dsr_nss.engine.class_block import class_block
 from dsr_nss.engine.config import open_config
 from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.evaluation.bootstrap import paired_bootstrap
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
 from dsr_nss.pool import map_files, one_thread_each, usable_cores
 
@@ -61,21 +62,52 @@ def score(
         DataError: Files cannot be used, or the sizes of a pair differ; names all of them.
     """
     pairs = pair_files(Path(predictions), Path(labels))
-    matrices = map_files(
-        partial(_count, num_classes=len(classes)),
-        pairs,
-        workers=min(workers or usable_cores(), len(pairs)),
-        description='score',
-        show_progress=progress,
-        initializer=_start_worker,
-    )
-    confusion = sum(matrices)
+    confusion = sum(_matrices(pairs, classes, workers, progress))
     try:
         scores = iou_scores(confusion, classes, groups)
     except ValueError as error:
         raise DataError(f'{labels}: {error}') from error
     missing = 100 * int(confusion[:, -1].sum()) / int(confusion.sum())
     return {**flat_scores(scores), 'images': len(pairs), 'no_prediction': missing}
+
+
+def score_against(
+    predictions: str | Path,
+    others: str | Path,
+    labels: str | Path,
+    *,
+    classes: Sequence[str] = CLASSES,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Compares two folders of predictions of the same images, with a bootstrap over the images.
+
+    Args:
+        predictions: As in `score`.
+        others: Those that are subtracted.
+        labels: As in `score`.
+        classes: As in `score`.
+        groups: As in `score`.
+        workers: As in `score`.
+        progress: As in `score`.
+
+    Returns:
+        Differences and their spread; see `paired_bootstrap`.
+
+    Raises:
+        FileNotFoundError: A folder does not exist or is empty, or a file has no partner.
+        DataError: Files cannot be used, or the sizes of a pair differ; names all of them.
+    """
+    # sorted by their names: the labels of the two are the same files in the same order
+    first, second = (
+        _matrices(pair_files(Path(folder), Path(labels)), classes, workers, progress)
+        for folder in (predictions, others)
+    )
+    try:
+        return paired_bootstrap(first, second, classes, groups)
+    except ValueError as error:
+        raise DataError(f'{labels}: {error}') from error
 
 
 def read_classes(text: str) -> dict[str, Any]:
@@ -184,6 +216,19 @@ def _check_paired(
             '\n'.join(problems) + '\nA pair has the same path below its folder or the same stem, '
             f'without {", ".join(SUFFIXES)}'
         )
+
+
+def _matrices(
+    pairs: Sequence[Pair], classes: Sequence[str], workers: int | None, progress: bool
+) -> list[np.ndarray]:
+    return map_files(
+        partial(_count, num_classes=len(classes)),
+        pairs,
+        workers=min(workers or usable_cores(), len(pairs)),
+        description='score',
+        show_progress=progress,
+        initializer=_start_worker,
+    )
 
 
 def _count(pair: Pair, num_classes: int) -> np.ndarray:

@@ -1,0 +1,73 @@
+"""The bootstrap over images."""
+
+import numpy as np
+import pytest
+
+from dsr_nss.errors import DataError
+from dsr_nss.evaluation.bootstrap import paired_bootstrap
+from dsr_nss.evaluation.iou import iou_scores
+from dsr_nss.evaluation.score import score_against
+from tests.datasets.tiny_sets import write_label
+
+CLASSES = ('road', 'car')
+
+
+def matrices(right, count):
+    """Images of 100 pixels of each class, of which so many are right."""
+    return [np.array([[r, 100 - r], [100 - r, r]]) for r in right for _ in range(count)]
+
+
+def test_equal_predictions_differ_by_nothing_in_every_draw():
+    same = matrices((90, 50, 20), 4)
+    found = paired_bootstrap(same, same, CLASSES, draws=50)
+    assert found and set(found.values()) == {0.0}
+
+
+def test_difference_and_spread():
+    """Image by image 20 pixels better: the same images for both make the spread small.
+
+    The expected spread is that of the mean of independent images, by the delta method: IoU is
+    r / (200 - r) of the mean r, with the derivative 200 / (200 - r)^2.
+    """
+    first, second = matrices((80, 60, 40), 40), matrices((60, 40, 20), 40)
+    found = paired_bootstrap(first, second, CLASSES, draws=2000)
+    difference = 100 * (60 / 140 - 40 / 160)
+    assert found['difference/mIoU'] == pytest.approx(difference)
+    assert found['difference/mIoU'] == pytest.approx(
+        iou_scores(sum(first), CLASSES).mean - iou_scores(sum(second), CLASSES).mean
+    )
+    error_of_mean = np.std((80, 60, 40)) / np.sqrt(120)
+    expected = 100 * (200 / 140**2 - 200 / 160**2) * error_of_mean
+    assert found['difference_error/mIoU'] == pytest.approx(expected, rel=0.1)
+    assert found['difference_low/mIoU'] < difference < found['difference_high/mIoU']
+    width = found['difference_high/mIoU'] - found['difference_low/mIoU']
+    assert width == pytest.approx(2 * 1.96 * expected, rel=0.15)
+    # with other images for the two it would be ten times as large
+    apart = paired_bootstrap(first, second[::-1], CLASSES, draws=500)
+    assert apart['difference_error/mIoU'] > 5 * found['difference_error/mIoU']
+    assert found == paired_bootstrap(first, second, CLASSES, draws=2000)
+
+
+def test_a_group_is_averaged_over_the_draws_that_have_it():
+    """Two images, one with the car: a fourth of the draws has no dynamic class."""
+    road, car = np.array([[9, 0], [0, 0]]), np.array([[5, 0], [4, 4]])
+    found = paired_bootstrap([road, car], [road, car * 2 // 2], CLASSES, draws=200)
+    assert found['difference/mIoU_dynamic'] == found['difference_error/mIoU_dynamic'] == 0
+    assert 'difference/mIoU_small' not in found
+
+
+def test_folders(tmp_path):
+    label = np.concatenate([np.zeros((4, 8), int), np.full((4, 8), 13)])
+    for name in 'ab':
+        write_label(tmp_path / f'labels/{name}_gt_labelTrainIds.png', label)
+        write_label(tmp_path / f'good/{name}.png', label)
+        write_label(tmp_path / f'poor/{name}.png', np.zeros_like(label))
+    options = dict(workers=1, progress=False)
+    folders = [tmp_path / name for name in ('good', 'poor', 'labels')]
+    found = score_against(*folders, **options)
+    assert found['difference/mIoU'] == pytest.approx(100 - 25)
+    assert found['difference_error/mIoU'] == pytest.approx(0)
+    for name in 'ab':
+        write_label(folders[2] / f'{name}_gt_labelTrainIds.png', np.full_like(label, 255))
+    with pytest.raises(DataError, match='hold no pixel of any class'):
+        score_against(*folders, **options)
