@@ -13,6 +13,7 @@ import shared_options
 from dsr_nss.conversion import layouts
 from dsr_nss.datasets import preparation
 from dsr_nss.engine.devices import AMP_TYPES
+from dsr_nss.engine.trackers import BACKENDS
 from dsr_nss.evaluation.submission_formats import SUBMISSION_FORMATS
 from dsr_nss.evaluation.submit import SUBMISSION_SETS
 from dsr_nss.inference.load import PREFIXES
@@ -81,6 +82,7 @@ def load(name):
         ('test_align', 'NAMES', truth.NAMES),
         ('test_refinement', 'ALIGNERS', (worth.NONE, *worth.ALIGNERS)),
         ('test_refinement', 'DEFAULT_ALIGNERS', worth.DEFAULT_ALIGNERS),
+        ('train', 'TRACKERS', BACKENDS),
     ],
 )
 def test_tools_offer_what_the_package_has(tool, name, known):

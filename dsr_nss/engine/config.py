@@ -16,6 +16,8 @@ from dsr_nss.engine.length import scale_length
 from dsr_nss.engine.options import Options, option_values
 from dsr_nss.engine.overlays import lay_over
 from dsr_nss.engine.preflight import complete_validation, impossible
+from dsr_nss.engine.smoke import make_smoke
+from dsr_nss.engine.trackers import use_tracker
 from dsr_nss.engine.value_checks import component_problems, section_problems
 from dsr_nss.errors import ConfigError
 
@@ -47,6 +49,9 @@ def read_config(
     *,
     overlays: Sequence[str | Path] = (),
     max_iters: int | None = None,
+    smoke: bool = False,
+    log: str | None = None,
+    problems: list[str] | None = None,
 ) -> Config:
     """Reads a config file, applies what the command line changes and checks the names in it.
 
@@ -56,12 +61,24 @@ def read_config(
             config; `+key` adds one. They have the last word.
         overlays: `--with`: see `lay_over`.
         max_iters: `--max-iters`: see `scale_length`.
+        smoke: `--smoke`: see `make_smoke`.
+        log: `--log`: see `use_tracker`.
+        problems: Receives what is wrong with the fields, a sentence each, where all problems of a
+            run are told together; None: the first step that finds some raises them.
 
     Raises:
         FileNotFoundError: The file, one of its bases or an overlay is not there.
         ConfigError: A file is broken, or a key has no meaning.
     """
-    return change_config(open_config(path), options, overlays=overlays, max_iters=max_iters)
+    return change_config(
+        open_config(path),
+        options,
+        overlays=overlays,
+        max_iters=max_iters,
+        smoke=smoke,
+        log=log,
+        problems=problems,
+    )
 
 
 def change_config(
@@ -70,6 +87,9 @@ def change_config(
     *,
     overlays: Sequence[str | Path] = (),
     max_iters: int | None = None,
+    smoke: bool = False,
+    log: str | None = None,
+    problems: list[str] | None = None,
 ) -> Config:
     """A config with what the command line changes, its names checked; see `read_config`.
 
@@ -77,12 +97,20 @@ def change_config(
         config: What `open_config` returned; it may change.
     """
     config = lay_over(config, overlays)
-    if max_iters is not None:
+    if smoke:
+        make_smoke(config, max_iters)
+    elif max_iters is not None:
         scale_length(config, max_iters)
+    if log is not None:
+        use_tracker(config, log)
     values = option_values(options)
     apply_options(config, values)
     _use_backends(config, values)
-    _complete_and_check(config)
+    found = _complete_and_check(config)
+    if problems is not None:
+        problems += found
+    elif found:
+        raise ConfigError('\n'.join(found))
     return config
 
 
@@ -114,16 +142,15 @@ def complete(config: Config) -> None:
         step(config)
 
 
-def _complete_and_check(config: Config) -> None:
-    """All steps, and one error for what they find together."""
-    problems = []
+def _complete_and_check(config: Config) -> list[str]:
+    """What all steps find, a sentence each."""
+    problems: list[str] = []
     for step in (complete, check_config):
         try:
             step(config)
         except ConfigError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError('\n'.join(problems))
+            problems += str(error).splitlines()
+    return problems
 
 
 def apply_options(config: Config, options: Options | None) -> None:

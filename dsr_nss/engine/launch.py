@@ -14,16 +14,11 @@ from mmseg.registry import DATASETS
 from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.engine.config import accepted_fields, components, hooks_of_type
 from dsr_nss.engine.devices import AMP_TYPES
-from dsr_nss.engine.encoder_widths import check_widths
 from dsr_nss.engine.processes import launched_rank
-from dsr_nss.engine.resume_points import (
-    check_new_run,
-    check_pointer,
-    latest_checkpoint,
-    resume_point,
-)
+from dsr_nss.engine.resume_points import check_pointer, latest_checkpoint, resume_point
 from dsr_nss.engine.run_lock import RunLock
 from dsr_nss.engine.runner import AdaptationRunner
+from dsr_nss.engine.work_dirs import check_folder, check_writable, numbered_work_dir
 from dsr_nss.errors import ConfigError, StorageError
 from dsr_nss.files import DISK_FULL, make_folder, storage_error
 
@@ -32,6 +27,7 @@ def configure_run(
     config: Config,
     *,
     work_dir: str | None = None,
+    new: bool = False,
     resume: str | None = None,
     amp: str | None = None,
     seed: int | None = None,
@@ -44,6 +40,7 @@ def configure_run(
         config: What `read_config` returned.
         work_dir: Folder of everything that is written; None: the config's, else
             `work_dirs/<config name>`.
+        new: Take a numbered folder beside it where another run has used it.
         resume: `'auto'` for the newest whole checkpoint of the work dir, or a checkpoint file.
         amp: `'bf16'` or `'fp16'`: mixed precision.
         seed: Seed of the data, of the weights and of every step; None: the
@@ -52,7 +49,7 @@ def configure_run(
         arguments: The whole command line, for the message that says how to resume.
 
     Raises:
-        ConfigError: The work dir cannot be written.
+        ConfigError: The work dir cannot be written. Nothing is written here.
         FileNotFoundError: There is no such checkpoint.
         CheckpointError: The work dir holds checkpoints, but none to continue from.
     """
@@ -61,7 +58,9 @@ def configure_run(
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(config.filename).stem)
-    make_folder(config.work_dir)
+    if new:
+        config.work_dir = numbered_work_dir(config.work_dir, launcher)
+    check_writable(config.work_dir)
     if amp is not None:
         use_amp(config, amp)
     if seed is None and 'seed' not in config.train_dataloader.dataset:
@@ -70,20 +69,32 @@ def configure_run(
         _use_seed(config, seed)
     _use_start(config, resume)
     for hook in hooks_of_type(config, 'GracefulStop'):
-        hook['command'] = resume_command(arguments or (str(config.filename),), launcher)
+        arguments = arguments or (str(config.filename),)
+        hook['command'] = resume_command(arguments, launcher, config.work_dir if new else None)
 
 
-def resume_command(arguments: Sequence[str], launcher: str = 'none') -> str:
-    """What continues a run that was started with these arguments of `tools/train.py`."""
+def resume_command(
+    arguments: Sequence[str], launcher: str = 'none', work_dir: str | None = None
+) -> str:
+    """What continues a run that was started with these arguments of `tools/train.py`.
+
+    Args:
+        arguments: The command line.
+        launcher: `'none'`, `'pytorch'` or `'slurm'`.
+        work_dir: The folder that `--new` chose; None without it.
+    """
+    replaced = ('--resume',) if work_dir is None else ('--resume', '--new', '--work-dir')
     kept: list[str] = []
     skip_value = False
     for argument in arguments:
         if skip_value and not argument.startswith('-'):
             skip_value = False
             continue
-        skip_value = argument == '--resume'
-        if argument != '--resume' and not argument.startswith('--resume='):
+        name = argument.partition('=')[0]
+        skip_value = argument in replaced and argument != '--new'
+        if name not in replaced:
             kept.append(argument)
+    kept += [] if work_dir is None else ['--work-dir', work_dir]
     if launcher != 'pytorch':
         return shlex.join(['python', 'tools/train.py', *kept, '--resume'])
     processes = os.environ.get('LOCAL_WORLD_SIZE', '1')
@@ -140,31 +151,37 @@ def train(config: Config, allow_changes: bool = False) -> Path | None:
         The last checkpoint, or None when the run saved none.
 
     Raises:
-        ConfigError: A component of the config cannot be built, or another run has the work dir.
+        ConfigError: A component of the config cannot be built, or another run has the work dir or
+            left another config there.
         CheckpointError: A new run would overwrite the checkpoints of an earlier one.
     """
-    check_widths(config)
+    make_folder(config.work_dir)
     with RunLock(config.work_dir, launched_rank()) as lock:
         check_pointer(config.work_dir)
         if not config.resume and launched_rank() == 0:
-            check_new_run(config.work_dir)
+            check_folder(config, allow_changes)
         try:
             runner = AdaptationRunner.from_cfg(config)
             runner.allow_changes = allow_changes
             lock.join()
             runner.train()
-        except (TypeError, KeyError) as error:
-            message = _build_error(str(error))
+        except (TypeError, KeyError, ConfigError) as error:
+            message = build_problem(error, config)
             if message is None:
                 raise
             raise ConfigError(message) from error
-        except ConfigError as error:
-            raise ConfigError(_located(str(error), config)) from error
         except OSError as error:  # a log, for instance, which does not say its own name
             if error.errno not in DISK_FULL or isinstance(error, StorageError):
                 raise
             raise storage_error(Path(config.work_dir) / 'its logs', error) from error
     return latest_checkpoint(runner.work_dir)
+
+
+def build_problem(error: Exception, config: Config) -> str | None:
+    """A sentence for a part of the config that cannot be built; None for any other error."""
+    if isinstance(error, ConfigError):
+        return _located(str(error), config)
+    return _build_error(str(error))
 
 
 def _located(message: str, config: Config) -> str:

@@ -76,7 +76,9 @@ def _unknown(path: str, name: str) -> Iterator[str]:
     own = (FUNCTIONS, WEIGHT_INITIALIZERS)
     if any(each.get(name) is not None for each in own):
         return
-    known = {entry for each in REGISTRIES for entry in each.module_dict}
+    # what is registered for all packages of the family stands in the parents
+    kinds = {id(r): r for each in REGISTRIES for r in (each, each.parent) if r is not None}
+    known = {entry for each in kinds.values() for entry in each.module_dict}
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
     if near:
         yield f'{path}.type: no {name!r} is registered; did you mean {" or ".join(near)}?'

@@ -99,7 +99,8 @@ def check_new_run(work_dir: str | Path) -> None:
     if path is not None:
         raise CheckpointError(
             f'{work_dir} holds the checkpoints of an earlier run, up to {path.name}: add --resume '
-            'to continue it, choose another --work-dir, or move them away'
+            'to continue it or --new to train in a numbered folder beside it, choose another '
+            '--work-dir, or move them away'
         )
 
 

@@ -102,6 +102,17 @@ class AdaptationRunner(Runner):
         finally:
             self.call_hook('restore_signals')
 
+    def dump_config(self) -> None:
+        """Not when the runner is made, as mmengine does, but once the run is known to start."""
+
+    def load_or_resume(self) -> None:
+        """Load weights or the state; then the whole config goes into the work dir.
+
+        A resume that is refused leaves the config of the run that it would not have continued.
+        """
+        super().load_or_resume()
+        super().dump_config()
+
     def _maybe_compile(self, target: str) -> None:
         """`compile=True`, or a dict of options: `torch.compile` for the networks of the step.
 
@@ -297,7 +308,7 @@ class AdaptationRunner(Runner):
         facts = {**describe_environment(), **run}
         lines = ''.join(f'\n    {name}: {value}' for name, value in facts.items())
         self.logger.info(f'Environment:{lines}')
-        self.logger.info(f'The whole config is written to {self.work_dir}')
+        self.logger.info(f'The whole config will be in {self.work_dir}')
 
 
 def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> None:

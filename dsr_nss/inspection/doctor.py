@@ -144,7 +144,7 @@ def check_config(
     report.say(f'Config: {path}' + ''.join(f' with {overlay}' for overlay in overlays))
     for note in unfilled_groups(config):
         report.fail(note, fatal=False)
-    _check_weights(report, config)
+    check_weights(report, config)
     _check_training_data(report, config.train_dataloader['dataset'], all_files)
     needed = set(config.get('default_test_sets') or [])
     validated = (config.get('val_dataloader') or {}).get('dataset')
@@ -152,10 +152,10 @@ def check_config(
         fatal = name in needed or settings == validated
         note = '' if fatal else f' (only for `tools/test.py --dataset {name}`)'
         report.say(f'Test set {name}{note}')
-        _check_set(report, settings, fatal, all_files)
+        check_set(report, settings, fatal, all_files)
 
 
-def _check_weights(report: Report, config: Mapping[str, Any]) -> None:
+def check_weights(report: Report, config: Mapping[str, Any]) -> None:
     """Weight files and weight packages that the config names."""
     kinds = _types(config.get('model'))
     hints = [hint for kind, hint in _WEIGHT_HINTS.items() if kind in kinds]
@@ -228,13 +228,13 @@ def _check_training_data(
     """Source and target one by one, then the two together with one item; or image pairs."""
     kind = DATASETS.get(settings['type'])
     if isinstance(kind, type) and issubclass(kind, PairDataset):
-        _check_pairs(report, settings)
+        check_pairs(report, settings)
         return
     parts = [name for name in ('source', 'target') if settings.get(name)]
     good = True
     for name in parts:
         report.say(f'Training: {name}')
-        good &= _check_set(report, settings[name], True, all_files)
+        good &= check_set(report, settings[name], True, all_files)
     if not parts or not good:
         return
     report.say('Training: the two together' if len(parts) == 2 else 'Training: one item')
@@ -257,7 +257,7 @@ def _check_training_data(
         report.say(f'  rare-class sampling draws: {", ".join(shares)}')
 
 
-def _check_pairs(report: Report, settings: Mapping[str, Any]) -> None:
+def check_pairs(report: Report, settings: Mapping[str, Any]) -> None:
     """All pairs of a training of dense matching; some of them are opened."""
     report.say('Training: image pairs')
     try:
@@ -274,7 +274,7 @@ def _check_pairs(report: Report, settings: Mapping[str, Any]) -> None:
     )
 
 
-def _check_set(
+def check_set(
     report: Report, settings: Mapping[str, Any], fatal: bool, all_files: bool = False
 ) -> bool:
     """Builds one set and opens some of its files; whether it is usable."""

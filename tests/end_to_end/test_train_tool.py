@@ -154,6 +154,38 @@ def test_a_new_run_does_not_overwrite_an_earlier_one(train, tmp_path):
     assert (tmp_path / 'out/iter_3.pth').read_text() == 'the work of days'
 
 
+def test_another_config_or_seed_is_refused_or_goes_to_a_numbered_folder(train, tmp_path):
+    short = options(train_cfg__max_iters=2, default_hooks__checkpoint__interval=9)
+    assert train('--work-dir', 'my runs/a', *short)[0] == 0
+    (tmp_path / 'my runs/a/iter_2.pth').unlink()  # as of a run that ended before its first one
+    (config,) = (tmp_path / 'my runs/a').glob('*.py')
+    written = config.read_text()
+    code, printed = train('--work-dir', 'my runs/a', '--seed', 1, *short)
+    assert code == 2 and '\n    randomness.seed: 0 -> 1\n' in printed
+    assert config.read_text() == written
+    code, printed = train('--work-dir', 'my runs/a', '--new', '--seed', 1, *short)
+    assert code == 0 and (tmp_path / 'my runs/a-2/iter_2.pth').is_file()
+    command = shlex.split(printed[printed.index('Test it with:\n') :].splitlines()[1])
+    whole, checkpoint = map(Path, command[2:])
+    assert checkpoint == tmp_path / 'my runs/a-2/iter_2.pth'
+    assert read_config(whole).randomness.seed == 1
+
+
+def test_nothing_is_written_by_a_run_that_cannot_start(train, tmp_path):
+    before = sorted(tmp_path.rglob('*'))
+    assert train('--work-dir', 'out', '--cfg-options', 'optim_wrapper.optimizer.lr=-1')[0] == 2
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_refused_resume_leaves_the_config_of_the_run(train, tmp_path):
+    short = options(train_cfg__max_iters=3)
+    assert train('--work-dir', 'out', *short)[0] == 0
+    (config,) = (tmp_path / 'out').glob('*.py')
+    written = config.read_text()
+    assert train('--work-dir', 'out', '--resume', '--seed', 8, *short)[0] == 2
+    assert config.read_text() == written
+
+
 def test_a_second_run_in_the_work_dir_is_refused(train, tmp_path):
     (tmp_path / 'out').mkdir()
     with RunLock(tmp_path / 'out'):

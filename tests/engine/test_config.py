@@ -209,7 +209,7 @@ def test_work_dir_defaults_to_the_configs_name(write, tmp_path, monkeypatch):
     config = read_config(write())
     configure_run(config)
     assert config.work_dir == 'work_dirs/toy'
-    assert (tmp_path / 'work_dirs/toy').is_dir()
+    assert not (tmp_path / 'work_dirs').exists()  # nothing is written before all is checked
 
 
 def test_unwritable_work_dir_is_an_error(write, tmp_path):
@@ -243,6 +243,10 @@ def test_resume_command_repeats_the_options(monkeypatch):
         'python tools/train.py c.py --seed 3 --cfg-options a=1 --resume'
     )
     assert resume_command(['c.py', '--resume=a.pth']) == 'python tools/train.py c.py --resume'
+    arguments = ['c.py', '--new', '--work-dir', 'w', '--seed', '3', '--work-dir=v']
+    assert resume_command(arguments, work_dir='w-2') == (
+        'python tools/train.py c.py --seed 3 --work-dir w-2 --resume'
+    )
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
     assert resume_command(['c.py', '--launcher', 'pytorch', '--seed', '3'], 'pytorch') == (
         'tools/dist_train.sh c.py 4 --seed 3 --resume'
