@@ -31,7 +31,7 @@ setup(
     packages=find_packages(include=['dsr_nss', 'dsr_nss.*']),
     package_data={
         'dsr_nss': ['py.typed'],
-        'dsr_nss.studies.demo': ['report.html.jinja'],
+        'dsr_nss.visualization': ['templates/*.jinja'],
         'dsr_nss.studies.tables': ['paper_tables.json'],
     },
     install_requires=requirements(),

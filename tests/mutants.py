@@ -38,8 +38,8 @@ MUTANTS = [
     (STEP, 'night_image=batch.reference_image,', 'night_image=batch.night_image,'),
     (
         STEP,
-        '*self.teacher.pair(batch.night_image, batch.reference_image)',
-        '*self.teacher.pair(batch.reference_image, batch.night_image)',
+        'night, day = self.teacher.pair(batch.night_image, batch.reference_image)',
+        'night, day = self.teacher.pair(batch.reference_image, batch.night_image)',
     ),
     (STEP, 'self.to_pixels(batch.night_image),', 'self.to_pixels(batch.reference_image),'),
     (STEP, 'self.to_pixels(batch.night_image),', 'batch.night_image,'),

@@ -210,9 +210,18 @@ def report(results: dict, args: argparse.Namespace) -> None:
         for name in set_names(results):
             if f'{name}/UIoU' not in results:
                 print(f'{name}: no UIoU, the set has no masks of invalid pixels')
-        print(f'report: {args.report}')
+        print(f'report: {write_page(args.report, set_names(results))}')
     if args.json:
         print(f'scores: {args.json}')
+
+
+def write_page(folder: str, names: list[str]) -> Path:
+    """The page over the reports of all sets."""
+    from dsr_nss.engine.run_info import add_start
+    from dsr_nss.evaluation.run_report import write_test_report
+
+    add_start(folder, seed=None)
+    return write_test_report(folder, names)
 
 
 if __name__ == '__main__':

@@ -4,7 +4,8 @@
                           [--seed N] [--resume [PATH] [--allow-changes]] [--amp [bf16|fp16]]
                           [--log wandb|mlflow|tensorboard] [--smoke] [--cfg-options key=value ...]
 
-Checkpoints, the log, TensorBoard scalars and pictures of the training steps go to the work dir.
+Checkpoints, the log, TensorBoard scalars, pictures of the training steps and at the end
+`report.html` go to the work dir.
 Ctrl-C saves a checkpoint and prints the command that continues the run.
 """
 
@@ -139,11 +140,24 @@ def run(args: argparse.Namespace, scratch: Path | None = None) -> int:
         print('stopped at once; nothing was saved after the last checkpoint', file=sys.stderr)
         return 130
     if is_main_process() and checkpoint is not None:
+        report(checkpoint.parent)
         if args.work_dir or not scratch:
             print(f'\nTrained. Test it with:\n    {test_command(config, checkpoint)}')
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0
+
+
+def report(work_dir: Path) -> None:
+    """Write the report; that it cannot be written does not undo the training."""
+    from dsr_nss.engine.launch import short_message
+    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.evaluation.run_report import write_run_report
+
+    try:
+        print(f'\nreport: {write_run_report([work_dir])}')
+    except EXPLAINED as error:
+        print(f'\nno report: {short_message(error)}', file=sys.stderr)
 
 
 def test_command(config: 'Config', checkpoint: Path) -> str:

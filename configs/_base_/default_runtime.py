@@ -18,6 +18,7 @@ default_hooks = dict(
     finite_loss=dict(type='FiniteLossGuard'),
     graceful_stop=dict(type='GracefulStop'),
     panel=dict(type='PanelHook', interval=1000),
+    validation_record=dict(type='ValidationRecordHook'),
 )
 randomness = dict(seed=0)
 load_from = None

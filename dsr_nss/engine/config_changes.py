@@ -27,6 +27,7 @@ UNDECIDING = (
 ONLOOKERS = (
     'LoggerHook', 'IterTimerHook', 'RuntimeInfoHook', 'TrainingInfoHook', 'SafeCheckpointHook',
     'CheckpointHook', 'FiniteLossGuard', 'GracefulStop', 'PanelHook', 'SegVisualizationHook',
+    'ValidationRecordHook',
 )  # fmt: skip
 _ABSENT = object()
 

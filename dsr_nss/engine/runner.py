@@ -33,6 +33,7 @@ from dsr_nss.engine.processes import join_cpu_processes
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
+from dsr_nss.engine.run_info import add_start
 from dsr_nss.engine.start import load_start, read_start
 from dsr_nss.engine.workers import CONNECTION_LOST, StandstillGuard, explain_loader, protect_workers
 from dsr_nss.errors import CheckpointError, ConfigError, StorageError
@@ -112,6 +113,8 @@ class AdaptationRunner(Runner):
         """
         super().load_or_resume()
         super().dump_config()
+        if is_main_process():
+            add_start(self.work_dir, self.seed)
 
     def _maybe_compile(self, target: str) -> None:
         """`compile=True`, or a dict of options: `torch.compile` for the networks of the step.

@@ -146,12 +146,18 @@ def evaluate(
         if result.measures is not None and report is not None:
             flat |= {f'{name}/{key}': value for key, value in result.measures.flat().items()}
             if is_main_process():
+                own = {
+                    k.removeprefix(f'{name}/'): v
+                    for k, v in flat.items()
+                    if k.startswith(f'{name}/')
+                }
                 write_evaluation_report(
                     Path(report) / name,
                     title=name,
                     measures=result.measures,
                     confusion=result.confusion,
                     palette=dataset.metainfo['palette'],
+                    scores=own,
                 )
         flat[f'{name}/images'] = result.images
         flat[f'{name}/images_per_second'] = result.images / result.seconds

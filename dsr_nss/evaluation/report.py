@@ -1,7 +1,7 @@
 """What `tools/test.py --report` writes of a set: pictures and the figures behind them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from dsr_nss.datasets.images import read_image
 from dsr_nss.evaluation.detailed import DetailedMeasures
+from dsr_nss.evaluation.picture_record import write_record
 from dsr_nss.evaluation.small_objects import AREA_BINS
 from dsr_nss.evaluation.uncertainty import UIoUCurve
 from dsr_nss.evaluation.worst_cases import ImageScore, WorstCases
@@ -17,8 +18,8 @@ from dsr_nss.inference.pictures import write_picture
 from dsr_nss.visualization.comparison import error_picture
 
 #: Files of a report; the pictures of the worst images are `<WORST>/<place>_<name>.png`.
-MEASURES, IMAGES, CONFUSION, CURVE, WORST = (
-    'measures.json', 'images.json', 'confusion.png', 'uiou.png', 'worst',
+MEASURES, IMAGES, CONFUSION, CURVE, WORST, PICTURES = (
+    'measures.json', 'images.json', 'confusion.png', 'uiou.png', 'worst', 'pictures',
 )  # fmt: skip
 
 
@@ -29,12 +30,13 @@ def write_evaluation_report(
     measures: DetailedMeasures,
     confusion: np.ndarray,
     palette: Sequence[Sequence[int]],
+    scores: Mapping[str, Any],
 ) -> None:
     """Writes the report of one set.
 
     `measures.json` (confusion matrix, boundary IoU, recall of small objects by class, UIoU curve),
     `images.json` (the scores of every image, the worst first), `confusion.png`, `uiou.png` (for a
-    set with masks of invalid pixels), `worst/<place>_<name>.png`.
+    set with masks of invalid pixels), `worst/<place>_<name>.png`, and `pictures/` for the page.
 
     Args:
         folder: Folder of the report; pictures of an older report in `worst` are replaced.
@@ -42,6 +44,7 @@ def write_evaluation_report(
         measures: What was measured.
         confusion: `(K, K)` counts, rows are targets.
         palette: RGB of each class.
+        scores: All flat scores of the set, without its name.
     """
     # imported here: matplotlib takes its time, and an ordinary test draws nothing
     from dsr_nss.visualization.scores import confusion_figure, save_png, uiou_figure
@@ -54,6 +57,9 @@ def write_evaluation_report(
     if curve is not None:
         save_png(uiou_figure(curve.thresholds, curve.mean, curve.average, title), folder / CURVE)
     _write_worst(folder / WORST, measures.images, measures.classes, palette)
+    write_record(
+        folder / PICTURES, title=title, images=measures.images, palette=palette, scores=scores
+    )
 
 
 def _measures(

@@ -1,5 +1,6 @@
 """The score of every image, and label and prediction of the worst ones."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -10,8 +11,10 @@ import numpy as np
 from dsr_nss.evaluation.accumulator import ScoredImage
 from dsr_nss.evaluation.iou import iou_scores
 
-#: Of how many images label and prediction are kept.
+#: Of how many of the worst images label and prediction are kept.
 SHOWN = 8
+#: And of how many others, drawn by their names: for every run and every result the same ones.
+DRAWN = 4
 
 
 #: Label and prediction of an image as PNG files in memory.
@@ -45,18 +48,20 @@ class ImageScore:
 
 
 class WorstCases:
-    """Scores of all images of a set, and label and prediction of the worst.
+    """Scores of all images of a set, label and prediction of the worst and of some drawn ones.
 
     An image without any labelled pixel has no score and is left out.
 
     Args:
         classes: Names of all classes.
-        shown: Number of images whose label and prediction are kept.
+        shown: Number of the worst images whose label and prediction are kept.
+        drawn: Number of images that are kept whatever their score.
     """
 
-    def __init__(self, classes: Sequence[str], shown: int = SHOWN) -> None:
+    def __init__(self, classes: Sequence[str], shown: int = SHOWN, drawn: int = DRAWN) -> None:
         self.classes = tuple(classes)
         self.shown = shown
+        self.number_drawn = drawn
         self._scores: list[ImageScore] = []
         self._kept: dict[str, Kept] = {}
 
@@ -84,7 +89,8 @@ class WorstCases:
 
     def merge(self, states: Sequence[tuple[list[ImageScore], dict[str, Kept]]]) -> None:
         """Puts the images of several processes together."""
-        self._scores = [score for scores, _ in states for score in scores]
+        merged = {score.name: score for scores, _ in states for score in scores}
+        self._scores = list(merged.values())
         self._kept = {name: maps for _, kept in states for name, maps in kept.items()}
         self._drop()
 
@@ -94,17 +100,30 @@ class WorstCases:
 
     def worst(self) -> list[tuple[ImageScore, np.ndarray, np.ndarray]]:
         """The worst images, label and prediction `(H, W)` uint8, the worst first."""
-        shown = (score for score in self.scores() if score.name in self._kept)
-        return [
-            (score, _decode(self._kept[score.name][0]), _decode(self._kept[score.name][1]))
-            for score in shown
+        return self._maps(self.scores()[: self.shown])
+
+    def drawn(self) -> list[tuple[ImageScore, np.ndarray, np.ndarray]]:
+        """The drawn images in the order of their names, label and prediction `(H, W)` uint8."""
+        return self._maps(sorted(self._draw(), key=attrgetter('name')))
+
+    def _maps(
+        self, scores: Sequence[ImageScore]
+    ) -> list[tuple[ImageScore, np.ndarray, np.ndarray]]:
+        return [(score, *map(_decode, self._kept[score.name])) for score in scores]
+
+    def _candidates(self) -> list[ImageScore]:
+        return [score for score in self._scores if score.name in self._kept]
+
+    def _draw(self) -> list[ImageScore]:
+        return sorted(self._candidates(), key=lambda score: zlib.crc32(score.name.encode()))[
+            : self.number_drawn
         ]
 
     def _drop(self) -> None:
-        """Keeps the maps of the worst only."""
-        candidates = (score for score in self._scores if score.name in self._kept)
-        worst = sorted(candidates, key=attrgetter('rank'))[: self.shown]
-        self._kept = {score.name: self._kept[score.name] for score in worst}
+        """Keeps the maps of the worst and of the drawn only."""
+        worst = sorted(self._candidates(), key=attrgetter('rank'))[: self.shown]
+        kept = [*worst, *self._draw()]
+        self._kept = {score.name: self._kept[score.name] for score in kept}
 
 
 def _encode(ids: np.ndarray) -> bytes:

@@ -2,12 +2,11 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -47,54 +46,30 @@ def series(scalars: Scalars, name: str) -> Series:
     return [step for step, _ in pairs], [value for _, value in pairs]
 
 
-def miou_figure(runs: Mapping[str, Scalars], key: str, dark: bool = False) -> Figure:
-    """mIoU over iterations, one line for each run.
+def curve_figure(runs: Sequence[Scalars], key: str, dark: bool = False) -> Figure:
+    """A scalar over iterations, one line for each run that has it.
 
     Args:
-        runs: Title of a run -> its scalars.
-        key: Name of the scalar, e.g. `dark_zurich_val/mIoU`.
+        runs: The scalars of each run; the position gives the colour.
+        key: Name of the scalar, e.g. `loss_source` or `dark_zurich_val/mIoU`.
         dark: Light ink for a dark page; the background is transparent.
     """
     with _style(dark):
-        figure, (axes,) = _figure(1)
-        for colour, (title, scalars) in zip(LINE_COLOURS, runs.items(), strict=False):
+        figure = Figure(figsize=(4.6, 2.8), layout='constrained')
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        for position, scalars in enumerate(runs):
             steps, values = series(scalars, key)
-            axes.plot(steps, values, marker='o', markersize=4, color=colour, label=title)
-        axes.set_title(f'{key.replace("/", " ")}, %')
+            few = dict(marker='o', markersize=4) if len(steps) < 12 else {}
+            colour = LINE_COLOURS[position % len(LINE_COLOURS)]
+            if steps:
+                axes.plot(steps, values, color=colour, **few)
+        unit = ', %' if key.endswith('mIoU') else ''
+        axes.set_title(f'{key.replace("/", " ")}{unit}')
         axes.set_ylim(bottom=0)
-        _finish(axes)
-    return figure
-
-
-def loss_figure(
-    runs: Mapping[str, Scalars], shared: str = 'loss_source', dark: bool = False
-) -> Figure:
-    """Losses over iterations: left the one that all runs have, right the other terms of each run.
-
-    Args:
-        runs: Title of a run -> its scalars.
-        shared: Name of the common term.
-        dark: Light ink for a dark page; the background is transparent.
-    """
-    others = {
-        (title, name): series(scalars, name)
-        for title, scalars in runs.items()
-        for name in sorted({k for line in scalars for k in line if k.startswith('loss_')})
-        if name != shared
-    }
-    with _style(dark):
-        figure, axes = _figure(2 if others else 1)
-        for colour, (title, scalars) in zip(LINE_COLOURS, runs.items(), strict=False):
-            axes[0].plot(*series(scalars, shared), color=colour, label=title)
-        axes[0].set_title(shared)
-        for colour, ((_, name), line) in zip(LINE_COLOURS[1:], others.items(), strict=False):
-            axes[1].plot(*line, color=colour, label=name)
-        if others:
-            titles = dict.fromkeys(title for title, _ in others)
-            axes[1].set_title(f'further terms of {", ".join(titles)}')
-        for ax in axes:
-            ax.set_ylim(bottom=0)
-            _finish(ax)
+        axes.set_xlim(left=0)
+        axes.set_xlabel('iteration')
+        axes.grid(axis='y')
     return figure
 
 
@@ -131,17 +106,3 @@ def _style(dark: bool) -> Any:
             'axes.spines.right': False,
         }
     )
-
-
-def _figure(columns: int) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(5.2 * columns, 3.0), layout='constrained')
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
-def _finish(axes: Axes) -> None:
-    axes.set_xlim(left=0)
-    axes.set_xlabel('iteration')
-    axes.grid(axis='y')
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9)

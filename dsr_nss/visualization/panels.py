@@ -17,14 +17,18 @@ COLUMNS = {
     'reference_image': 'day reference',
     'mask': 'mask (white: source)',
     'mixed_image': 'mixed image',
+    'bank_mask': 'from the bank (white)',
     'mixed_label': 'mixed label',
-    'pseudo_label': "teacher's prediction",
+    'teacher_label': "teacher's prediction",
+    'pseudo_label': 'pseudo-label',
     'target_image': 'target',
     'matched_image': 'reference',
     'synthetic_image': 'synthetic view of the target',
     'warped_image': 'reference, warped to it',
     'confidence': 'confidence',
 }
+#: Entries that are shares in 0..1.
+_GREY = ('mask', 'bank_mask', 'confidence')
 #: A tile is shrunk to this many pixels.
 TILE_SIDE = 384
 
@@ -39,8 +43,8 @@ def training_panel(
 
     Args:
         panel: `*_image`: `(B, 3, H, W)` normalised float; `*_label`: `(B, H, W)` integer class
-            ids; `mask`: `(B, 1, H, W)` bool, true where source pixels were pasted; `confidence`:
-            `(B, 1, H, W)` float in [0, 1].
+            ids; `mask`, `bank_mask`: `(B, 1, H, W)` bool, true where pixels of the source or the
+            bank were pasted; `confidence`: `(B, 1, H, W)` float in [0, 1].
         mean: `(3, 1, 1)` mean of R, G and B that the normalisation subtracted, in 0..255.
         std: `(3, 1, 1)` standard deviation by which the normalisation divided, in 0..255.
         palette: RGB of each class.
@@ -61,11 +65,11 @@ def training_panel(
             tensor = panel[name][sample]
             if name.endswith('_label'):
                 picture = colourise(tensor.cpu().numpy(), palette)
-            elif name in ('mask', 'confidence'):
+            elif name in _GREY:
                 picture = _grey_picture(tensor)
             else:
                 picture = _image_picture(tensor, mean, std)
-            nearest = name == 'mask' or name.endswith('_label')
+            nearest = name.endswith(('mask', '_label'))
             row.append(fit(picture, TILE_SIDE, labels=nearest))
         rows.append(row)
     return tile(rows, [COLUMNS[name] for name in shown])

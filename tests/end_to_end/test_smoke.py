@@ -29,7 +29,7 @@ def test_the_papers_run(smoke, tmp_path):
     assert code == 0, printed
     assert 'data/cityscapes' in printed and 'trains on a tiny nightscape set' in printed
     assert 'Iter 4/4' in printed and 'dark_zurich_val/mIoU' in printed
-    for loss in ('loss_source', 'loss_mixed', 'loss_fpa', 'loss_feature_distance'):
+    for loss in ('loss_source', 'loss_mixed', 'loss_proto', 'loss_feature_distance'):
         assert loss in printed
     assert 'nothing of it is kept' in printed and 'Test it with' not in printed
     assert not list(tmp_path.iterdir())

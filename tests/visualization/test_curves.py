@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dsr_nss.visualization.curves import loss_figure, miou_figure, read_scalars, series, to_svg
+from dsr_nss.visualization.curves import LINE_COLOURS, curve_figure, read_scalars, series, to_svg
 
 KEY = 'dark_zurich_val/mIoU'
 
@@ -25,17 +25,18 @@ def test_lines_without_the_scalar_are_left_out(tmp_path):
     assert series(read_scalars(tmp_path), KEY) == ([20], [30.0])
 
 
-def test_figures_hold_the_values_and_name_the_runs():
-    runs = {
-        'source only': [{'step': 10, 'loss_source': 2.0, KEY: 5.0}],
-        'DSR-NSS': [{'step': 10, 'loss_source': 1.0, 'loss_mixed': 0.5, KEY: 20.0}],
-    }
-    (axes,) = miou_figure(runs, KEY).axes
+def test_figures_hold_the_values_of_the_runs_that_have_them():
+    runs = [
+        [{'step': 10, 'loss_source': 2.0, KEY: 5.0}],
+        [],
+        [{'step': 10, 'loss_source': 1.0, 'loss_mixed': 0.5, KEY: 20.0}],
+    ]
+    (axes,) = curve_figure(runs, KEY).axes
     assert [line.get_ydata().tolist() for line in axes.lines] == [[5.0], [20.0]]
-    left, right = loss_figure(runs).axes
-    assert [line.get_label() for line in left.lines] == ['source only', 'DSR-NSS']
-    assert [line.get_label() for line in right.lines] == ['loss_mixed']
-    assert to_svg(miou_figure(runs, KEY)) == to_svg(miou_figure(runs, KEY))
+    assert [line.get_color() for line in axes.lines] == [LINE_COLOURS[0], LINE_COLOURS[2]]
+    (axes,) = curve_figure(runs, 'loss_mixed').axes
+    assert [line.get_color() for line in axes.lines] == [LINE_COLOURS[2]]
+    assert to_svg(curve_figure(runs, KEY)) == to_svg(curve_figure(runs, KEY))
 
 
 def test_an_untrained_folder_is_an_error(tmp_path):

@@ -19,7 +19,8 @@ from dsr_nss.values import Count, checked
 class PanelHook(Hook):
     """Writes `work_dir/vis/iter_000500.png` and adds it to TensorBoard (and other backends).
 
-    Source, night, reference, mask, mixed image, mixed label and the teacher's prediction side by
+    Source, night, reference, mask, mixed image, pixels of the bank, mixed label, the teacher's
+    prediction, the pseudo-label (what refinement by the day made of it) and its confidence side by
     side, or for matching the views, the reference warped and the confidence; a method without a
     target shows what it has.
 

@@ -3,6 +3,7 @@
 Numbers in brackets are equations of arXiv 2310.04747.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -81,6 +82,7 @@ class DSRNSS(Adaptation):
         self.beta = beta
         self.confidence_threshold = confidence_threshold
         self.adapt_to_reference = adapt_to_reference
+        self._noted: dict[str, Tensor] = {}
 
     # --- the step ------------------------------------------------------------------------------
 
@@ -97,6 +99,7 @@ class DSRNSS(Adaptation):
         if step == 1:
             self._copy_start()
         batch = self._choose_target(inputs)
+        self._noted = {}
 
         source = self.student.forward_train(batch.source_image)
         losses = {'loss_source': self.student.segmentation_loss(source, batch.source_label)}
@@ -128,7 +131,7 @@ class DSRNSS(Adaptation):
             )
         self._keep_panel(
             **_pictures(batch), mask=mixed.mask, mixed_image=mixed.image,
-            mixed_label=mixed.label, pseudo_label=night_label,
+            mixed_label=mixed.label, pseudo_label=night_label, **self._noted,
         )  # fmt: skip
         return losses | {'pseudo_weight': weight} | logged
 
@@ -145,6 +148,11 @@ class DSRNSS(Adaptation):
     def after_step(self) -> None:
         """The teacher follows the student."""
         self.teacher.follow(self.student)
+
+    def _note(self, name: str, picture: Callable[[], Tensor]) -> None:
+        """Keeps a picture of a part of the step for the panel, where one is asked for."""
+        if self.want_panel:
+            self._noted[name] = picture()
 
     # --- its parts -----------------------------------------------------------------------------
 
@@ -164,13 +172,17 @@ class DSRNSS(Adaptation):
         if self.refinement is None or batch.reference_image is None:
             scores = self.teacher(batch.night_image).softmax(dim=1)
         else:
+            night, day = self.teacher.pair(batch.night_image, batch.reference_image)
+            self._note('teacher_label', lambda: night.argmax(dim=1))
             scores, logged['unaligned_share'] = self.refinement(
-                *self.teacher.pair(batch.night_image, batch.reference_image),
+                night,
+                day,
                 self.to_pixels(batch.night_image),
                 self.to_pixels(batch.reference_image),
                 batch.has_reference,
             )
         label, confidence = pseudo_label(scores)
+        self._note('confidence', lambda: confidence[:, None])
         return label, confident_share(confidence, self.confidence_threshold), logged
 
     @torch.no_grad()
@@ -192,7 +204,9 @@ class DSRNSS(Adaptation):
 
     def _use_bank(self, mixed: Mixed, batch: AdaptationBatch, step: int) -> Mixed:
         pixels = self.to_pixels(batch.source_image)
-        return self.bank(mixed, pixels, batch.source_label, step, self.to_normalised)
+        pasted = self.bank(mixed, pixels, batch.source_label, step, self.to_normalised)
+        self._note('bank_mask', lambda: (pasted.image != mixed.image).any(dim=1, keepdim=True))
+        return pasted
 
     def _align(
         self,
