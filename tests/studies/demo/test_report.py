@@ -74,16 +74,13 @@ def test_summary_and_report(tmp_path, data):
 
     write_demo_report(tmp_path / 'report.html', runs, summary, data, 'python tools/make_x.py')
     page = (tmp_path / 'report.html').read_text()
-    assert '<b>20.2</b>' in page and '<b>31.5</b>' in page and '<b>+11.2</b>' in page
+    assert 'source only 20.2, DSR-NSS 31.5; seed 3' in page
     assert 'python tools/train.py &lt;config&gt;' in page and 'python tools/make_x.py' in page
-    assert 'Inside a training step' in page and 'Iteration 4 of DSR-NSS' in page
-    # night, truth, two predictions; a training step; four of the data; two charts in two themes
-    assert page.count('data:image/jpeg') == 1 + 1 + 3
-    assert page.count('data:image/png') == 3 + 1
-    assert page.count('data:image/svg+xml') == 4
-    for name in CLASSES:
-        assert f'<span>{name}</span>' in page
-    assert page.count('not in the labels') == 1
+    assert 'Inside a training step' in page and 'DSR-NSS, iteration 4' in page
+    # a training step of each; four pictures of the data, one of them a label; charts in two themes
+    assert page.count('data:image/jpeg') == 2 + 3
+    assert page.count('data:image/png') == 1
+    assert page.count('data:image/svg+xml') == 2 * 2
 
 
 def test_the_report_needs_nothing_else(tmp_path, data):
@@ -97,15 +94,8 @@ def test_the_report_needs_nothing_else(tmp_path, data):
 
 def test_a_run_without_panels_has_no_empty_section(tmp_path, data):
     runs = [fake_run(tmp_path, 'source_only', 20.0), fake_run(tmp_path, 'dsr_nss', 30.0)]
-    next((runs[1].folder / 'vis').iterdir()).unlink()
+    for run in runs:
+        next((run.folder / 'vis').iterdir()).unlink()
     summary = write_summary(tmp_path / 's.json', runs, seed=0, seconds=1.0, test_set=SET)
     write_demo_report(tmp_path / 'report.html', runs, summary, data, '')
     assert 'Inside a training step' not in (tmp_path / 'report.html').read_text()
-
-
-def test_a_missing_prediction_is_named(tmp_path, data):
-    runs = [fake_run(tmp_path, 'source_only', 20.0), fake_run(tmp_path, 'dsr_nss', 30.0)]
-    next(runs[1].predictions.rglob('*.png')).unlink()
-    summary = write_summary(tmp_path / 's.json', runs, seed=0, seconds=1.0, test_set=SET)
-    with pytest.raises(FileNotFoundError, match='GOPR0356_frame_000001'):
-        write_demo_report(tmp_path / 'report.html', runs, summary, data, '')
