@@ -12,10 +12,20 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('runs', metavar='RUN', nargs='+', help='work dir of a training')
-    parser.add_argument('--out', metavar='HTML', help='the page (default: RUN/report.html)')
+    parser.add_argument(
+        'runs',
+        metavar='RUN',
+        nargs='+',
+        help='work dir of a training, or a folder of tools/test.py --report',
+    )
+    parser.add_argument(
+        '--out', metavar='HTML', help='the page (default, of a single run: RUN/report.html)'
+    )
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if len(args.runs) > 1 and not args.out:
+        parser.error('name the page of several runs with --out')
+    return args
 
 
 def main() -> int:

@@ -19,11 +19,11 @@ from dsr_nss.nightscape.generate import Settings, generate
 ITERATIONS, CROP, TEST_SIZE = 4, 128, (256, 128)
 #: Images of the pairs for dense matching are larger than what is cut out of them.
 PAIR_SIZE = 180
-#: The smallest encoders: type of the encoder -> field and a map of its values.
-SMALLEST: dict[str, tuple[str, Any]] = {
-    'MiT': ('arch', lambda arch: 'b0'),
-    'ResNetEncoder': ('depth', lambda depth: 18),
-    'TimmViT': ('model_name', lambda name: name.replace('large', 'small').replace('base', 'small')),
+#: The smallest networks of a kind: type -> its fields.
+SMALLEST: dict[str, dict[str, Any]] = {
+    'MiT': dict(arch='b0'),
+    'ResNetEncoder': dict(depth=18),
+    'RefineNetHead': dict(channels=48, coarsest_channels=96),
 }
 #: Aligners that work with trained weights only.
 _TRAINED_ALIGNERS = ('UAWarpC', 'LoFTR')
@@ -92,10 +92,10 @@ def _forget_weights(node: Any) -> None:
 
 def _shrink_networks(model: Any) -> None:
     for path, part in list(components(model)):
-        if part['type'] in SMALLEST:
-            field, smallest = SMALLEST[part['type']]
-            if part.get(field) is not None:
-                part[field] = smallest(part[field])
+        part.update(SMALLEST.get(part['type'], {}))
+        if part['type'] == 'TimmViT':
+            name = str(part.get('model_name'))
+            part['model_name'] = name.replace('large', 'small').replace('base', 'small')
         if 'in_channels' in part and 'decode_head' in path:
             part['in_channels'] = None  # of the smaller encoder: filled in
     if model.get('type') == 'WarpConsistency':

@@ -96,14 +96,22 @@ def write_record(
         classes=list(images.classes),
         palette=[list(map(int, colour)) for colour in palette],
         scores=dict(scores),
-        worst=[_write(folder, f'worst{i}', *one, palette) for i, one in _few(images.worst())],
-        drawn=[_write(folder, f'drawn{i}', *one, palette) for i, one in _few(images.drawn())],
+        worst=_write_all(folder, 'worst', images.worst()[:WORST], palette),
+        drawn=_write_all(folder, 'drawn', images.drawn(), palette),
     )
     write_json(folder / RECORD, content)
 
 
-def _few(images: Sequence[Any]) -> list[tuple[int, Any]]:
-    return list(enumerate(images[:WORST], start=1))
+def _write_all(
+    folder: Path,
+    kind: str,
+    images: Sequence[tuple[ImageScore, np.ndarray, np.ndarray]],
+    palette: Sequence[Sequence[int]],
+) -> list[dict[str, Any]]:
+    return [
+        _write(folder, f'{kind}{place}', score, label, prediction, palette)
+        for place, (score, label, prediction) in enumerate(images, start=1)
+    ]
 
 
 def _write(

@@ -68,7 +68,7 @@ def write_page(
     names = dict.fromkeys(name for entry in entries for name in entry.records)
     sets = [_set(name, entries) for name in names]
     records = [record for entry in entries for record in entry.records.values()]
-    classes = _legend(records[0], range(len(records[0].classes))) if records else []
+    classes = _legend(records[0]) if records else []
     page = render(
         'report.html.jinja',
         title=title,
@@ -117,7 +117,7 @@ def _set(name: str, entries: Sequence[Entry]) -> dict[str, Any]:
     keys = dict.fromkeys(key for record in there for key in record.scores)
 
     def row(title: str, key: str) -> tuple[str, list[float | None]]:
-        return title, [record and record.scores.get(key) for record in records]
+        return title, [None if record is None else record.scores.get(key) for record in records]
 
     groups = [k for k in keys if k.startswith(_MEAN) and k != 'mIoU_official']
     means = [row(key.removeprefix(_MEAN).replace('_', ' '), key) for key in groups]
@@ -125,14 +125,12 @@ def _set(name: str, entries: Sequence[Entry]) -> dict[str, Any]:
     means += [row(text, key) for key, text in _FURTHER.items() if key in keys]
     small = [key for key in keys if key.startswith('recall_small/')]
     means += [row(f'recall of {key.partition("/")[2]} objects', key) for key in small]
-    first = there[0]
-    occurring = [i for i, c in enumerate(first.classes) if any(_iou(r, c) for r in there)]
     return dict(
         title=name,
         text=_how_scored(there),
         classes=[row(key.removeprefix(_IOU), key) for key in keys if key.startswith(_IOU)],
         means=means,
-        legend=_legend(first, occurring),
+        legend=_legend(there[0]),
         drawn=_compared(name, 'drawn', entries),
         worst=_compared(name, 'worst', entries),
         plots=[
@@ -141,10 +139,6 @@ def _set(name: str, entries: Sequence[Entry]) -> dict[str, Any]:
             for alt, file in entry.plots.get(name, ())
         ],
     )
-
-
-def _iou(record: Record, name: str) -> float | None:
-    return record.scores.get(f'{_IOU}{name}')
 
 
 def _how_scored(records: Sequence[Record]) -> str:
@@ -156,8 +150,8 @@ def _how_scored(records: Sequence[Record]) -> str:
     return f'{images} images, at the last validation: iteration {at}.'
 
 
-def _legend(record: Record, ids: Iterable[int]) -> list[tuple[str, Sequence[int]]]:
-    shown = [(record.classes[i], record.palette[i]) for i in ids]
+def _legend(record: Record) -> list[tuple[str, Sequence[int]]]:
+    shown = list(zip(record.classes, record.palette, strict=True))
     return [*shown, ('not labelled', IGNORE_COLOUR)]
 
 

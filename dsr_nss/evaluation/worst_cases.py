@@ -109,7 +109,10 @@ class WorstCases:
     def _maps(
         self, scores: Sequence[ImageScore]
     ) -> list[tuple[ImageScore, np.ndarray, np.ndarray]]:
-        return [(score, *map(_decode, self._kept[score.name])) for score in scores]
+        return [
+            (score, _decode(self._kept[score.name][0]), _decode(self._kept[score.name][1]))
+            for score in scores
+        ]
 
     def _candidates(self) -> list[ImageScore]:
         return [score for score in self._scores if score.name in self._kept]

@@ -60,10 +60,10 @@ def curve_figure(runs: Sequence[Scalars], key: str, dark: bool = False) -> Figur
         axes = figure.subplots()
         for position, scalars in enumerate(runs):
             steps, values = series(scalars, key)
-            few = dict(marker='o', markersize=4) if len(steps) < 12 else {}
+            marker = 'o' if len(steps) < 12 else None
             colour = LINE_COLOURS[position % len(LINE_COLOURS)]
             if steps:
-                axes.plot(steps, values, color=colour, **few)
+                axes.plot(steps, values, color=colour, marker=marker, markersize=4)
         unit = ', %' if key.endswith('mIoU') else ''
         axes.set_title(f'{key.replace("/", " ")}{unit}')
         axes.set_ylim(bottom=0)

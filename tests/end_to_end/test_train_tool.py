@@ -52,6 +52,8 @@ def test_a_run_from_start_to_end(train, tmp_path):
     (whole,) = out.glob('*.py')
     assert f'python tools/test.py {whole} {out / "iter_6.pth"}' in printed
     assert list(out.rglob('events.out.tfevents.*'))
+    page = (out / 'report.html').read_text()
+    assert f'report: {out}/report.html' in printed and 'loss_mixed over iterations' in page
     meta = load_checkpoint_file(out / 'iter_6.pth')['meta']
     assert meta['environment']['torch'] == torch.__version__.split('+')[0]
     assert meta['seed'] == 3 and "type='ToyAdaptation'" in meta['cfg']
@@ -155,19 +157,20 @@ def test_a_new_run_does_not_overwrite_an_earlier_one(train, tmp_path):
 
 
 def test_another_config_or_seed_is_refused_or_goes_to_a_numbered_folder(train, tmp_path):
-    short = options(train_cfg__max_iters=2, default_hooks__checkpoint__interval=9)
+    short = options(train_cfg__max_iters=3, default_hooks__checkpoint__interval=9)
     assert train('--work-dir', 'my runs/a', *short)[0] == 0
-    (tmp_path / 'my runs/a/iter_2.pth').unlink()  # as of a run that ended before its first one
+    (tmp_path / 'my runs/a/iter_3.pth').unlink()  # as of a run that ended before its first one
     (config,) = (tmp_path / 'my runs/a').glob('*.py')
     written = config.read_text()
     code, printed = train('--work-dir', 'my runs/a', '--seed', 1, *short)
     assert code == 2 and '\n    randomness.seed: 0 -> 1\n' in printed
+    assert printed.count('seed: ') == printed.count(' -> ') == 3  # of weights, data and steps
     assert config.read_text() == written
     code, printed = train('--work-dir', 'my runs/a', '--new', '--seed', 1, *short)
-    assert code == 0 and (tmp_path / 'my runs/a-2/iter_2.pth').is_file()
+    assert code == 0 and (tmp_path / 'my runs/a-2/iter_3.pth').is_file()
     command = shlex.split(printed[printed.index('Test it with:\n') :].splitlines()[1])
     whole, checkpoint = map(Path, command[2:])
-    assert checkpoint == tmp_path / 'my runs/a-2/iter_2.pth'
+    assert checkpoint == tmp_path / 'my runs/a-2/iter_3.pth'
     assert read_config(whole).randomness.seed == 1
 
 
@@ -306,11 +309,13 @@ def test_sigterm_to_all_processes_saves_and_the_printed_command_continues(
 
 @pytest.mark.slow
 def test_two_processes_on_the_cpu(repo_root, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/iter_1.pth').touch()  # of an earlier run: both take the numbered folder
     process = start(
         repo_root, tmp_path,
-        str(repo_root / 'tools' / 'dist_train.sh'), 'toy.py', '2', '--work-dir', 'out',
+        str(repo_root / 'tools' / 'dist_train.sh'), 'toy.py', '2', '--work-dir', 'out', '--new',
     )  # fmt: skip
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     assert 'processes: 2' in printed
-    assert load_checkpoint_file(tmp_path / 'out/iter_6.pth')['state_dict']['teacher.step'] == 6
+    assert load_checkpoint_file(tmp_path / 'out-2/iter_6.pth')['state_dict']['teacher.step'] == 6

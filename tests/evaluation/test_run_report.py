@@ -105,7 +105,7 @@ def test_one_run_has_its_scores_pictures_command_and_environment(make_run):
         "--seed '<7>'", 'torch', 'toy.py',
     ):  # fmt: skip
         assert part in text, part
-    assert 'difference' not in text
+    assert 'second minus first' not in text
     html = page.read_text()
     assert '<b>3</b>' not in html and '<i>&' not in html
     # four drawn and four of the lowest: image, label and prediction of each; one panel
@@ -128,7 +128,7 @@ def test_several_runs_stand_side_by_side_on_the_same_images(make_run, tmp_path):
 def test_no_difference_of_runs_that_were_scored_on_other_images(make_run, tmp_path):
     runs = [make_run('a')[0], make_run('b', images=5)[0]]
     text = read(write_run_report(runs, tmp_path / 'both.html'))
-    assert 'difference' not in text and '9 or 5 images' in text
+    assert 'second minus first' not in text and '9 or 5 images' in text
 
 
 def test_a_run_without_validation_says_so(make_run):
