@@ -20,5 +20,4 @@ default_hooks = dict(
     panel=dict(type='PanelHook', interval=1000),
 )
 randomness = dict(seed=0)
-load_from = None
 resume = False
