@@ -26,6 +26,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from mmseg.utils import register_all_modules
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.engine.config import read_config
@@ -269,6 +270,7 @@ def main() -> int:
     parser.add_argument('--out', type=Path, help='folder that is kept (default: a temporary one)')
     args = parser.parse_args()
     torch.set_num_threads(1)
+    register_all_modules(init_default_scope=True)  # as every config does
     rng = random.Random(args.seed)
     folder = args.out or Path(tempfile.mkdtemp(prefix='soak_'))
     folder.mkdir(parents=True, exist_ok=True)

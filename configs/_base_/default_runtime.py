@@ -21,5 +21,4 @@ default_hooks = dict(
     validation_record=dict(type='ValidationRecordHook'),
 )
 randomness = dict(seed=0)
-load_from = None
 resume = False

@@ -176,7 +176,7 @@ def _complete_and_check(config: Config) -> list[str]:
 
 
 def apply_options(config: Config, options: Options | None) -> None:
-    """Sets dotted keys that exist; `+key` also sets new ones.
+    """Sets dotted keys that exist, and top-level ones that the runner knows; `+key` sets any.
 
     Args:
         config: It changes.
@@ -188,7 +188,7 @@ def apply_options(config: Config, options: Options | None) -> None:
     values, merged = option_values(options), {}
     for key, value in values.items():
         name = key.removeprefix('+')
-        if not key.startswith('+'):
+        if not key.startswith('+') and name not in KNOWN_KEYS:
             _require_key(config._cfg_dict, name)
         merged[name] = value
     try:

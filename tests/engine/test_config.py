@@ -85,6 +85,16 @@ def test_option_with_plus_adds_a_field(write):
         read_config(write(), {'+default_hooks.checkpoint.intervall': 8})
 
 
+@pytest.mark.parametrize('start', ['a.pth', dict(checkpoint='a.pth', skip=('decode_head',))])
+def test_a_start_is_stated_on_top_of_the_shipped_configs(tmp_path, repo_root, start):
+    """As a file or as a dict, which mmengine would not put in the place of another value."""
+    path = tmp_path / 'mine.py'
+    base = repo_root / 'configs/source_only_deeplabv2_cityscapes.py'
+    path.write_text(f'_base_ = {str(base)!r}\nload_from = {start!r}\n')
+    assert read_config(path).load_from == start
+    assert read_config(base, {'load_from': 'b.pth'}).load_from == 'b.pth'
+
+
 def test_fields_are_followed_through_kwargs():
     class Base:
         def __init__(self, base=1):
