@@ -41,7 +41,7 @@ def installed(repo_root, tmp_path_factory):
         ['wheel', *offline, '--no-build-isolation', '-w', folder, folder / 'source'],
         ['install', *offline, '--target', folder / 'site', '--find-links', folder, 'dsr_nss'],
     ):
-        subprocess.run([*pip, *map(str, words)], check=True, capture_output=True, timeout=300)
+        subprocess.run([*pip, *map(str, words)], check=True, capture_output=True, timeout=900)
     return folder / 'site'
 
 
@@ -53,7 +53,7 @@ def call(installed, tmp_path):
     def run(*words):
         done = subprocess.run(
             [sys.executable, installed / 'bin/dsr-nss', *words],
-            capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300,
+            capture_output=True, text=True, cwd=tmp_path, env=env, timeout=900,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 
