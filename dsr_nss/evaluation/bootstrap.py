@@ -50,7 +50,7 @@ def paired_bootstrap(
         times = rng.multinomial(number, np.full(number, 1 / number))
         for name, value in _difference(times, both, classes, groups).items():
             found.setdefault(name, []).append(value)
-    result = {}
+    result: dict[str, float] = {}
     for name, value in whole.items():
         low, high = np.percentile(found[name], INTERVAL)
         result |= {

@@ -62,7 +62,7 @@ def score(
         DataError: Files cannot be used, or the sizes of a pair differ; names all of them.
     """
     pairs = pair_files(Path(predictions), Path(labels))
-    confusion = sum(_matrices(pairs, classes, workers, progress))
+    confusion = np.sum(_matrices(pairs, classes, workers, progress), axis=0)
     try:
         scores = iou_scores(confusion, classes, groups)
     except ValueError as error:
