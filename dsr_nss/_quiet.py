@@ -18,3 +18,5 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
 
 # mmseg repeats it for every head; the losses here state how ignored pixels count
 warnings.filterwarnings('ignore', message='Default ``avg_non_ignore``')
+# two classes have two outputs here, and a config with one is refused
+warnings.filterwarnings('ignore', message='For binary segmentation, we suggest')

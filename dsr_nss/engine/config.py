@@ -1,6 +1,7 @@
 """Reading a config strictly: a name that nothing reads is an error, not a silent default."""
 
 import difflib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from dsr_nss.engine.smoke import make_smoke
 from dsr_nss.engine.trackers import use_tracker
 from dsr_nss.engine.value_checks import component_problems, section_problems
 from dsr_nss.errors import ConfigError
+from dsr_nss.files import DISK_FULL, storage_error
 from dsr_nss.shipped import PREFIX, config_file
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
@@ -124,6 +126,7 @@ def open_config(path: str | Path) -> Config:
     Raises:
         FileNotFoundError: The file or one of its bases is not there.
         ConfigError: A file is broken.
+        StorageError: The disk of temporary files is full, where mmengine puts a copy.
     """
     path = config_file(path)
     if not path.is_file():
@@ -132,6 +135,10 @@ def open_config(path: str | Path) -> Config:
         return Config.fromfile(str(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: {error}') from error
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise storage_error(Path(tempfile.gettempdir(), path.name), error) from error
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
 

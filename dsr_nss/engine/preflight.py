@@ -32,6 +32,7 @@ def impossible(config: Config) -> Iterator[str]:
     """One sentence for each thing that would stop the run, or keep it from ending."""
     yield from _loop(config.get('train_cfg') or {})
     yield from _validation(config)
+    yield from _backends((config.get('visualizer') or {}).get('vis_backends') or ())
     for path, component in components(config._cfg_dict):
         name = component['type']
         package = _PACKAGES.get(name)
@@ -66,6 +67,14 @@ def _validation(config: Config) -> Iterator[str]:
     hook = (config.get('default_hooks') or {}).get('checkpoint') or {}
     if hook.get('save_best') and missing:
         yield 'default_hooks.checkpoint.save_best: there is no validation to tell the best by'
+
+
+def _backends(backends: Any) -> Iterator[str]:
+    if not isinstance(backends, (list, tuple)):
+        return
+    names = [b.get('name') or b.get('type') for b in backends if isinstance(b, Mapping)]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield f'visualizer.vis_backends: {name} is there {names.count(name)} times; keep one'
 
 
 def _unknown(path: str, name: str) -> Iterator[str]:

@@ -8,14 +8,15 @@ from training_states import save_state
 
 from dsr_nss.engine import preflight
 from dsr_nss.engine.components import accepted_fields
-from dsr_nss.engine.config import check_config, read_config
+from dsr_nss.engine.config import check_config, open_config, read_config
 from dsr_nss.engine.launch import (
     configure_run,
     resume_command,
     short_message,
 )
 from dsr_nss.engine.preflight import impossible
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import ConfigError, StorageError
+from tests.full_disk import largest_file
 
 
 @pytest.fixture
@@ -36,6 +37,12 @@ def test_good_config_passes(write):
 def test_missing_config_is_named():
     with pytest.raises(FileNotFoundError, match='nowhere.py'):
         read_config('nowhere.py')
+
+
+def test_a_full_disk_of_temporary_files_is_named(write):
+    path = write()
+    with largest_file(100), pytest.raises(StorageError, match='cannot write .*/toy.py: File too'):
+        open_config(path)
 
 
 def test_missing_base_is_named(write, tmp_path):
@@ -184,8 +191,14 @@ def test_a_backend_needs_its_package(write, monkeypatch):
 
 
 def test_backends_of_the_command_line_reach_the_visualizer(write):
-    config = read_config(write(), {'vis_backends.1.type': 'LocalVisBackend'})
-    assert config.visualizer.vis_backends[1].type == 'LocalVisBackend'
+    config = read_config(write(), {'vis_backends': [dict(type='LocalVisBackend')]})
+    assert [backend.type for backend in config.visualizer.vis_backends] == ['LocalVisBackend']
+
+
+def test_a_backend_is_there_once(write):
+    message = r'visualizer\.vis_backends: LocalVisBackend is there 2 times; keep one'
+    with pytest.raises(ConfigError, match=message):
+        read_config(write(), {'vis_backends.1.type': 'LocalVisBackend'})
 
 
 def test_nearest_types_and_all_problems_at_once(write):
