@@ -25,7 +25,7 @@ from dsr_nss.evaluation.test_sets import CheckedDataset, select_datasets
 from dsr_nss.inference import predictor as predictor_module
 from dsr_nss.inference.predict import UNUSABLE
 from dsr_nss.inspection.browse import browse
-from dsr_nss.inspection.doctor import Report, _check_set
+from dsr_nss.inspection.doctor import Report, check_set
 from tests.robustness.odd_files import SIZE, OddFile, encode, odd_images, odd_labels
 
 IMAGES = {file.name: file for file in odd_images()}
@@ -268,7 +268,7 @@ def test_what_is_made_of_a_label(tmp_path, name):
                 read(path)
         with pytest.raises(DataError, match=file.refusal):
             score(path.parent, path.parent, workers=1)
-        assert not _check_set(report, settings, fatal=True)
+        assert not check_set(report, settings, fatal=True)
         assert re.search(file.refusal, report.problems[0])
         path.rename(mask)
         with pytest.raises(DataError, match=file.refusal):
@@ -279,7 +279,7 @@ def test_what_is_made_of_a_label(tmp_path, name):
     np.testing.assert_array_equal(train_ids_of_label_ids(path), train_id_table()[file.pixels])
     plain(file.pixels, tmp_path / 'predicted' / name)
     assert score(tmp_path / 'predicted', path.parent, workers=1)['mIoU'] == 100
-    assert _check_set(report, settings, fatal=True), report.lines
+    assert check_set(report, settings, fatal=True), report.lines
 
 
 def test_a_turned_image_and_an_upright_label_score_as_without_the_tag(

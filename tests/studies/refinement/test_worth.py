@@ -182,7 +182,7 @@ def test_grid_of_crops():
 @pytest.mark.parametrize(
     ('names', 'message'),
     [
-        (['identiti'], 'the names are none, identity, homography, uawarpc'),
+        (['identiti'], 'the names are none, identity, static_agreement, homography, xfeat, '),
         (['identity', 'identity'], 'named twice'),
         (['uawarpc'], 'needs its weights: --aligner uawarpc=FILE'),
         (['identity=a.pth'], 'identity has no weights'),

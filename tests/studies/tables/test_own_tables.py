@@ -157,6 +157,7 @@ def trained(tmp_path, repo_root, monkeypatch):
         folder = tmp_path / name
         config = read_config(DEMO, options)
         configure_run(config, work_dir=str(folder), seed=seed)
+        folder.mkdir()
         config.dump(folder / 'dsr_hrda_nightscape.py')
         (folder / 'iter_600.pth').touch()
         return str(folder)

@@ -10,7 +10,7 @@ import pytest
 
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.reproduce import listing, reproduce, train_lines
-from dsr_nss.studies.tables.rows import DATA, NUMERALS, TABLES, table, tables_on
+from dsr_nss.studies.tables.rows import DATA, NUMERALS, table, tables_on
 from dsr_nss.studies.tables.runs import Settings, plan
 from dsr_nss.studies.tables.table import choose_rows
 
@@ -65,7 +65,7 @@ def test_the_list_has_every_row_of_the_papers_tables():
 def test_every_command_of_the_list_can_be_typed_and_trains_apart(data, tool_arguments):
     """The tool takes each, its files are there, and no two rows share a default work dir."""
     places = {}
-    for line in listing(choose_tables(TABLES if data != 'camvid' else None, data)):
+    for line in listing(choose_tables(tables_on(data), data)):
         _, row, command = line.split(maxsplit=2)
         args = tool_arguments(command)
         assert all((ROOT / file).is_file() for file in [args.config, *args.overlays])
