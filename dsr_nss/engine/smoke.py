@@ -26,7 +26,9 @@ SMALLEST: dict[str, dict[str, Any]] = {
     'RefineNetHead': dict(channels=48, coarsest_channels=96),
 }
 #: Aligners that work with trained weights only.
-_TRAINED_ALIGNERS = ('UAWarpC', 'LoFTR')
+_TRAINED_ALIGNERS = ('UAWarpC', 'LoFTR', 'XFeat')
+#: Encoders that load the weights of a package unless they are told not to.
+_LOADED_BY_DEFAULT = ('EfficientNetLite0', 'EfficientNetLite2')
 #: Scenes and (height, width) of the set that stands in for absent ones.
 _SCENES, _SCENE_SIZE = 4, (160, 320)
 
@@ -83,8 +85,10 @@ def _forget_weights(node: Any) -> None:
     for _, part in components(node):
         if part.get('init_cfg') is not None:
             part['init_cfg'] = None
-        if part.get('pretrained') is not None or part['type'] == 'EfficientNetLite0':
-            part['pretrained'] = False if part['type'] == 'EfficientNetLite0' else None
+        if part['type'] in _LOADED_BY_DEFAULT:
+            part['pretrained'] = False
+        elif part.get('pretrained') is not None:
+            part['pretrained'] = None
         if part['type'] in _TRAINED_ALIGNERS:
             part.clear()
             part['type'] = 'Identity'
@@ -137,6 +141,9 @@ def use_nightscape(config: Config, folder: Path) -> str | None:
         kept = {name: tested[name] for name in ('pipeline', 'indices') if name in tested}
         tested.clear()
         tested.update({**night, 'split': 'val', **kept})
+    for hook in config.get('custom_hooks') or ():
+        if hook['type'] == 'PseudoLabelAccuracy':
+            hook['labels'] = str(folder / 'truth/labels')
     return (
         f'{", ".join(dict.fromkeys(absent))}: not there, so this smoke test trains on a tiny '
         'nightscape set (docs/nightscape.md); tools/check_data.py says where to get the real one'
