@@ -47,4 +47,4 @@ def test_from_configs_to_runs(city, compare, tmp_path):  # noqa: F811
     assert '2 runs: 2 done, 0 to train, 0 to test' in said
     taken = {row['label']: row['sets']['night_val']['mIoU'] for row in table['rows']}
     assert sorted(taken) == [str(folder) for folder in folders]
-    assert [mean['mean'] for mean in taken.values()] == [mean[0]['mean'] for mean in means]
+    assert {m['mean'] for m in taken.values()} == {mean[0]['mean'] for mean in means}
