@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.datasets.images import read_image
+from dsr_nss.engine.config import use_scope
 from dsr_nss.engine.devices import AMP_TYPES, default_device
 from dsr_nss.errors import CheckpointError, ConfigError, DataError
 from dsr_nss.inference.exported import ExportedNetwork, is_exported, load_exported
@@ -96,6 +97,7 @@ class Predictor:
         self.palette = model.dataset_meta['palette']
         #: What the test pipeline does to an image, as plain data.
         self.transforms = image_transforms(config)
+        use_scope(config)  # an exported network comes without the steps that set it otherwise
         self._transforms = Compose([*self.transforms, dict(type='PackSegInputs')])
         if compiled:
             compile_stages(model)

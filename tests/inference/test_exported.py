@@ -1,6 +1,9 @@
 """Exported networks in the place of checkpoints: their metadata, their sizes, their devices."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +47,23 @@ def test_swapped_colours_windows_and_padding_are_those_of_the_metadata(tmp_path,
     model.model.graph = lambda window: seen.append(tuple(window.shape)) or graph(window)
     assert np.array_equal(model.predict(pixels).labels[:, 0], np.repeat([0, 1], [30, 50]))
     assert seen == [(1, 3, 64, 64)] * 6  # 96x128 in windows
+
+
+@pytest.mark.parametrize('write', [write_onnx, write_pt2])
+def test_a_process_that_does_nothing_else_predicts(tmp_path, pixels, repo_root, write):
+    """What other tests have registered or set in this process does not help here."""
+    file = write(tmp_path / f'a.{write.__name__.removeprefix("write_")}')
+    np.save(tmp_path / 'pixels.npy', pixels[:64, :64])
+    code = (
+        'import dsr_nss, numpy, sys\n'
+        'file, pixels = sys.argv[1:]\n'
+        "print(dsr_nss.load(file, device='cpu').predict(numpy.load(pixels)).labels[0, 0])"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code, str(file), str(tmp_path / 'pixels.npy')],
+        capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(repo_root)},
+    )  # fmt: skip
+    assert done.stdout.strip().isdigit(), done.stderr[-2000:]
 
 
 def test_a_turned_photograph_is_written_upright_and_kept(tmp_path, pixels):
