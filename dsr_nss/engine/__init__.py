@@ -14,6 +14,7 @@ from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
 from dsr_nss.engine.optim_wrapper import AdaptiveAmpOptimWrapper
 from dsr_nss.engine.runner import AdaptationRunner
 from dsr_nss.engine.schedule import WarmupPolyLR
+from dsr_nss.engine.trackers import MLflowVisBackend, WandbVisBackend
 
 __all__ = [
     'AdaptationDDP',
@@ -23,9 +24,11 @@ __all__ = [
     'FiniteLossGuard',
     'GracefulStop',
     'GroupedOptimWrapperConstructor',
+    'MLflowVisBackend',
     'PanelHook',
     'SafeCheckpointHook',
     'SeedEachIteration',
     'TrainingInfoHook',
+    'WandbVisBackend',
     'WarmupPolyLR',
 ]
