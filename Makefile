@@ -9,8 +9,8 @@ setup: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.txt setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[demo,tests]'
+	$(VENV)/bin/pip install --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/pip install --disable-pip-version-check -e '.[demo,tests]'
 	touch $@
 
 demo: setup
@@ -36,7 +36,7 @@ lint: setup
 
 # Material warns at every build that MkDocs 2 will have no plugins; setup.py stays below it.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --config-file docs/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --config-file docs/site/mkdocs.yml
 	@echo 'work_dirs/site/index.html; with search: $(VENV)/bin/python -m http.server -d work_dirs/site'
 
 clean:
