@@ -8,7 +8,7 @@ are not averaged over a mirrored image, no margins are left out of them, source 
 before the mix and are not scaled by 0.9 to 1.1, a crop may show one class alone, the rate decays from the end
 of the warm-up on, images are tested at their own size, and windows are averaged as logits.
 
-One step: 216.1 TFLOP; with --amp 66.3 GiB (estimated: docs/vfm.md).
+One step: 216.1 TFLOP; with --amp 66.3 GiB (estimated: docs/cards.md).
 Not yet measured here.
 """
 
