@@ -1,14 +1,7 @@
 """Training: optimiser, schedule, hooks, runner, and how a run is started."""
 
+from dsr_nss.engine import hooks
 from dsr_nss.engine.ddp import AdaptationDDP
-from dsr_nss.engine.hooks import (
-    FiniteLossGuard,
-    GracefulStop,
-    PanelHook,
-    SafeCheckpointHook,
-    SeedEachIteration,
-    TrainingInfoHook,
-)
 from dsr_nss.engine.log_processor import AdaptationLogProcessor
 from dsr_nss.engine.optim_constructor import GroupedOptimWrapperConstructor
 from dsr_nss.engine.optim_wrapper import AdaptiveAmpOptimWrapper
@@ -21,14 +14,9 @@ __all__ = [
     'AdaptationLogProcessor',
     'AdaptationRunner',
     'AdaptiveAmpOptimWrapper',
-    'FiniteLossGuard',
-    'GracefulStop',
     'GroupedOptimWrapperConstructor',
     'MLflowVisBackend',
-    'PanelHook',
-    'SafeCheckpointHook',
-    'SeedEachIteration',
-    'TrainingInfoHook',
     'WandbVisBackend',
     'WarmupPolyLR',
+    'hooks',
 ]
