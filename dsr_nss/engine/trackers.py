@@ -4,11 +4,13 @@ Both classes here are mmengine's under their own names; each says what it does o
 """
 
 import os
+from logging import WARNING
 from pathlib import Path
 
 import mmengine.visualization as visualization
 import numpy as np
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmseg.registry import VISBACKENDS
 
 from dsr_nss.errors import ConfigError
@@ -128,11 +130,15 @@ class MLflowVisBackend(visualization.MLflowVisBackend):
             raise ConfigError(f'--log mlflow: {self._tracking_uri}: {error}') from error
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs) -> None:
-        """Keeps a picture of each step under one name.
+        """Keeps a picture of each step under one name; one that is not taken is a warning.
 
         Args:
             name: Letters, digits and `_-. /`.
             image: `(H, W, 3)` uint8 RGB.
             step: Its iteration.
         """
-        self.experiment.log_image(image, key=name, step=step, synchronous=True)
+        mlflow = self.experiment
+        try:
+            mlflow.log_image(image, key=name, step=step, synchronous=True)
+        except mlflow.MlflowException as error:
+            print_log(f'MLflow did not take {name} of step {step}: {error}', 'current', WARNING)

@@ -123,7 +123,9 @@ def test_mlflow_takes_its_variables(backend, tmp_path, monkeypatch):
     mlflow.set_experiment.assert_called_with('dsr_nss')
     monkeypatch.setenv('MLFLOW_TRACKING_URI', 'http://server:5000')
     monkeypatch.setenv('MLFLOW_EXPERIMENT_NAME', 'night')
+    mlflow.log_image.side_effect = Refused('the server is gone')  # no reason to stop a training
     record(backend('mlflow'))
+    assert mlflow.log_image.call_args.kwargs == dict(key='panel', step=10, synchronous=True)
     mlflow.set_tracking_uri.assert_called_with('http://server:5000')
     mlflow.set_experiment.assert_called_with('night')
     mlflow.get_experiment_by_name.side_effect = Refused('no answer')
