@@ -20,7 +20,8 @@ _ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
 
 
 def own_table(path: Path, data: str) -> Table:
-    """A table of one's own from a Python file with `rows`, and `title` and `test_sets` if wanted.
+    """A table of one's own from a Python file with `rows`; if wanted also `title`, `test_sets`, and
+    `reference`, the name of the row that all differences are taken from.
 
     Each of its `rows` is the name of a row of the paper's tables, or a dict with `name` and
     `config` and, if wanted, `label`, `overlays`, `options` and `group`; see `Row`.
@@ -38,7 +39,10 @@ def own_table(path: Path, data: str) -> Table:
     heading = f'{path.stem.capitalize()} on {DATA[data]}: {content.get("title", "own rows")}'
     columns = tuple(map(Column, content.get('test_sets') or ())) or columns_of('', data)
     command = ('tools/reproduce.py', '--rows-file', str(path), '--data', data)
-    return Table(path.stem, data, heading, columns, tuple(rows), command)
+    reference = content.get('reference')
+    if reference not in (None, *(row.name for row in rows)):
+        raise ConfigError(f'{path}: `reference` must be the name of one of its rows: {reference!r}')
+    return Table(path.stem, data, heading, columns, tuple(rows), command, reference=reference)
 
 
 def _own_row(entry: Any, known: Mapping[str, Row], path: Path) -> Row:

@@ -48,17 +48,20 @@ def statistic(values: Sequence[float]) -> Statistic | None:
 
 
 def paired_difference(row: Seeds, above: Seeds, key: str = 'mIoU') -> Statistic | None:
-    """Statistic of `row - above` over the seeds that both have; None without any."""
-    both = sorted(row.keys() & above.keys())
-    return statistic([row[seed][key] - above[seed][key] for seed in both])
+    """Statistic of `row - above` over the seeds that both have it of; None without any."""
+    pairs = [
+        (row[seed].get(key), above[seed].get(key)) for seed in sorted(row.keys() & above.keys())
+    ]
+    return statistic([ours - theirs for ours, theirs in pairs if None not in (ours, theirs)])
 
 
 def summarise(table: Table, settings: Settings) -> Summary:
     """Everything that was measured for a table, of all seeds whose runs lie in the folder.
 
     `rows[i]['sets'][column.key]` holds `mIoU`, `difference` (from the row that `compared_row`
-    names) and `means` of all other scores, each a `Statistic` or None; all scores by seed in
-    `seeds`; and the paper's number in `paper`, where it has one on these data.
+    names), `means` of all other scores and `differences` of the class groups, each a `Statistic` or
+    None; all scores by seed in `seeds`; and the paper's number in `paper`, where it has one on
+    these data.
     """
     runs = {row.name: _usable_runs(row, table, settings) for row in table.runnable()}
     seeds = {
@@ -96,7 +99,7 @@ def summarise(table: Table, settings: Settings) -> Summary:
         'commits': sorted(commits - {None}),
         'machines': sorted({f['machine'] for f in facts if 'machine' in f}),
         'command': typed([*table.command, *asked, *settings.arguments]),
-        'differences_from': 'the first row' if table.reference else 'the row above',
+        'differences_from': _reference(table),
         'by_class': table.by_class, 'notes': table.notes, 'columns': table.columns, 'rows': rows,
     }  # fmt: skip
 
@@ -120,10 +123,16 @@ def cell(seeds: Seeds, above: Seeds) -> dict[str, Any]:
     values = {key: [s[key] for s in seeds.values() if s.get(key) is not None] for key in keys}
     means = {key: statistic(values[key]) for key in keys}
     first = means.pop('mIoU', None)
+    groups = {key: paired_difference(seeds, above, key) for key in keys if is_group(key)}
     return {
         'mIoU': first, 'difference': paired_difference(seeds, above), 'means': means,
-        'seeds': seeds,
+        'differences': groups, 'seeds': seeds,
     }  # fmt: skip
+
+
+def is_group(key: str) -> bool:
+    """Whether a score is the mean over a class group."""
+    return key.startswith('mIoU_') and key != 'mIoU_official'
 
 
 def compared_row(table: Table, row: Row) -> str | None:
@@ -133,6 +142,14 @@ def compared_row(table: Table, row: Row) -> str | None:
     trained = table.runnable()
     above = trained[: trained.index(row)][-1:] if row in trained else ()
     return above[0].name if above and above[0].group == row.group else None
+
+
+def _reference(table: Table) -> str:
+    """What differences are taken from, in words."""
+    for row in table.rows[1:]:
+        if row.name == table.reference:
+            return f'the row "{row.label}"'
+    return 'the row above' if table.reference is None else 'the first row'
 
 
 def _paper(table: Table, row: Row, column: Column) -> dict[str, Any]:

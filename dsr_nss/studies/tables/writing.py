@@ -15,7 +15,7 @@ from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_bytes
 from dsr_nss.studies.tables.picture import picture
-from dsr_nss.studies.tables.summary import Statistic, Summary
+from dsr_nss.studies.tables.summary import Statistic, Summary, is_group
 
 #: Characters that mean something to LaTeX.
 _LATEX = {
@@ -84,6 +84,10 @@ def csv_text(summary: Summary) -> str:
                 line[f'paper {column.paper_set}'] = cell.get('paper', {}).get('mIoU')
             for key in _further(summary, ''):
                 line[f'{where} {key}'] = (value := cell['means'].get(key)) and value.mean
+                if is_group(key):
+                    value = cell['differences'].get(key)
+                    line[f'{where} {key} difference'] = value and value.mean
+                    line[f'{where} {key} difference standard error'] = value and value.error
             for seed in summary['seeds']:
                 line[f'{where} mIoU seed {seed}'] = cell['seeds'].get(seed, {}).get('mIoU')
     text = io.StringIO()
@@ -107,29 +111,41 @@ def _further(summary: Summary, start: str) -> list[str]:
     return [key for key in {k: 0 for cell in cells for k in cell['means']} if key.startswith(start)]
 
 
+def _several_sets(summary: Summary) -> bool:
+    return len({column.test_set for column in summary['columns']}) > 1
+
+
 def _grid(summary: Summary) -> list[list[str]]:
     """The header and the rows, in Markdown."""
     columns, rows = summary['columns'], summary['rows']
-    several = len({column.test_set for column in columns}) > 1
-    further = [] if several else _further(summary, 'mIoU_')
+    several = _several_sets(summary)
+    groups = [] if several else [key for key in _further(summary, '') if is_group(key)]
     has_paper = {c.key for c in columns if any('paper' in row['sets'][c.key] for row in rows)}
     grid = [['']]
     for column in columns:
         grid[0] += [column.title if several else f'mIoU, {column.title}', 'difference']
         grid[0] += [f'paper, {column.paper_set}'] if column.key in has_paper else []
-    grid[0] += [key.removeprefix('mIoU_').replace('_', ' ') for key in further]
+    for key in groups:
+        grid[0] += [key.removeprefix('mIoU_').replace('_', ' '), 'difference']
     for row in rows:
         texts = [row['label']]
         for column in columns:
             cell = row['sets'][column.key]
-            difference = _number(cell['difference'], sign='+')
-            clear = cell['difference'] and cell['difference'].clear
-            texts += [_number(cell['mIoU']), f'**{difference}**' if clear else difference]
+            texts += [_number(cell['mIoU']), _difference(cell['difference'])]
             if column.key in has_paper:
                 texts += [f'{cell["paper"]["mIoU"]:.1f}' if 'paper' in cell else '-']
-        means = row['sets'][columns[0].key]['means']
-        grid.append(texts + [_number(means.get(key), error=False) for key in further])
+        cell = row['sets'][columns[0].key]
+        for key in groups:
+            texts += [_number(cell['means'].get(key), error=False)]
+            texts += [_difference(cell['differences'].get(key))]
+        grid.append(texts)
     return grid
+
+
+def _difference(value: Statistic | None) -> str:
+    """Bold where it is clear."""
+    text = _number(value, sign='+')
+    return f'**{text}**' if value is not None and value.clear else text
 
 
 def _number(value: Statistic | None, error: bool = True, sign: str = '') -> str:
@@ -156,6 +172,7 @@ def _paragraph(summary: Summary) -> str:
             'seed, bold beyond two standard errors.'
         )
     if any(column.batch_norms != 'plain' for column in summary['columns']):
+        spread += '' if _several_sets(summary) else f' Class groups: {summary["columns"][0].title}.'
         spread += (
             ' AdaBN, PreciseBN: statistics of batch norms anew on the night or source images of '
             'the training; - where there are none.'

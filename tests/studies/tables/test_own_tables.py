@@ -11,7 +11,7 @@ from dsr_nss.engine.launch import configure_run
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables.own_tables import compared_table, own_table
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, plan
-from dsr_nss.studies.tables.summary import compared_row
+from dsr_nss.studies.tables.summary import compared_row, summarise
 from dsr_nss.studies.tables.table import Row, choose_rows
 from tests.studies.tables.test_reproduce import load
 
@@ -55,6 +55,15 @@ rows = [
     assert [column.test_set for column in named.columns] == ['a', 'b']
 
 
+def test_differences_from_one_row(rows_file, tmp_path):
+    rows = "rows = ['classmix_hrda', 'dsr_hrda', 'bank_hrda']\n"
+    one = own_table(rows_file(f"{rows}reference = 'dsr_hrda'"), 'real')
+    names = ('dsr_hrda', None, 'dsr_hrda')
+    assert tuple(compared_row(one, row) for row in one.rows) == names
+    summary = summarise(one, Settings('real', tmp_path))
+    assert summary['differences_from'] == 'the row "DSR-NSS-HRDA"'
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
@@ -65,6 +74,7 @@ rows = [
         ("rows = [dict(name='a', config='a.py', overlay='b.py')]", 'any of config, group, label'),
         ("rows = [dict(name='dsr_hrda', config='a.py')]", 'needs another name'),
         ("rows = [dict(name='a', config='a.py', options={'x': [1]})]", 'use an overlay'),
+        ("rows = ['dsr_hrda']; reference = 'bank_hrda'", "name of one of its rows: 'bank_hrda'"),
     ],
 )
 def test_a_row_that_means_nothing_is_an_error(rows_file, text, message):

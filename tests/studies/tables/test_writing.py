@@ -34,7 +34,7 @@ def row(name, label, measured, paper=None, group=''):
 def summary() -> Summary:
     """Two trained rows with two seeds, a third with one, and another work's row between them."""
     first = {0: scores(10.0), 1: scores(20.0)}
-    second = {0: scores(13.0), 1: scores(24.0)}
+    second = {0: scores(13.0, mIoU_my_group=16.0), 1: scores(24.0, mIoU_my_group=18.0)}
     third = {1: scores(23.25)}
     return {
         'table': '3', 'title': 'Table III on the real sets: components & parts',
@@ -56,13 +56,13 @@ def test_markdown(summary):
     assert writing.markdown(summary) == '\n'.join([
         '### Table III on the real sets: components & parts',
         '',
-        '|  | mIoU, dark_zurich_val | difference | paper, Dark Zurich test | official '
-        '| my group | small |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
-        '| baseline | 15.0 ± 5.0 | - | 55.9 | 14.0 | 16.0 | - |',
-        '| GCMA_1 | - | - | 42.0 | - | - | - |',
-        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.5 | 19.5 | - |',
-        '| 100 % {all} | 23.2 | -0.8 | - | 22.2 | 24.2 | - |',
+        '|  | mIoU, dark_zurich_val | difference | paper, Dark Zurich test | my group | difference '
+        '| small | difference |',
+        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+        '| baseline | 15.0 ± 5.0 | - | 55.9 | 16.0 | - | - | - |',
+        '| GCMA_1 | - | - | 42.0 | - | - | - | - |',
+        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.0 | +1.0 ± 4.0 | - | - |',
+        '| 100 % {all} | 23.2 | -0.8 | - | 24.2 | +6.2 | - | - |',
         '',
         'Percent, seeds 0, 1; some rows have fewer, 40,000 iterations; student, last checkpoint. '
         'Mean ± standard error; differences from the row above are paired by seed, bold beyond two '
@@ -79,12 +79,15 @@ def test_latex_escapes_and_sets_numbers_as_such(summary):
     text = writing.latex(summary)
     assert '\\caption{Table III on the real sets: components \\& parts}' in text
     assert 'GCMA\\_1 & - & - & $42.0$' in text
-    assert '+ bank & $18.5 \\pm 5.5$ & $\\mathbf{+3.5 \\pm 0.5}$ & - & $17.5$' in text
+    assert (
+        '+ bank & $18.5 \\pm 5.5$ & $\\mathbf{+3.5 \\pm 0.5}$ & - & $17.0$ & $+1.0 \\pm 4.0$'
+        in text
+    )
     assert '100 \\% \\{all\\} & $23.2$ & $-0.8$' in text
     assert text.count('{') == text.count('}') and text.count('\\midrule') == 3
     body = [line for line in text.splitlines() if line.endswith('\\\\')]
-    assert {line.count(' & ') for line in body} == {6}
-    assert '\\begin{tabular}{lrrrrrr}' in text
+    assert {line.count(' & ') for line in body} == {7}
+    assert '\\begin{tabular}{lrrrrrrr}' in text
 
 
 def test_csv_has_unrounded_numbers_and_every_seed(summary):
@@ -95,6 +98,7 @@ def test_csv_has_unrounded_numbers_and_every_seed(summary):
     assert third['dark_zurich_val difference'] == '3.5'
     assert third['dark_zurich_val mIoU seed 1'] == '24.0'
     assert third['paper Dark Zurich test'] == '' and lines[0]['paper Dark Zurich test'] == '55.9'
+    assert third['dark_zurich_val mIoU_my_group difference'] == '1.0'
     assert lines[3]['dark_zurich_val mIoU seed 0'] == ''
     assert lines[3]['dark_zurich_val standard error'] == ''
 
@@ -104,6 +108,10 @@ def test_json_holds_everything(summary):
     assert content['seeds'] == [0, 1] and content['commits'] == ['c0ffee1234+changes']
     rows = {row['row']: row['sets']['dark_zurich_val'] for row in content['rows']}
     assert rows['bank_hrda']['difference'] == {'mean': 3.5, 'error': 0.5, 'count': 2}
+    assert rows['bank_hrda']['differences'] == {
+        'mIoU_my_group': {'mean': 1.0, 'error': pytest.approx(4.0), 'count': 2},
+        'mIoU_small': None,
+    }
     assert rows['bank_hrda']['seeds']['1']['mIoU_official'] == 23.0
     assert rows['classmix_hrda']['paper'] == {'set': 'Dark Zurich test', 'mIoU': 55.9}
     assert 'paper' not in rows['bank_hrda']
@@ -186,6 +194,8 @@ def test_statistics_of_batch_norms_stand_beside_the_mean(tmp_path):
     summary = summarise(one, Settings('nightscape', tmp_path))
     head = '|  | mIoU, dark_zurich_val | difference | mIoU, dark_zurich_val, AdaBN | difference | '
     assert head + 'mIoU, dark_zurich_val, PreciseBN | difference |' in writing.markdown(summary)
+    measured = summary | {'seeds': [0]}
+    assert ' Class groups: dark_zurich_val. AdaBN, PreciseBN: ' in writing.markdown(measured)
     assert '--batch-norms plain adabn precise' in summary['command']
     assert 'dark_zurich_val-adabn mIoU,' in writing.csv_text(summary)
 
