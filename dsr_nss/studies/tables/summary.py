@@ -49,10 +49,12 @@ def statistic(values: Sequence[float]) -> Statistic | None:
 
 def paired_difference(row: Seeds, above: Seeds, key: str = 'mIoU') -> Statistic | None:
     """Statistic of `row - above` over the seeds that both have it of; None without any."""
-    pairs = [
-        (row[seed].get(key), above[seed].get(key)) for seed in sorted(row.keys() & above.keys())
+    both = [
+        (row[seed][key], above[seed][key])
+        for seed in sorted(row.keys() & above.keys())
+        if row[seed].get(key) is not None and above[seed].get(key) is not None
     ]
-    return statistic([ours - theirs for ours, theirs in pairs if None not in (ours, theirs)])
+    return statistic([ours - theirs for ours, theirs in both])
 
 
 def summarise(table: Table, settings: Settings) -> Summary:
