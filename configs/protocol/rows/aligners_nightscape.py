@@ -3,6 +3,13 @@ _base_ = 'protocol_nightscape.py'
 
 title = 'what aligns the day reference'
 reference = 'with_fpa'
+logged = [
+    'pseudo_accuracy',
+    'pseudo_accuracy_large_static',
+    'pseudo_accuracy_dynamic',
+    'pseudo_accuracy_small',
+    'target_weight',
+]
 _method = 'configs/protocol/dsr_from_source_nightscape.py'
 _aligned = dict(
     no_reference=('no day reference', 'no_refinement'),

@@ -20,8 +20,9 @@ _ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
 
 
 def own_table(path: Path, data: str) -> Table:
-    """A table of one's own from a Python file with `rows`; if wanted also `title`, `test_sets`, and
-    `reference`, the name of the row that all differences are taken from.
+    """A table of one's own from a Python file with `rows`; if wanted also `title`, `test_sets`,
+    `reference`, the name of the row that all differences are taken from, and `logged`, names of
+    scalars in the logs of the trainings.
 
     Each of its `rows` is the name of a row of the paper's tables, or a dict with `name` and
     `config` and, if wanted, `label`, `overlays`, `options` and `group`; see `Row`.
@@ -42,7 +43,11 @@ def own_table(path: Path, data: str) -> Table:
     reference = content.get('reference')
     if reference not in (None, *(row.name for row in rows)):
         raise ConfigError(f'{path}: `reference` must be the name of one of its rows: {reference!r}')
-    return Table(path.stem, data, heading, columns, tuple(rows), command, reference=reference)
+    return replace(
+        Table(path.stem, data, heading, columns, tuple(rows), command),
+        reference=reference,
+        logged=tuple(content.get('logged') or ()),
+    )
 
 
 def _own_row(entry: Any, known: Mapping[str, Row], path: Path) -> Row:

@@ -1,14 +1,13 @@
 """What was measured for a table: means, spread and differences that are paired by seed."""
 
-import math
 import re
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.commands import typed
+from dsr_nss.studies.tables.logged import logged_values
+from dsr_nss.studies.tables.means import Statistic, statistic
 from dsr_nss.studies.tables.rows import paper_tables
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores
 from dsr_nss.studies.tables.table import Column, Row, Table
@@ -17,34 +16,6 @@ from dsr_nss.studies.tables.table import Column, Row, Table
 Seeds = Mapping[int, Mapping[str, Any]]
 #: Content of a table's JSON file, of which all other files are made; see `summarise`.
 Summary = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """Mean over seeds.
-
-    Attributes:
-        mean: Mean in percent.
-        error: Standard error of the mean, `s / sqrt(n)` with `n - 1` in `s`; None for one seed.
-        count: Number of seeds.
-    """
-
-    mean: float
-    error: float | None
-    count: int
-
-    @property
-    def clear(self) -> bool:
-        """Whether it is more than two standard errors from zero; False where that is unknown."""
-        return self.error is not None and abs(self.mean) > 2 * self.error
-
-
-def statistic(values: Sequence[float]) -> Statistic | None:
-    """Mean and standard error; None of nothing."""
-    if not values:
-        return None
-    error = statistics.stdev(values) / math.sqrt(len(values)) if values[1:] else None
-    return Statistic(statistics.fmean(values), error, len(values))
 
 
 def paired_difference(row: Seeds, above: Seeds, key: str = 'mIoU') -> Statistic | None:
@@ -63,7 +34,7 @@ def summarise(table: Table, settings: Settings) -> Summary:
     `rows[i]['sets'][column.key]` holds `mIoU`, `difference` (from the row that `compared_row`
     names), `means` of all other scores and `differences` of the class groups, each a `Statistic` or
     None; all scores by seed in `seeds`; and the paper's number in `paper`, where it has one on
-    these data.
+    these data. `rows[i]['logged']` is what `logged_values` says of the row's trainings.
     """
     runs = {row.name: _usable_runs(row, table, settings) for row in table.runnable()}
     seeds = {
@@ -86,6 +57,7 @@ def summarise(table: Table, settings: Settings) -> Summary:
             'row': row.name or None, 'label': row.label, 'group': row.group, 'paper_row': row.paper,
             'command': typed(row.command('train')) if trained else None,
             'folders': [folder for _, folder in row.folders], 'sets': sets,
+            'logged': logged_values([run.folder for run in runs.get(row.name, ())], table.logged),
         })  # fmt: skip
     used = [run for some in runs.values() for run in some]
     facts = [read_facts(run) for run in used]
@@ -102,7 +74,8 @@ def summarise(table: Table, settings: Settings) -> Summary:
         'machines': sorted({f['machine'] for f in facts if 'machine' in f}),
         'command': typed([*table.command, *asked, *settings.arguments]),
         'differences_from': _reference(table),
-        'by_class': table.by_class, 'notes': table.notes, 'columns': table.columns, 'rows': rows,
+        'by_class': table.by_class, 'notes': table.notes, 'columns': table.columns,
+        'logged': table.logged, 'rows': rows,
     }  # fmt: skip
 
 

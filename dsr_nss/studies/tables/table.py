@@ -80,6 +80,7 @@ class Table:
         notes: Remarks that a reader must know; printed under the table.
         by_class: Whether the IoU of each class is printed too.
         reference: Name of the row that differences are taken from; None: the row above.
+        logged: Names of scalars that the trainings log and that are told as well.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Table:
     notes: tuple[str, ...] = ()
     by_class: bool = False
     reference: str | None = None
+    logged: tuple[str, ...] = ()
 
     @property
     def file_stem(self) -> str:

@@ -8,14 +8,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_bytes
-from dsr_nss.studies.tables.picture import picture
-from dsr_nss.studies.tables.summary import Statistic, Summary, is_group
+from dsr_nss.studies.tables.logged import logged_figure
+from dsr_nss.studies.tables.means import Statistic
+from dsr_nss.studies.tables.picture import table_figure, to_png
+from dsr_nss.studies.tables.summary import Summary, is_group
 
 #: Characters that mean something to LaTeX.
 _LATEX = {
@@ -47,6 +49,11 @@ def markdown(summary: Summary) -> str:
         if summary['by_class'] and grid[1:]:
             parts += [f'IoU of each class, {title}', _markdown_table(grid)]
     parts += [_paragraph(summary)]
+    if any(row['logged'] for row in summary['rows']):
+        parts += [
+            'Logged by the trainings, mean over their steps:',
+            _markdown_table(_logged(summary)),
+        ]
     parts += ['\n'.join(f'- {note}' for note in summary['notes'])] if summary['notes'] else []
     return '\n\n'.join([*parts, f'    {summary["command"]}']) + '\n'
 
@@ -142,10 +149,30 @@ def _grid(summary: Summary) -> list[list[str]]:
     return grid
 
 
+def _logged(summary: Summary) -> list[list[str]]:
+    """The header and a row for each that has logged something."""
+    keys = summary['logged']
+    measured = [
+        [row['label'], *(_significant(row['logged'].get(key)) for key in keys)]
+        for row in summary['rows']
+        if row['logged']
+    ]
+    return [['', *(key.replace('_', ' ') for key in keys)], *measured]
+
+
 def _difference(value: Statistic | None) -> str:
     """Bold where it is clear."""
     text = _number(value, sign='+')
     return f'**{text}**' if value is not None and value.clear else text
+
+
+def _significant(logged: Mapping | None) -> str:
+    """Of any size: three digits."""
+    if logged is None:
+        return '-'
+    mean = logged['mean']
+    spread = f' ± {mean.error:.2g}' if mean.error is not None else ''
+    return f'{mean.mean:.3g}{spread}'
 
 
 def _number(value: Statistic | None, error: bool = True, sign: str = '') -> str:
@@ -202,11 +229,17 @@ def _latex_cell(cell: str) -> str:
 
 
 def write_table(summary: Summary, base: Path) -> None:
-    """Write `<base>.{md,csv,tex,json,png}`; a file that has its content already stays as it is."""
+    """Write `<base>.{md,csv,tex,json,png}` and, where there are logged values, `<base>_logged.png`.
+
+    A file that has its content already stays as it is.
+    """
     texts = {'csv': csv_text, 'tex': latex, 'json': json_text, 'md': markdown}
     for ending, text in texts.items():
         _write(base.with_name(f'{base.name}.{ending}'), text(summary).encode())
-    _write(base.with_name(f'{base.name}.png'), picture(summary))
+    _write(base.with_name(f'{base.name}.png'), to_png(table_figure(summary)))
+    if any(row['logged'] for row in summary['rows']):
+        figure = logged_figure(summary['rows'], summary['logged'], summary['title'])
+        _write(base.with_name(f'{base.name}_logged.png'), to_png(figure))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -57,7 +57,8 @@ rows = [
 
 def test_differences_from_one_row(rows_file, tmp_path):
     rows = "rows = ['classmix_hrda', 'dsr_hrda', 'bank_hrda']\n"
-    one = own_table(rows_file(f"{rows}reference = 'dsr_hrda'"), 'real')
+    one = own_table(rows_file(f"{rows}reference = 'dsr_hrda'\nlogged = ['loss_source']"), 'real')
+    assert one.logged == ('loss_source',)
     names = ('dsr_hrda', None, 'dsr_hrda')
     assert tuple(compared_row(one, row) for row in one.rows) == names
     summary = summarise(one, Settings('real', tmp_path))

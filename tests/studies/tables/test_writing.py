@@ -10,6 +10,7 @@ from matplotlib.collections import PathCollection
 
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables import writing
+from dsr_nss.studies.tables.logged import logged_figure, logged_values
 from dsr_nss.studies.tables.picture import SEEDS_BELOW, table_figure
 from dsr_nss.studies.tables.rows import table
 from dsr_nss.studies.tables.runs import Settings
@@ -26,7 +27,7 @@ def row(name, label, measured, paper=None, group=''):
     paper = {'paper': {'set': 'Dark Zurich test', 'mIoU': paper}} if paper else {}
     return {
         'row': name, 'label': label, 'group': group, 'paper_row': None,
-        'sets': {'dark_zurich_val': measured | paper},
+        'sets': {'dark_zurich_val': measured | paper}, 'logged': {},
     }  # fmt: skip
 
 
@@ -41,7 +42,8 @@ def summary() -> Summary:
         'place': 'table3 real', 'seeds': [0, 1], 'iterations': [40000],
         'commits': ['c0ffee1234+changes'], 'machines': ['2 cores of X'],
         'command': 'python tools/reproduce.py --table 3 --data real --seeds 0 1',
-        'differences_from': 'the row above', 'by_class': False, 'notes': ('Read this.',),
+        'differences_from': 'the row above', 'by_class': False, 'logged': (),
+        'notes': ('Read this.',),
         'columns': (Column('dark_zurich_val', paper_set='Dark Zurich test'),),
         'rows': [
             row('classmix_hrda', 'baseline', cell(first, {}), 55.9),
@@ -214,3 +216,32 @@ def test_the_picture_has_a_mark_for_each_number(summary):
     }  # fmt: skip
     (bars,) = axes.containers
     assert bars.lines[0].get_xydata().tolist() == [[15.0, 0], [18.5, 2], [23.25, 3]]
+
+
+def test_what_the_trainings_logged(summary, tmp_path):
+    for seed, values in enumerate([(1.0, 3.0), (5.0, 7.0)]):
+        folder = tmp_path / str(seed) / 'start' / 'vis_data'
+        folder.mkdir(parents=True)
+        lines = [
+            json.dumps({'step': 10 * (i + 1), 'right': value, 'lr': 1.0})
+            for i, value in enumerate(values)
+        ]
+        (folder / 'scalars.json').write_text('\n'.join(lines))
+    logged = logged_values([tmp_path / '0', tmp_path / '1'], ['right', 'absent'])
+    assert logged['right']['steps'] == {10: 3.0, 20: 5.0} and list(logged) == ['right']
+    means = logged['right']['mean']  # of 2 and 6
+    assert (means.mean, means.error, means.count) == (4, pytest.approx(2), 2)
+    summary['logged'], summary['rows'][0]['logged'] = ('right', 'absent'), logged
+    text = writing.markdown(summary)
+    assert '|  | right | absent |\n| --- | ---: | ---: |\n| baseline | 4 ± 2 | - |' in text
+    axes = logged_figure(summary['rows'], summary['logged'], 'title').axes
+    assert [line.get_xydata().tolist() for line in axes[0].lines] == [[[10, 3.0], [20, 5.0]]]
+    assert not axes[1].lines
+    writing.write_table(summary, tmp_path / 'a')
+    assert (tmp_path / 'a_logged.png').is_file()
+
+
+def test_only_logged_values_make_a_second_picture(summary, tmp_path):
+    assert 'Logged by' not in writing.markdown(summary)
+    writing.write_table(summary, tmp_path / 'a')
+    assert not (tmp_path / 'a_logged.png').exists()
