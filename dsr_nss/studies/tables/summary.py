@@ -16,6 +16,8 @@ from dsr_nss.studies.tables.table import Column, Row, Table
 Seeds = Mapping[int, Mapping[str, Any]]
 #: Content of a table's JSON file, of which all other files are made; see `summarise`.
 Summary = dict[str, Any]
+#: Start of the scores of `tools/test.py --report` that are the recall of objects of one size.
+RECALL = 'recall_small/'
 
 
 def paired_difference(row: Seeds, above: Seeds, key: str = 'mIoU') -> Statistic | None:
@@ -32,9 +34,9 @@ def summarise(table: Table, settings: Settings) -> Summary:
     """Everything that was measured for a table, of all seeds whose runs lie in the folder.
 
     `rows[i]['sets'][column.key]` holds `mIoU`, `difference` (from the row that `compared_row`
-    names), `means` of all other scores and `differences` of the class groups, each a `Statistic` or
-    None; all scores by seed in `seeds`; and the paper's number in `paper`, where it has one on
-    these data. `rows[i]['logged']` is what `logged_values` says of the row's trainings.
+    names), `means` of all other scores and `differences` of class groups and recalls, each a
+    `Statistic` or None; all scores by seed in `seeds`; and the paper's number in `paper`, where it
+    has one on these data. `rows[i]['logged']` is what `logged_values` says of the row's trainings.
     """
     runs = {row.name: _usable_runs(row, table, settings) for row in table.runnable()}
     seeds = {
@@ -94,20 +96,27 @@ def _usable_runs(row: Row, table: Table, settings: Settings) -> list[Run]:
 
 def cell(seeds: Seeds, above: Seeds) -> dict[str, Any]:
     """What a row has in one column."""
-    keys = dict.fromkeys(key for scores in seeds.values() for key in scores if 'IoU' in key)
+    told = [key for scores in seeds.values() for key in scores if 'IoU' in key or is_compared(key)]
+    keys = dict.fromkeys(told)
     values = {key: [s[key] for s in seeds.values() if s.get(key) is not None] for key in keys}
     means = {key: statistic(values[key]) for key in keys}
     first = means.pop('mIoU', None)
-    groups = {key: paired_difference(seeds, above, key) for key in keys if is_group(key)}
+    compared = [key for key in keys if is_compared(key)]
     return {
         'mIoU': first, 'difference': paired_difference(seeds, above), 'means': means,
-        'differences': groups, 'seeds': seeds,
+        'differences': {key: paired_difference(seeds, above, key) for key in compared},
+        'seeds': seeds,
     }  # fmt: skip
 
 
 def is_group(key: str) -> bool:
     """Whether a score is the mean over a class group."""
     return key.startswith('mIoU_') and key != 'mIoU_official'
+
+
+def is_compared(key: str) -> bool:
+    """Whether differences are taken of it: of class groups, and of recalls of small objects."""
+    return is_group(key) or key.startswith(RECALL)
 
 
 def compared_row(table: Table, row: Row) -> str | None:

@@ -17,7 +17,7 @@ from dsr_nss.files import write_bytes
 from dsr_nss.studies.tables.logged import logged_figure
 from dsr_nss.studies.tables.means import Statistic
 from dsr_nss.studies.tables.picture import table_figure, to_png
-from dsr_nss.studies.tables.summary import Summary, is_group
+from dsr_nss.studies.tables.summary import RECALL, Summary, is_compared, is_group
 
 #: Characters that mean something to LaTeX.
 _LATEX = {
@@ -48,6 +48,11 @@ def markdown(summary: Summary) -> str:
     for title, grid in by_class.items():
         if summary['by_class'] and grid[1:]:
             parts += [f'IoU of each class, {title}', _markdown_table(grid)]
+    if (recalls := _recalls(summary))[0][1:]:
+        parts += [
+            f'Recall of objects of small classes by size, {first.title}:',
+            _markdown_table(recalls),
+        ]
     parts += [_paragraph(summary)]
     if any(row['logged'] for row in summary['rows']):
         parts += [
@@ -91,7 +96,7 @@ def csv_text(summary: Summary) -> str:
                 line[f'paper {column.paper_set}'] = cell.get('paper', {}).get('mIoU')
             for key in _further(summary, ''):
                 line[f'{where} {key}'] = (value := cell['means'].get(key)) and value.mean
-                if is_group(key):
+                if is_compared(key):
                     value = cell['differences'].get(key)
                     line[f'{where} {key} difference'] = value and value.mean
                     line[f'{where} {key} difference standard error'] = value and value.error
@@ -146,6 +151,21 @@ def _grid(summary: Summary) -> list[list[str]]:
             texts += [_number(cell['means'].get(key), error=False)]
             texts += [_difference(cell['differences'].get(key))]
         grid.append(texts)
+    return grid
+
+
+def _recalls(summary: Summary) -> list[list[str]]:
+    """The header and a row for each that was measured."""
+    first = summary['columns'][0].key
+    keys = _further(summary, RECALL)
+    grid = [['']]
+    for key in keys:
+        grid[0] += [key.removeprefix(RECALL), 'difference']
+    for row in summary['rows']:
+        cell, texts = row['sets'][first], [row['label']]
+        for key in keys:
+            texts += [_number(cell['means'].get(key)), _difference(cell['differences'].get(key))]
+        grid += [texts] if cell['seeds'] else []
     return grid
 
 

@@ -58,11 +58,18 @@ rows = [
 def test_differences_from_one_row(rows_file, tmp_path):
     rows = "rows = ['classmix_hrda', 'dsr_hrda', 'bank_hrda']\n"
     one = own_table(rows_file(f"{rows}reference = 'dsr_hrda'\nlogged = ['loss_source']"), 'real')
-    assert one.logged == ('loss_source',)
+    assert one.logged == ('loss_source',) and not one.columns[0].detailed
     names = ('dsr_hrda', None, 'dsr_hrda')
     assert tuple(compared_row(one, row) for row in one.rows) == names
     summary = summarise(one, Settings('real', tmp_path))
     assert summary['differences_from'] == 'the row "DSR-NSS-HRDA"'
+
+
+def test_only_the_first_statistics_of_batch_norms_are_detailed(rows_file):
+    text = "rows = ['dsr_hrda']\ntest_sets = ['a', 'b']\ndetailed = True"
+    one = own_table(rows_file(text), 'real').with_batch_norms(['adabn', 'plain'])
+    assert [column.key for column in one.columns] == ['a-adabn', 'a', 'b-adabn', 'b']
+    assert [column.detailed for column in one.columns] == [True, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -245,3 +245,22 @@ def test_only_logged_values_make_a_second_picture(summary, tmp_path):
     assert 'Logged by' not in writing.markdown(summary)
     writing.write_table(summary, tmp_path / 'a')
     assert not (tmp_path / 'a_logged.png').exists()
+
+
+def test_recall_of_small_objects_has_its_own_table(summary):
+    assert 'Recall' not in writing.markdown(summary)
+    first = {0: scores(10.0, **{'recall_small/tiny': 10.0}), 1: scores(20.0)}
+    second = {
+        0: scores(13.0, **{'recall_small/tiny': 12.5}),
+        1: scores(24.0, **{'recall_small/tiny': 20.0}),
+    }
+    summary['rows'][0]['sets'][NIGHT] = cell(first, {})
+    summary['rows'][2]['sets'][NIGHT] = cell(second, first)
+    text = writing.markdown(summary)
+    assert (
+        'Recall of objects of small classes by size, dark_zurich_val:\n\n'
+        '|  | tiny | difference |\n| --- | ---: | ---: |\n| baseline | 10.0 | - |\n'
+        '| + bank | 16.2 ± 3.8 | +2.5 |\n| 100 % {all} | - | - |\n'
+    ) in text
+    lines = list(csv.DictReader(io.StringIO(writing.csv_text(summary))))
+    assert lines[2]['dark_zurich_val recall_small/tiny difference'] == '2.5'
