@@ -76,7 +76,7 @@ def require_lines(expected: str, printed: str) -> None:
         pattern = '.*?'.join(map(re.escape, line.split('...')))
         found = re.search(pattern, rest)
         if found is None:
-            pytest.fail(f'the page promises this line:\n{line}\nwhat is left of the output:\n{rest}')
+            pytest.fail(f'the page promises this line:\n{line}\nleft of the output:\n{rest}')
         rest = rest[found.end() :]
 
 

@@ -1,4 +1,4 @@
-"""The config of docs/tutorials/own_classes.md: classes of one's own trained, tested and predicted."""
+"""The config of docs/tutorials/own_classes.md, with these and other classes, and wrong labels."""
 
 import importlib.util
 import re

@@ -15,7 +15,7 @@ SMALL = (
     '--cfg-options train_dataloader.dataset.crop_size=(64,64) train_dataloader.num_workers=0 '
     'val_dataloader.num_workers=0'
 )
-SHORT = ('--max-iters 20', f'--max-iters 2 {SMALL}')
+SHORT = f'--max-iters 2 {SMALL}'
 # The real weights are not here: files of the same names and layout, in place of the downloads.
 ADDRESS = 'https://www.research-collection.ethz.ch/bitstream/handle/20.500.11850/626140'
 PUBLISHED = ('refign_daformer_darkzurich.ckpt', 'refign_daformer_acdc.ckpt')
@@ -23,13 +23,13 @@ REPLACED = {
     'own_classes.md': [
         DRAWN,
         ('doctor my_city.py', f'doctor my_city.py {SMALL}'),
-        ('--max-iters 60', SHORT[1]),
+        ('--max-iters 60', SHORT),
         ('iter_60.pth', 'iter_2.pth'),
     ],
-    'new_method.md': [DRAWN, SHORT, ('/20iters', '/2iters')],
+    'new_method.md': [DRAWN, ('--max-iters 60', SHORT), ('/60iters', '/2iters')],
     'predict_and_export.md': [
         DRAWN,
-        SHORT,
+        ('--max-iters 20', SHORT),
         ('iter_20.pth', 'iter_2.pth'),
         ('onnx --size 256x512', 'onnx --size 64x128'),
     ],
