@@ -91,9 +91,11 @@ def _command(line: str, folder: Path) -> str:
     words = shlex.split(line, comments=True)
     if words[:1] == ['dsr-nss']:
         return _fork(words, folder)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])  # its `python`
     done = subprocess.run(
-        ['bash', '-c', line], cwd=folder, capture_output=True, text=True, timeout=_SECONDS
-    )
+        ['bash', '-c', line], cwd=folder, env={**os.environ, 'PATH': path},
+        capture_output=True, text=True, timeout=_SECONDS,
+    )  # fmt: skip
     if done.returncode:
         pytest.fail(f'{line}\nended with status {done.returncode}:\n{done.stdout}{done.stderr}')
     return done.stdout
