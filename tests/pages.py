@@ -122,7 +122,9 @@ def _run(words: list[str], folder: Path, log: Path) -> None:
     torch.set_num_threads(1)
     os.chdir(folder)
     # for what a command starts: the package of this checkout, on one core
-    os.environ.update(PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    given = os.environ.get('PYTHONPATH')
+    path = os.pathsep.join([str(ROOT), given] if given else [str(ROOT)])
+    os.environ.update(PYTHONPATH=path, OMP_NUM_THREADS='1')
     with log.open('w') as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
