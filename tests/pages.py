@@ -73,7 +73,7 @@ def require_lines(expected: str, printed: str) -> None:
     """Each line of a `text` block stands in what was printed, after the one before it."""
     rest = _plain(printed)
     for line in filter(None, map(_plain, expected.splitlines())):
-        pattern = '.*?'.join(map(re.escape, line.split('...')))
+        pattern = '.*?'.join(map(re.escape, re.split(r' ?\.\.\. ?', line)))
         found = re.search(pattern, rest)
         if found is None:
             pytest.fail(f'the page promises this line:\n{line}\nleft of the output:\n{rest}')
