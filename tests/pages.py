@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-_SECONDS = 300
+_SECONDS = 600
 # A process that has imported the package once, of which every command is a copy: to import it
 # takes longer than what most commands do.
 _PROCESSES = multiprocessing.get_context('forkserver')

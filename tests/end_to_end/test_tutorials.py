@@ -91,8 +91,9 @@ def block(kind, content):
         (block('bash', 'dsr-nss predict nothing.pth'), 'ended with status 2:\n.*usage: dsr-nss'),
         (block('python', 'print(1 / 0)'), 'ended with status 1:\n.*ZeroDivisionError'),
         (block('bash', 'echo two words') + block('text', 'two more'), 'this line:\ntwo more'),
-        (block('bash', 'echo "a\nb"') + block('text', 'b\na'), 'this line:\na'),
+        (block('bash', r'printf "a\nb"') + block('text', 'b\na'), 'this line:\na'),
     ],
+    ids=['command', 'our command', 'program', 'line', 'order'],
 )
 def test_a_page_that_is_wrong_fails(page, reason, tmp_path):
     with pytest.raises(pytest.fail.Exception, match=f'(?s){reason}'):
