@@ -11,5 +11,4 @@ _base_ = [
 ]
 
 load_from = 'work_dirs/source_camviddusk/iter_4000.pth'
-train_dataloader = dict(dataset=dict(crop_size=(256, 256)))
 model = dict(student=_base_.student, data_preprocessor=_base_.data_preprocessor)

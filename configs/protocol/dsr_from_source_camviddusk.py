@@ -11,7 +11,6 @@ _base_ = [
 ]
 
 load_from = 'work_dirs/source_camviddusk/iter_4000.pth'
-train_dataloader = dict(dataset=dict(crop_size=(256, 256)))
 custom_hooks = [dict(type='GradientShare', interval=50)]
 model = dict(
     student=_base_.student,

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from dsr_nss.classes import CLASSES
 from dsr_nss.engine.components import components
 from dsr_nss.engine.length import scale_length
+from dsr_nss.models.initialise import loads_unasked
 from dsr_nss.nightscape.generate import Settings, generate
 
 #: Iterations, side of a crop, and (width, height) that a test image is shrunk to.
@@ -27,8 +28,6 @@ SMALLEST: dict[str, dict[str, Any]] = {
 }
 #: Aligners that work with trained weights only.
 _TRAINED_ALIGNERS = ('UAWarpC', 'LoFTR', 'XFeat')
-#: Encoders that load the weights of a package unless they are told not to.
-_LOADED_BY_DEFAULT = ('EfficientNetLite0', 'EfficientNetLite2')
 #: Scenes and (height, width) of the set that stands in for absent ones.
 _SCENES, _SCENE_SIZE = 4, (160, 320)
 
@@ -85,7 +84,7 @@ def _forget_weights(node: Any) -> None:
     for _, part in components(node):
         if part.get('init_cfg') is not None:
             part['init_cfg'] = None
-        if part['type'] in _LOADED_BY_DEFAULT:
+        if loads_unasked(part['type']):
             part['pretrained'] = False
         elif part.get('pretrained') is not None:
             part['pretrained'] = None

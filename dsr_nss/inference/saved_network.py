@@ -16,13 +16,12 @@ from dsr_nss.checkpoints.allowed_kinds import OWN_CONFIG
 from dsr_nss.checkpoints.allowed_networks import allowed_segmentor, allowed_steps
 from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.errors import ConfigError
+from dsr_nss.models.initialise import loads_unasked
 
 #: Values of the largest network that a config in a file may describe: five times MiT-B5 with HRDA.
 MOST_VALUES = 500_000_000
 #: Fields by which encoders name start weights, or adapters, which are merged into the weights.
 START_FIELDS = ('init_cfg', 'pretrained', 'pretrained_cfg', 'checkpoint_path', 'lora')
-#: Encoders that load start weights unless they are told not to.
-LOADED_BY_DEFAULT = ('EfficientNetLite0', 'EfficientNetLite2', 'TIMMBackbone')
 
 
 def saved_config(content: Mapping[str, Any], origin: str | Path) -> Config:
@@ -102,7 +101,7 @@ def for_loading(node: Any) -> Any:
     if isinstance(node, Mapping):
         kept = {key: for_loading(value) for key, value in node.items() if key not in START_FIELDS}
         kind = kept.get('type')
-        if kind in LOADED_BY_DEFAULT:
+        if loads_unasked(kind):
             return {**kept, 'pretrained': False}
         return {**kept, 'type': 'BN'} if kind in ('SyncBN', 'MMSyncBN') else kept
     if isinstance(node, (list, tuple)):

@@ -72,6 +72,9 @@ class XFeat(MatchAligner):
         self.matcher.dev = night.device  # it would move images to a GPU wherever there is one
         with torch.autocast(night.device.type, enabled=False):
             found = [self.matcher.detectAndCompute(image)[0] for image in (first, second)]
+            if not all(len(each['descriptors']) for each in found):  # black, or one even colour
+                nothing = night.new_zeros(0, 2, dtype=torch.float32)
+                return nothing, nothing, nothing[:, 0]
             pairs = self.matcher.match(*(each['descriptors'] for each in found))
         scale = enlargement(night, first)
         start, end = (

@@ -1,9 +1,25 @@
-"""Start weights without a line of the log for every parameter."""
+"""Start weights: which encoders load them unasked, and loading them without pages of log."""
 
+import inspect
 import logging
+from typing import Any
 
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+
+
+def loads_unasked(kind: Any) -> bool:
+    """Whether a registered network loads start weights unless it is told `pretrained=False`.
+
+    Args:
+        kind: A registered name or a class; what is neither loads nothing.
+    """
+    network = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not inspect.isclass(network):
+        return False
+    field = inspect.signature(network).parameters.get('pretrained')
+    return field is not None and field.default is True
 
 
 def initialise_quietly(module: BaseModule) -> None:

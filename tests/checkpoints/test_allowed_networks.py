@@ -11,6 +11,7 @@ from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.engine.config import accepted_fields, read_config
 from dsr_nss.errors import ConfigError
 from dsr_nss.inference.saved_network import for_loading, shapes_of
+from dsr_nss.models.initialise import loads_unasked
 
 PREPROCESSOR = dict(type='SegDataPreProcessor', mean=[1.0] * 3, std=[2.0] * 3, size=(64, 64))
 RESNET = dict(type='ResNetV1c', depth=50, base_channels=8, stem_channels=8)
@@ -121,7 +122,9 @@ def test_the_fields_of_the_table_are_fields_of_the_classes():
 
 
 def test_an_encoder_that_loads_by_default_is_told_not_to():
-    for name in ('EfficientNetLite0', 'TIMMBackbone'):
+    names = {name for name in MODELS.module_dict if loads_unasked(name)}
+    assert names == {'EfficientNetLite0', 'EfficientNetLite2', 'TIMMBackbone'}
+    for name in names:
         found = for_loading(dict(type=name, pretrained=True, pretrained_cfg=dict(url='x')))
         assert found == dict(type=name, pretrained=False)
 

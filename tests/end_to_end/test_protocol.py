@@ -8,6 +8,8 @@ from mmengine.config import Config
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.studies.benchmark.step import build_step, random_items
+from dsr_nss.studies.tables.own_tables import own_table
+from dsr_nss.studies.tables.runs import Run, Settings
 
 ROOT = Path(__file__).parents[2]
 PLACES = ('nightscape', 'camviddusk')
@@ -16,6 +18,9 @@ KINDS = ('source', 'continued_source', 'dsr_from_source')
 
 def read(kind, place, **fields):
     return read_config(ROOT / f'configs/protocol/{kind}_{place}.py', **fields)
+
+
+ROWS = sorted((ROOT / 'configs/protocol/rows').glob('*.py'))
 
 
 def rows_of(place):
@@ -61,11 +66,14 @@ def test_the_second_phase_starts_where_the_first_one_ends(place):
     assert first.train_cfg.max_iters >= 4000 and first.train_dataloader.dataset.target is None
 
 
-@pytest.mark.parametrize('place', PLACES)
-def test_rows_differ_in_the_method_only(place):
-    rows = {row.name: config_of(row) for row in rows_of(place)}
-    first = rows['continued_source']
-    replicate = rows.pop('replicate')
+@pytest.mark.parametrize('file', ROWS, ids=lambda path: path.stem)
+def test_rows_differ_in_the_method_only(file):
+    table = own_table(file, 'nightscape')
+    assert len(table.columns) == 1
+    rows = {row.name: Run(row, 0, Settings('')).config() for row in table.rows}
+    first = read('continued_source', file.stem.split('_')[1])
+    replicate = rows.pop('replicate', None)
+    assert len({str(config.model) for config in rows.values()}) == len(rows)
     for name, config in rows.items():
         for key in (
             'train_dataloader',
@@ -76,8 +84,19 @@ def test_rows_differ_in_the_method_only(place):
         ):
             assert config[key] == first[key], (name, key)
         assert config.model.student == first.model.student, name
-    assert replicate.model == rows['with_fpa'].model
-    assert replicate.param_scheduler != first.param_scheduler
+    if replicate is not None:
+        assert replicate.model == rows['with_fpa'].model
+        assert replicate.param_scheduler != first.param_scheduler
+
+
+def test_a_row_is_the_same_in_every_table():
+    """Their runs share a folder."""
+    for place in PLACES:
+        rows = [row for file in ROWS if place in file.stem for row in Config.fromfile(file).rows]
+        known = {}
+        for row in rows:
+            trained = {key: row.get(key) for key in ('config', 'overlays', 'options')}
+            assert known.setdefault(row.name, trained) == trained
 
 
 def test_the_ladder_adds_one_part_a_row():

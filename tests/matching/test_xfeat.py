@@ -42,6 +42,8 @@ class ShiftMatcher(nn.Module):
         return [{'keypoints': points, 'descriptors': points}]
 
     def match(self, first, second):
+        """Fails on nothing, as the package does."""
+        assert first.numel() and second.numel()
         count = min(len(first), len(second))
         return torch.arange(count), torch.arange(count)
 
@@ -134,3 +136,15 @@ def test_the_package_finds_a_shift():
     error = (alignment.flow - torch.tensor([20.0, 16.0]).view(1, 2, 1, 1)).norm(dim=1)
     assert error.median() < 1
     assert torch.equal(aligner(night, day).flow, alignment.flow)
+
+
+@needs_package
+@pytest.mark.parametrize('dark', ['night', 'day', 'both'])
+def test_the_package_and_an_image_without_features(dark):
+    aligner = MODELS.build(dict(type='XFeat'))
+    aligner.init_weights()
+    night, day = as_tensor(textured_image(size=(96, 96))), as_tensor(textured_image(size=(96, 96)))
+    night = torch.zeros_like(night) if dark in ('night', 'both') else night
+    day = torch.zeros_like(day) if dark in ('day', 'both') else day
+    alignment = aligner(night, day)
+    assert not alignment.aligned.any() and not alignment.confidence.any()

@@ -1,63 +1,10 @@
-# Phase 1 of docs/protocol.md on CamVid, for `tools/reproduce.py --rows-file`.
-title = 'from one trained source network, equal steps'
-test_sets = ['camvid_dusk_val', 'camvid_day_val']
+# Phase 1 of docs/protocol.md on CamVid, for `tools/reproduce.py --rows-file`: the rows of nightscape
+# but for those that need day references.
+_base_ = 'protocol_nightscape.py'
 
-_source = 'configs/protocol/continued_source_camviddusk.py'
-_method = 'configs/protocol/dsr_from_source_camviddusk.py'
-_ablations = 'configs/ablations'
-
+test_sets = ['camvid_dusk_val']
 rows = [
-    dict(
-        name='continued_source',
-        label='source, continued',
-        config=_source,
-    ),
-    dict(
-        name='jitter_and_blur',
-        label='+ jitter and blur',
-        config=_source,
-        overlays=[f'{_ablations}/jitter_and_blur.py'],
-    ),
-    dict(
-        name='classmix',
-        label='ClassMix self-training',
-        config=_method,
-        overlays=[f'{_ablations}/classmix.py'],
-    ),
-    dict(
-        name='with_composite_mask',
-        label='+ composite mask',
-        config=_method,
-        overlays=[f'{_ablations}/no_bank.py', f'{_ablations}/no_fpa.py'],
-    ),
-    dict(
-        name='with_bank',
-        label='+ long-tail bank',
-        config=_method,
-        overlays=[f'{_ablations}/no_fpa.py'],
-    ),
-    dict(
-        name='with_fpa_plain',
-        label='+ prototypes without re-weighting',
-        config=_method,
-        overlays=[f'{_ablations}/fpa_plain.py'],
-    ),
-    dict(
-        name='with_fpa',
-        label='+ re-weighting: DSR-NSS',
-        config=_method,
-    ),
-    dict(
-        name='replicate',
-        label='DSR-NSS again, other last digits',
-        config=_method,
-        options={'param_scheduler.power': 0.9000001},
-    ),
-    dict(
-        name='dacs_published',
-        label='DACS / HRDA self-training as published',
-        config=_method,
-        overlays=[f'{_ablations}/dacs.py'],
-        group='published',
-    ),
+    dict(row, config=row['config'].replace('nightscape', 'camviddusk'))
+    for row in _base_.rows
+    if row['name'] not in ('with_refinement', 'static_agreement', 'refign_published')
 ]

@@ -1,6 +1,7 @@
 # Phase 1 of docs/protocol.md on nightscape, for `tools/reproduce.py --rows-file`.
 title = 'from one trained source network, equal steps'
-test_sets = ['dark_zurich_val', 'cityscapes_val']
+test_sets = ['dark_zurich_val']
+detailed = True
 
 _source = 'configs/protocol/continued_source_nightscape.py'
 _method = 'configs/protocol/dsr_from_source_nightscape.py'

@@ -20,7 +20,9 @@ _ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
 
 
 def own_table(path: Path, data: str) -> Table:
-    """A table of one's own from a Python file with `rows`, and `title` and `test_sets` if wanted.
+    """A table of one's own from a Python file with `rows`; if wanted also `title`, `test_sets`,
+    `reference`, the name of the row that all differences are taken from, `logged`, names of scalars
+    in the logs of the trainings, and `detailed`, whether recall of small objects is measured too.
 
     Each of its `rows` is the name of a row of the paper's tables, or a dict with `name` and
     `config` and, if wanted, `label`, `overlays`, `options` and `group`; see `Row`.
@@ -37,8 +39,17 @@ def own_table(path: Path, data: str) -> Table:
     _require_names(rows, f'{path}: `rows` must be a list of rows with different names')
     heading = f'{path.stem.capitalize()} on {DATA[data]}: {content.get("title", "own rows")}'
     columns = tuple(map(Column, content.get('test_sets') or ())) or columns_of('', data)
+    if content.get('detailed'):
+        columns = tuple(replace(column, detailed=True) for column in columns)
     command = ('tools/reproduce.py', '--rows-file', str(path), '--data', data)
-    return Table(path.stem, data, heading, columns, tuple(rows), command)
+    reference = content.get('reference')
+    if reference not in (None, *(row.name for row in rows)):
+        raise ConfigError(f'{path}: `reference` must be the name of one of its rows: {reference!r}')
+    return replace(
+        Table(path.stem, data, heading, columns, tuple(rows), command),
+        reference=reference,
+        logged=tuple(content.get('logged') or ()),
+    )
 
 
 def _own_row(entry: Any, known: Mapping[str, Row], path: Path) -> Row:

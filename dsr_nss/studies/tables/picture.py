@@ -49,10 +49,10 @@ def table_figure(summary: Summary) -> Figure:
     return figure
 
 
-def picture(summary: Summary, dpi: int = 150) -> bytes:
-    """The figure as a PNG file; equal for equal tables."""
+def to_png(figure: Figure, dpi: int = 150) -> bytes:
+    """The figure as a PNG file; equal for equal figures."""
     buffer = io.BytesIO()
-    table_figure(summary).savefig(buffer, format='png', dpi=dpi, facecolor='white')
+    figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
     return buffer.getvalue()
 
 

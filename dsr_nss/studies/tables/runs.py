@@ -106,7 +106,9 @@ class Run:
         """Arguments after `python`."""
         to = ('--dataset', column.test_set, '--json', str(self.score_file(column)))
         norms = () if column.batch_norms == 'plain' else ('--batch-norms', column.batch_norms)
-        return self.row.command('test', str(checkpoint), *to, *norms)
+        report, predictions = (str(self.folder / n / column.key) for n in ('report', 'predictions'))
+        more = ('--report', report, '--out', predictions) if column.detailed else ()
+        return self.row.command('test', str(checkpoint), *to, *norms, *more)
 
 
 @functools.cache

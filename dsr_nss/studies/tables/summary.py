@@ -1,14 +1,13 @@
 """What was measured for a table: means, spread and differences that are paired by seed."""
 
-import math
 import re
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.commands import typed
+from dsr_nss.studies.tables.logged import logged_values
+from dsr_nss.studies.tables.means import Statistic, statistic
 from dsr_nss.studies.tables.rows import paper_tables
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores
 from dsr_nss.studies.tables.table import Column, Row, Table
@@ -17,48 +16,27 @@ from dsr_nss.studies.tables.table import Column, Row, Table
 Seeds = Mapping[int, Mapping[str, Any]]
 #: Content of a table's JSON file, of which all other files are made; see `summarise`.
 Summary = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """Mean over seeds.
-
-    Attributes:
-        mean: Mean in percent.
-        error: Standard error of the mean, `s / sqrt(n)` with `n - 1` in `s`; None for one seed.
-        count: Number of seeds.
-    """
-
-    mean: float
-    error: float | None
-    count: int
-
-    @property
-    def clear(self) -> bool:
-        """Whether it is more than two standard errors from zero; False where that is unknown."""
-        return self.error is not None and abs(self.mean) > 2 * self.error
-
-
-def statistic(values: Sequence[float]) -> Statistic | None:
-    """Mean and standard error; None of nothing."""
-    if not values:
-        return None
-    error = statistics.stdev(values) / math.sqrt(len(values)) if values[1:] else None
-    return Statistic(statistics.fmean(values), error, len(values))
+#: Start of the scores of `tools/test.py --report` that are the recall of objects of one size.
+RECALL = 'recall_small/'
 
 
 def paired_difference(row: Seeds, above: Seeds, key: str = 'mIoU') -> Statistic | None:
-    """Statistic of `row - above` over the seeds that both have; None without any."""
-    both = sorted(row.keys() & above.keys())
-    return statistic([row[seed][key] - above[seed][key] for seed in both])
+    """Statistic of `row - above` over the seeds that both have it of; None without any."""
+    both = [
+        (row[seed][key], above[seed][key])
+        for seed in sorted(row.keys() & above.keys())
+        if row[seed].get(key) is not None and above[seed].get(key) is not None
+    ]
+    return statistic([ours - theirs for ours, theirs in both])
 
 
 def summarise(table: Table, settings: Settings) -> Summary:
     """Everything that was measured for a table, of all seeds whose runs lie in the folder.
 
     `rows[i]['sets'][column.key]` holds `mIoU`, `difference` (from the row that `compared_row`
-    names) and `means` of all other scores, each a `Statistic` or None; all scores by seed in
-    `seeds`; and the paper's number in `paper`, where it has one on these data.
+    names), `means` of all other scores and `differences` of class groups and recalls, each a
+    `Statistic` or None; all scores by seed in `seeds`; and the paper's number in `paper`, where it
+    has one on these data. `rows[i]['logged']` is what `logged_values` says of the row's trainings.
     """
     runs = {row.name: _usable_runs(row, table, settings) for row in table.runnable()}
     seeds = {
@@ -81,6 +59,7 @@ def summarise(table: Table, settings: Settings) -> Summary:
             'row': row.name or None, 'label': row.label, 'group': row.group, 'paper_row': row.paper,
             'command': typed(row.command('train')) if trained else None,
             'folders': [folder for _, folder in row.folders], 'sets': sets,
+            'logged': logged_values([run.folder for run in runs.get(row.name, ())], table.logged),
         })  # fmt: skip
     used = [run for some in runs.values() for run in some]
     facts = [read_facts(run) for run in used]
@@ -96,8 +75,9 @@ def summarise(table: Table, settings: Settings) -> Summary:
         'commits': sorted(commits - {None}),
         'machines': sorted({f['machine'] for f in facts if 'machine' in f}),
         'command': typed([*table.command, *asked, *settings.arguments]),
-        'differences_from': 'the first row' if table.reference else 'the row above',
-        'by_class': table.by_class, 'notes': table.notes, 'columns': table.columns, 'rows': rows,
+        'differences_from': _reference(table),
+        'by_class': table.by_class, 'notes': table.notes, 'columns': table.columns,
+        'logged': table.logged, 'rows': rows,
     }  # fmt: skip
 
 
@@ -116,14 +96,27 @@ def _usable_runs(row: Row, table: Table, settings: Settings) -> list[Run]:
 
 def cell(seeds: Seeds, above: Seeds) -> dict[str, Any]:
     """What a row has in one column."""
-    keys = dict.fromkeys(key for scores in seeds.values() for key in scores if 'IoU' in key)
+    told = [key for scores in seeds.values() for key in scores if 'IoU' in key or is_compared(key)]
+    keys = dict.fromkeys(told)
     values = {key: [s[key] for s in seeds.values() if s.get(key) is not None] for key in keys}
     means = {key: statistic(values[key]) for key in keys}
     first = means.pop('mIoU', None)
+    compared = [key for key in keys if is_compared(key)]
     return {
         'mIoU': first, 'difference': paired_difference(seeds, above), 'means': means,
+        'differences': {key: paired_difference(seeds, above, key) for key in compared},
         'seeds': seeds,
     }  # fmt: skip
+
+
+def is_group(key: str) -> bool:
+    """Whether a score is the mean over a class group."""
+    return key.startswith('mIoU_') and key != 'mIoU_official'
+
+
+def is_compared(key: str) -> bool:
+    """Whether differences are taken of it: of class groups, and of recalls of small objects."""
+    return is_group(key) or key.startswith(RECALL)
 
 
 def compared_row(table: Table, row: Row) -> str | None:
@@ -133,6 +126,14 @@ def compared_row(table: Table, row: Row) -> str | None:
     trained = table.runnable()
     above = trained[: trained.index(row)][-1:] if row in trained else ()
     return above[0].name if above and above[0].group == row.group else None
+
+
+def _reference(table: Table) -> str:
+    """What differences are taken from, in words."""
+    for row in table.rows[1:]:
+        if row.name == table.reference:
+            return f'the row "{row.label}"'
+    return 'the row above' if table.reference is None else 'the first row'
 
 
 def _paper(table: Table, row: Row, column: Column) -> dict[str, Any]:

@@ -49,11 +49,13 @@ class Column:
         test_set: Name in the config's `test_sets`.
         batch_norms: Statistics of the batch norms, one of `BATCH_NORMS`.
         paper_set: The set that the paper's number is on, in words; it need not be `test_set`.
+        detailed: Whether its tests leave a report, with recall of small objects, and predictions.
     """
 
     test_set: str
     batch_norms: str = 'plain'
     paper_set: str = ''
+    detailed: bool = False
 
     @property
     def key(self) -> str:
@@ -80,6 +82,7 @@ class Table:
         notes: Remarks that a reader must know; printed under the table.
         by_class: Whether the IoU of each class is printed too.
         reference: Name of the row that differences are taken from; None: the row above.
+        logged: Names of scalars that the trainings log and that are told as well.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Table:
     notes: tuple[str, ...] = ()
     by_class: bool = False
     reference: str | None = None
+    logged: tuple[str, ...] = ()
 
     @property
     def file_stem(self) -> str:
@@ -102,9 +106,17 @@ class Table:
         return tuple(row for row in self.rows if row.config is not None)
 
     def with_batch_norms(self, kinds: Sequence[str]) -> 'Table':
-        """The same table with a column for each of these `BATCH_NORMS` on each of its sets."""
+        """The same table with a column for each of these `BATCH_NORMS` on each of its sets.
+
+        Only those of the first of them are detailed.
+        """
         columns = [
-            column if kind == 'plain' else Column(column.test_set, kind)
+            Column(
+                column.test_set,
+                kind,
+                column.paper_set if kind == 'plain' else '',
+                column.detailed and kind == kinds[0],
+            )
             for column in self.columns
             for kind in kinds
         ]

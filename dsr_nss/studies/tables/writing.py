@@ -8,14 +8,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_bytes
-from dsr_nss.studies.tables.picture import picture
-from dsr_nss.studies.tables.summary import Statistic, Summary
+from dsr_nss.studies.tables.logged import logged_figure
+from dsr_nss.studies.tables.means import Statistic
+from dsr_nss.studies.tables.picture import table_figure, to_png
+from dsr_nss.studies.tables.summary import RECALL, Summary, is_compared, is_group
 
 #: Characters that mean something to LaTeX.
 _LATEX = {
@@ -46,7 +48,17 @@ def markdown(summary: Summary) -> str:
     for title, grid in by_class.items():
         if summary['by_class'] and grid[1:]:
             parts += [f'IoU of each class, {title}', _markdown_table(grid)]
+    if (recalls := _recalls(summary))[0][1:]:
+        parts += [
+            f'Recall of objects of small classes by size, {first.title}:',
+            _markdown_table(recalls),
+        ]
     parts += [_paragraph(summary)]
+    if any(row['logged'] for row in summary['rows']):
+        parts += [
+            'Logged by the trainings, mean over their steps:',
+            _markdown_table(_logged(summary)),
+        ]
     parts += ['\n'.join(f'- {note}' for note in summary['notes'])] if summary['notes'] else []
     return '\n\n'.join([*parts, f'    {summary["command"]}']) + '\n'
 
@@ -84,6 +96,10 @@ def csv_text(summary: Summary) -> str:
                 line[f'paper {column.paper_set}'] = cell.get('paper', {}).get('mIoU')
             for key in _further(summary, ''):
                 line[f'{where} {key}'] = (value := cell['means'].get(key)) and value.mean
+                if is_compared(key):
+                    value = cell['differences'].get(key)
+                    line[f'{where} {key} difference'] = value and value.mean
+                    line[f'{where} {key} difference standard error'] = value and value.error
             for seed in summary['seeds']:
                 line[f'{where} mIoU seed {seed}'] = cell['seeds'].get(seed, {}).get('mIoU')
     text = io.StringIO()
@@ -107,29 +123,76 @@ def _further(summary: Summary, start: str) -> list[str]:
     return [key for key in {k: 0 for cell in cells for k in cell['means']} if key.startswith(start)]
 
 
+def _several_sets(summary: Summary) -> bool:
+    return len({column.test_set for column in summary['columns']}) > 1
+
+
 def _grid(summary: Summary) -> list[list[str]]:
     """The header and the rows, in Markdown."""
     columns, rows = summary['columns'], summary['rows']
-    several = len({column.test_set for column in columns}) > 1
-    further = [] if several else _further(summary, 'mIoU_')
+    several = _several_sets(summary)
+    groups = [] if several else [key for key in _further(summary, '') if is_group(key)]
     has_paper = {c.key for c in columns if any('paper' in row['sets'][c.key] for row in rows)}
     grid = [['']]
     for column in columns:
         grid[0] += [column.title if several else f'mIoU, {column.title}', 'difference']
         grid[0] += [f'paper, {column.paper_set}'] if column.key in has_paper else []
-    grid[0] += [key.removeprefix('mIoU_').replace('_', ' ') for key in further]
+    for key in groups:
+        grid[0] += [key.removeprefix('mIoU_').replace('_', ' '), 'difference']
     for row in rows:
         texts = [row['label']]
         for column in columns:
             cell = row['sets'][column.key]
-            difference = _number(cell['difference'], sign='+')
-            clear = cell['difference'] and cell['difference'].clear
-            texts += [_number(cell['mIoU']), f'**{difference}**' if clear else difference]
+            texts += [_number(cell['mIoU']), _difference(cell['difference'])]
             if column.key in has_paper:
                 texts += [f'{cell["paper"]["mIoU"]:.1f}' if 'paper' in cell else '-']
-        means = row['sets'][columns[0].key]['means']
-        grid.append(texts + [_number(means.get(key), error=False) for key in further])
+        cell = row['sets'][columns[0].key]
+        for key in groups:
+            texts += [_number(cell['means'].get(key), error=False)]
+            texts += [_difference(cell['differences'].get(key))]
+        grid.append(texts)
     return grid
+
+
+def _recalls(summary: Summary) -> list[list[str]]:
+    """The header and a row for each that was measured."""
+    first = summary['columns'][0].key
+    keys = _further(summary, RECALL)
+    grid = [['']]
+    for key in keys:
+        grid[0] += [key.removeprefix(RECALL), 'difference']
+    for row in summary['rows']:
+        cell, texts = row['sets'][first], [row['label']]
+        for key in keys:
+            texts += [_number(cell['means'].get(key)), _difference(cell['differences'].get(key))]
+        grid += [texts] if cell['seeds'] else []
+    return grid
+
+
+def _logged(summary: Summary) -> list[list[str]]:
+    """The header and a row for each that has logged something."""
+    keys = summary['logged']
+    measured = [
+        [row['label'], *(_significant(row['logged'].get(key)) for key in keys)]
+        for row in summary['rows']
+        if row['logged']
+    ]
+    return [['', *(key.replace('_', ' ') for key in keys)], *measured]
+
+
+def _difference(value: Statistic | None) -> str:
+    """Bold where it is clear."""
+    text = _number(value, sign='+')
+    return f'**{text}**' if value is not None and value.clear else text
+
+
+def _significant(logged: Mapping | None) -> str:
+    """Of any size: three digits."""
+    if logged is None:
+        return '-'
+    mean = logged['mean']
+    spread = f' ± {mean.error:.2g}' if mean.error is not None else ''
+    return f'{mean.mean:.3g}{spread}'
 
 
 def _number(value: Statistic | None, error: bool = True, sign: str = '') -> str:
@@ -156,6 +219,7 @@ def _paragraph(summary: Summary) -> str:
             'seed, bold beyond two standard errors.'
         )
     if any(column.batch_norms != 'plain' for column in summary['columns']):
+        spread += '' if _several_sets(summary) else f' Class groups: {summary["columns"][0].title}.'
         spread += (
             ' AdaBN, PreciseBN: statistics of batch norms anew on the night or source images of '
             'the training; - where there are none.'
@@ -185,11 +249,17 @@ def _latex_cell(cell: str) -> str:
 
 
 def write_table(summary: Summary, base: Path) -> None:
-    """Write `<base>.{md,csv,tex,json,png}`; a file that has its content already stays as it is."""
+    """Write `<base>.{md,csv,tex,json,png}` and, where there are logged values, `<base>_logged.png`.
+
+    A file that has its content already stays as it is.
+    """
     texts = {'csv': csv_text, 'tex': latex, 'json': json_text, 'md': markdown}
     for ending, text in texts.items():
         _write(base.with_name(f'{base.name}.{ending}'), text(summary).encode())
-    _write(base.with_name(f'{base.name}.png'), picture(summary))
+    _write(base.with_name(f'{base.name}.png'), to_png(table_figure(summary)))
+    if any(row['logged'] for row in summary['rows']):
+        figure = logged_figure(summary['rows'], summary['logged'], summary['title'])
+        _write(base.with_name(f'{base.name}_logged.png'), to_png(figure))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from dsr_nss.engine.launch import configure_run
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables.own_tables import compared_table, own_table
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, note, plan, read_facts
-from dsr_nss.studies.tables.summary import compared_row
+from dsr_nss.studies.tables.summary import compared_row, summarise
 from dsr_nss.studies.tables.table import Row, choose_rows
 from tests.studies.tables.test_reproduce import load
 
@@ -56,6 +56,23 @@ rows = [
     assert [column.test_set for column in named.columns] == ['a', 'b']
 
 
+def test_differences_from_one_row(rows_file, tmp_path):
+    rows = "rows = ['classmix_hrda', 'dsr_hrda', 'bank_hrda']\n"
+    one = own_table(rows_file(f"{rows}reference = 'dsr_hrda'\nlogged = ['loss_source']"), 'real')
+    assert one.logged == ('loss_source',) and not one.columns[0].detailed
+    names = ('dsr_hrda', None, 'dsr_hrda')
+    assert tuple(compared_row(one, row) for row in one.rows) == names
+    summary = summarise(one, Settings('real', tmp_path))
+    assert summary['differences_from'] == 'the row "DSR-NSS-HRDA"'
+
+
+def test_only_the_first_statistics_of_batch_norms_are_detailed(rows_file):
+    text = "rows = ['dsr_hrda']\ntest_sets = ['a', 'b']\ndetailed = True"
+    one = own_table(rows_file(text), 'real').with_batch_norms(['adabn', 'plain'])
+    assert [column.key for column in one.columns] == ['a-adabn', 'a', 'b-adabn', 'b']
+    assert [column.detailed for column in one.columns] == [True, False, True, False]
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
@@ -66,6 +83,7 @@ rows = [
         ("rows = [dict(name='a', config='a.py', overlay='b.py')]", 'any of config, group, label'),
         ("rows = [dict(name='dsr_hrda', config='a.py')]", 'needs another name'),
         ("rows = [dict(name='a', config='a.py', options={'x': [1]})]", 'use an overlay'),
+        ("rows = ['dsr_hrda']; reference = 'bank_hrda'", "name of one of its rows: 'bank_hrda'"),
     ],
 )
 def test_a_row_that_means_nothing_is_an_error(rows_file, text, message):

@@ -64,6 +64,13 @@ def test_command_lines():
         f"'{run.folder}/scores/acdc_night_val-adabn.json' --batch-norms adabn "
         '--with configs/ablations/no_bank.py --cfg-options model.alpha=0.75'
     )
+    folder = f"'{run.folder}"
+    assert typed(run.test_command(Path('a.pth'), Column('acdc_night_val', detailed=True))) == (
+        f'python tools/test.py {DEMO} a.pth --dataset acdc_night_val --json '
+        f"{folder}/scores/acdc_night_val.json' --report {folder}/report/acdc_night_val' --out "
+        f"{folder}/predictions/acdc_night_val' --with configs/ablations/no_bank.py "
+        '--cfg-options model.alpha=0.75'
+    )
 
 
 def test_the_tools_read_what_the_command_lines_say():

@@ -4,13 +4,9 @@ import math
 
 import pytest
 
+from dsr_nss.studies.tables.means import Statistic, statistic
 from dsr_nss.studies.tables.rows import table
-from dsr_nss.studies.tables.summary import (
-    Statistic,
-    compared_row,
-    paired_difference,
-    statistic,
-)
+from dsr_nss.studies.tables.summary import compared_row, paired_difference
 
 
 def test_mean_and_standard_error():

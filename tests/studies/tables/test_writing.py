@@ -10,6 +10,7 @@ from matplotlib.collections import PathCollection
 
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables import writing
+from dsr_nss.studies.tables.logged import logged_figure, logged_values
 from dsr_nss.studies.tables.picture import SEEDS_BELOW, table_figure
 from dsr_nss.studies.tables.rows import table
 from dsr_nss.studies.tables.runs import Settings
@@ -26,7 +27,7 @@ def row(name, label, measured, paper=None, group=''):
     paper = {'paper': {'set': 'Dark Zurich test', 'mIoU': paper}} if paper else {}
     return {
         'row': name, 'label': label, 'group': group, 'paper_row': None,
-        'sets': {'dark_zurich_val': measured | paper},
+        'sets': {'dark_zurich_val': measured | paper}, 'logged': {},
     }  # fmt: skip
 
 
@@ -34,14 +35,15 @@ def row(name, label, measured, paper=None, group=''):
 def summary() -> Summary:
     """Two trained rows with two seeds, a third with one, and another work's row between them."""
     first = {0: scores(10.0), 1: scores(20.0)}
-    second = {0: scores(13.0), 1: scores(24.0)}
+    second = {0: scores(13.0, mIoU_my_group=16.0), 1: scores(24.0, mIoU_my_group=18.0)}
     third = {1: scores(23.25)}
     return {
         'table': '3', 'title': 'Table III on the real sets: components & parts',
         'place': 'table3 real', 'seeds': [0, 1], 'iterations': [40000],
         'commits': ['c0ffee1234+changes'], 'machines': ['2 cores of X'],
         'command': 'python tools/reproduce.py --table 3 --data real --seeds 0 1',
-        'differences_from': 'the row above', 'by_class': False, 'notes': ('Read this.',),
+        'differences_from': 'the row above', 'by_class': False, 'logged': (),
+        'notes': ('Read this.',),
         'columns': (Column('dark_zurich_val', paper_set='Dark Zurich test'),),
         'rows': [
             row('classmix_hrda', 'baseline', cell(first, {}), 55.9),
@@ -56,13 +58,13 @@ def test_markdown(summary):
     assert writing.markdown(summary) == '\n'.join([
         '### Table III on the real sets: components & parts',
         '',
-        '|  | mIoU, dark_zurich_val | difference | paper, Dark Zurich test | official '
-        '| my group | small |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
-        '| baseline | 15.0 ± 5.0 | - | 55.9 | 14.0 | 16.0 | - |',
-        '| GCMA_1 | - | - | 42.0 | - | - | - |',
-        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.5 | 19.5 | - |',
-        '| 100 % {all} | 23.2 | -0.8 | - | 22.2 | 24.2 | - |',
+        '|  | mIoU, dark_zurich_val | difference | paper, Dark Zurich test | my group | difference '
+        '| small | difference |',
+        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+        '| baseline | 15.0 ± 5.0 | - | 55.9 | 16.0 | - | - | - |',
+        '| GCMA_1 | - | - | 42.0 | - | - | - | - |',
+        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.0 | +1.0 ± 4.0 | - | - |',
+        '| 100 % {all} | 23.2 | -0.8 | - | 24.2 | +6.2 | - | - |',
         '',
         'Percent, seeds 0, 1; some rows have fewer, 40,000 iterations; student, last checkpoint. '
         'Mean ± standard error; differences from the row above are paired by seed, bold beyond two '
@@ -79,12 +81,15 @@ def test_latex_escapes_and_sets_numbers_as_such(summary):
     text = writing.latex(summary)
     assert '\\caption{Table III on the real sets: components \\& parts}' in text
     assert 'GCMA\\_1 & - & - & $42.0$' in text
-    assert '+ bank & $18.5 \\pm 5.5$ & $\\mathbf{+3.5 \\pm 0.5}$ & - & $17.5$' in text
+    assert (
+        '+ bank & $18.5 \\pm 5.5$ & $\\mathbf{+3.5 \\pm 0.5}$ & - & $17.0$ & $+1.0 \\pm 4.0$'
+        in text
+    )
     assert '100 \\% \\{all\\} & $23.2$ & $-0.8$' in text
     assert text.count('{') == text.count('}') and text.count('\\midrule') == 3
     body = [line for line in text.splitlines() if line.endswith('\\\\')]
-    assert {line.count(' & ') for line in body} == {6}
-    assert '\\begin{tabular}{lrrrrrr}' in text
+    assert {line.count(' & ') for line in body} == {7}
+    assert '\\begin{tabular}{lrrrrrrr}' in text
 
 
 def test_csv_has_unrounded_numbers_and_every_seed(summary):
@@ -95,6 +100,7 @@ def test_csv_has_unrounded_numbers_and_every_seed(summary):
     assert third['dark_zurich_val difference'] == '3.5'
     assert third['dark_zurich_val mIoU seed 1'] == '24.0'
     assert third['paper Dark Zurich test'] == '' and lines[0]['paper Dark Zurich test'] == '55.9'
+    assert third['dark_zurich_val mIoU_my_group difference'] == '1.0'
     assert lines[3]['dark_zurich_val mIoU seed 0'] == ''
     assert lines[3]['dark_zurich_val standard error'] == ''
 
@@ -104,6 +110,10 @@ def test_json_holds_everything(summary):
     assert content['seeds'] == [0, 1] and content['commits'] == ['c0ffee1234+changes']
     rows = {row['row']: row['sets']['dark_zurich_val'] for row in content['rows']}
     assert rows['bank_hrda']['difference'] == {'mean': 3.5, 'error': 0.5, 'count': 2}
+    assert rows['bank_hrda']['differences'] == {
+        'mIoU_my_group': {'mean': 1.0, 'error': pytest.approx(4.0), 'count': 2},
+        'mIoU_small': None,
+    }
     assert rows['bank_hrda']['seeds']['1']['mIoU_official'] == 23.0
     assert rows['classmix_hrda']['paper'] == {'set': 'Dark Zurich test', 'mIoU': 55.9}
     assert 'paper' not in rows['bank_hrda']
@@ -186,6 +196,8 @@ def test_statistics_of_batch_norms_stand_beside_the_mean(tmp_path):
     summary = summarise(one, Settings('nightscape', tmp_path))
     head = '|  | mIoU, dark_zurich_val | difference | mIoU, dark_zurich_val, AdaBN | difference | '
     assert head + 'mIoU, dark_zurich_val, PreciseBN | difference |' in writing.markdown(summary)
+    measured = summary | {'seeds': [0]}
+    assert ' Class groups: dark_zurich_val. AdaBN, PreciseBN: ' in writing.markdown(measured)
     assert '--batch-norms plain adabn precise' in summary['command']
     assert 'dark_zurich_val-adabn mIoU,' in writing.csv_text(summary)
 
@@ -204,3 +216,51 @@ def test_the_picture_has_a_mark_for_each_number(summary):
     }  # fmt: skip
     (bars,) = axes.containers
     assert bars.lines[0].get_xydata().tolist() == [[15.0, 0], [18.5, 2], [23.25, 3]]
+
+
+def test_what_the_trainings_logged(summary, tmp_path):
+    for seed, values in enumerate([(1.0, 3.0), (5.0, 7.0)]):
+        folder = tmp_path / str(seed) / 'start' / 'vis_data'
+        folder.mkdir(parents=True)
+        lines = [
+            json.dumps({'step': 10 * (i + 1), 'right': value, 'lr': 1.0})
+            for i, value in enumerate(values)
+        ]
+        (folder / 'scalars.json').write_text('\n'.join(lines))
+    logged = logged_values([tmp_path / '0', tmp_path / '1'], ['right', 'absent'])
+    assert logged['right']['steps'] == {10: 3.0, 20: 5.0} and list(logged) == ['right']
+    means = logged['right']['mean']  # of 2 and 6
+    assert (means.mean, means.error, means.count) == (4, pytest.approx(2), 2)
+    summary['logged'], summary['rows'][0]['logged'] = ('right', 'absent'), logged
+    text = writing.markdown(summary)
+    assert '|  | right | absent |\n| --- | ---: | ---: |\n| baseline | 4 ± 2 | - |' in text
+    axes = logged_figure(summary['rows'], summary['logged'], 'title').axes
+    assert [line.get_xydata().tolist() for line in axes[0].lines] == [[[10, 3.0], [20, 5.0]]]
+    assert not axes[1].lines
+    writing.write_table(summary, tmp_path / 'a')
+    assert (tmp_path / 'a_logged.png').is_file()
+
+
+def test_only_logged_values_make_a_second_picture(summary, tmp_path):
+    assert 'Logged by' not in writing.markdown(summary)
+    writing.write_table(summary, tmp_path / 'a')
+    assert not (tmp_path / 'a_logged.png').exists()
+
+
+def test_recall_of_small_objects_has_its_own_table(summary):
+    assert 'Recall' not in writing.markdown(summary)
+    first = {0: scores(10.0, **{'recall_small/tiny': 10.0}), 1: scores(20.0)}
+    second = {
+        0: scores(13.0, **{'recall_small/tiny': 12.5}),
+        1: scores(24.0, **{'recall_small/tiny': 20.0}),
+    }
+    summary['rows'][0]['sets'][NIGHT] = cell(first, {})
+    summary['rows'][2]['sets'][NIGHT] = cell(second, first)
+    text = writing.markdown(summary)
+    assert (
+        'Recall of objects of small classes by size, dark_zurich_val:\n\n'
+        '|  | tiny | difference |\n| --- | ---: | ---: |\n| baseline | 10.0 | - |\n'
+        '| + bank | 16.2 ± 3.8 | +2.5 |\n| 100 % {all} | - | - |\n'
+    ) in text
+    lines = list(csv.DictReader(io.StringIO(writing.csv_text(summary))))
+    assert lines[2]['dark_zurich_val recall_small/tiny difference'] == '2.5'

@@ -1,0 +1,5 @@
+# Masked consistency with and without the method (docs/protocol.md), for `tools/reproduce.py --rows-file`.
+_base_ = 'masking_nightscape.py'
+
+test_sets = ['camvid_dusk_val']
+rows = [dict(row, config=row['config'].replace('nightscape', 'camviddusk')) for row in _base_.rows]

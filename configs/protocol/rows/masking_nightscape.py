@@ -1,0 +1,21 @@
+# Masked consistency with and without the method (docs/protocol.md), for `tools/reproduce.py --rows-file`.
+_base_ = 'protocol_nightscape.py'
+
+title = 'masked consistency, from one trained source network'
+_masking = 'configs/ablations/masking.py'
+_pair = [
+    dict(row, group=row['name']) for row in _base_.rows if row['name'] in ('classmix', 'with_fpa')
+]
+rows = [
+    new
+    for row in _pair
+    for new in (
+        row,
+        dict(
+            row,
+            name=f'{row["name"]}_masked',
+            label=f'{row["label"]} and masked consistency',
+            overlays=[*row.get('overlays', []), _masking],
+        ),
+    )
+]
