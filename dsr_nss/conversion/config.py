@@ -7,6 +7,7 @@ from typing import Any
 from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES
+from dsr_nss.engine.test_loop import first_test_loop
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 
 PREPROCESSOR = dict(
@@ -55,6 +56,7 @@ def whole_config(
         # needed for the data sets alone where every part of the network is mmseg's
         custom_imports=dict(imports=['dsr_nss'], allow_failed_imports=stock),
         model=dict(model),
+        visualizer=dict(type='SegLocalVisualizer'),  # without it mmseg's inferencer stops
     )
     if test_sets is None and _classes(model) == len(CLASSES):
         test_sets = real_test_sets(half_size)
@@ -64,15 +66,7 @@ def whole_config(
         config |= dict(
             test_sets=dict(test_sets),
             default_test_sets=names,
-            # what mmseg's tools/test.py reads
-            test_dataloader=dict(
-                batch_size=1,
-                num_workers=2,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                dataset=dict(test_sets[names[0]], test_mode=True),
-            ),
-            test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
-            test_cfg=dict(type='TestLoop'),
+            **first_test_loop(test_sets, names),
         )
     if test_pipeline is None:
         load = [dict(type='LoadImageFromFile'), *_resize(0.5, half_size)]

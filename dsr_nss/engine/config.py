@@ -139,8 +139,21 @@ def open_config(path: str | Path) -> Config:
         if error.errno not in DISK_FULL:
             raise
         raise storage_error(Path(tempfile.gettempdir(), path.name), error) from error
+    except ImportError as error:
+        raise ConfigError(f'{path} cannot be read: {_import_problem(error)}') from error
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def _import_problem(error: ImportError) -> str:
+    """What mmengine's message about `custom_imports` leaves out: why, and what to do."""
+    reason: BaseException = error
+    while (below := reason.__cause__ or reason.__context__) is not None:
+        reason = below
+    text = f'an import fails: {reason}'
+    if not isinstance(reason, ModuleNotFoundError):
+        return text
+    return f'{text}; type the command in the folder of the module, or put it on PYTHONPATH'
 
 
 def _base_path(

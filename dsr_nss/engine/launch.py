@@ -18,6 +18,7 @@ from dsr_nss.engine.processes import launched_rank
 from dsr_nss.engine.resume_points import check_pointer, latest_checkpoint, resume_point
 from dsr_nss.engine.run_lock import RunLock
 from dsr_nss.engine.runner import AdaptationRunner
+from dsr_nss.engine.test_loop import add_test_loop
 from dsr_nss.engine.work_dirs import check_folder, check_writable, numbered_work_dir
 from dsr_nss.errors import ConfigError, StorageError
 from dsr_nss.files import DISK_FULL, make_folder, storage_error
@@ -68,6 +69,7 @@ def configure_run(
     if seed is not None:
         _use_seed(config, seed)
     _use_start(config, resume)
+    add_test_loop(config)
     for hook in hooks_of_type(config, 'GracefulStop'):
         arguments = arguments or (str(config.filename),)
         hook['command'] = resume_command(arguments, launcher, config.work_dir if new else None)

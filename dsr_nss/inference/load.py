@@ -21,6 +21,7 @@ from dsr_nss.engine.class_block import ClassBlock, class_block
 from dsr_nss.engine.config import apply_options, complete, open_config, use_scope
 from dsr_nss.engine.options import Options
 from dsr_nss.engine.overlays import lay_over
+from dsr_nss.engine.test_loop import add_test_loop
 from dsr_nss.errors import CheckpointError, ConfigError
 
 #: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
@@ -36,7 +37,7 @@ def read_model_config(
     """Reads a config of which only the model and the test sets are used.
 
     Unlike `dsr_nss.engine.config.read_config` it takes any mmseg config, also one that cannot
-    train.
+    train. mmsegmentation's `init_model` and `MMSegInferencer` take what it returns.
 
     Args:
         path: The config file.
@@ -66,6 +67,7 @@ def change_model_config(
     complete(config)
     if not isinstance(config.get('model'), dict) or 'type' not in config.model:
         raise ConfigError(f'{config.filename} has no model')
+    add_test_loop(config)
     return config
 
 

@@ -1,4 +1,4 @@
-"""Docs, "Your own data", as it stands there: classes of one's own trained, tested and predicted."""
+"""The config of docs/tutorials/own_classes.md, with these and other classes, and wrong labels."""
 
 import importlib.util
 import re
@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from tests.pages import blocks_of
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 FIVE = ('road', 'building', 'person', 'car', 'sky')
@@ -60,12 +61,11 @@ def city(repo_root, tmp_path, monkeypatch):
     pytest.importorskip('timm')
 
     def write(names):
-        page = (repo_root / 'docs/datasets.md').read_text()
-        (text,) = re.findall(r'```python\n(# my_city\.py.*?)```', page, re.S)
+        page = (repo_root / 'docs/tutorials/own_classes.md').read_text()
+        (text,) = (block.content for block in blocks_of(page) if block.name == 'my_city.py')
         assert str(FIVE) in text
         path = tmp_path / f'city_{tmp_path.name}.py'  # mmengine names a run by its config
         path.write_text(text.replace(str(FIVE), str(names)))
-        (tmp_path / 'configs').symlink_to(repo_root / 'configs')
         write_city(tmp_path / 'data/my_city', len(names))
         monkeypatch.chdir(tmp_path)
         return path.name

@@ -73,6 +73,17 @@ def test_unknown_field_is_named_with_its_path(write, old, new, message):
         read_config(write(old, new))
 
 
+def test_a_module_that_cannot_be_imported_is_named_with_the_reason(tmp_path, monkeypatch):
+    config = tmp_path / 'mine.py'
+    config.write_text("custom_imports = dict(imports=['my_absent_module'])")
+    with pytest.raises(ConfigError, match="mine.py cannot be read.* 'my_absent_module'; type the"):
+        open_config(config)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'my_absent_module.py').write_text('from dsr_nss.models import Nothing')
+    with pytest.raises(ConfigError, match="mine.py cannot be read: .*cannot import name 'Nothing'"):
+        open_config(config)
+
+
 def test_option_changes_a_field(write):
     config = read_config(write(), {'train_cfg.max_iters': 9, 'vis_backends.0.type': 'X'})
     assert config.train_cfg.max_iters == 9

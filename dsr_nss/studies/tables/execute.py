@@ -123,6 +123,7 @@ class _Processes:
         gpu = self.gpus.get()
         environment = {'OMP_NUM_THREADS': str(self.threads), **os.environ}
         environment |= {'CUDA_VISIBLE_DEVICES': gpu} if gpu is not None else {}
+        environment |= _path_of_modules()
         try:
             with log.open('a', encoding='utf-8') as output:
                 print(f'$ {typed(command)}', file=output, flush=True)
@@ -169,6 +170,14 @@ class _Processes:
                 signal.signal(number, handler)
             for process in list(self.running):  # after an error of ours
                 process.send_signal(signal.SIGINT)
+
+
+def _path_of_modules() -> dict[str, str]:
+    """Where `dsr-nss` finds modules that a config names, the current folder, for a tool as well."""
+    folder, given = os.getcwd(), os.environ.get('PYTHONPATH')
+    if folder not in sys.path:
+        return {}
+    return {'PYTHONPATH': os.pathsep.join([given, folder] if given else [folder])}
 
 
 def visible_devices() -> list[str]:

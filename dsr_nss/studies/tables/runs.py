@@ -191,7 +191,8 @@ def inspect(run: Run) -> State:
     def measurable(column: Column) -> bool:
         """Whether there are batch norms, and the images that their statistics are of."""
         images = BATCH_NORMS[column.batch_norms]
-        named = images is None or config.train_dataloader.dataset.get(images)
+        training = (config.get('train_dataloader') or {}).get('dataset') or {}
+        named = images is None or training.get(images)
         return bool(named and (images is None or facts.get('batch_norms', True)))
 
     missing = [c for c in run.columns if measurable(c) and read_scores(run, c) is None]
@@ -284,7 +285,8 @@ def note(run: Run, checkpoint: Path | None = None) -> None:
 
 def data_facts(config: Config) -> dict[str, Any]:
     """How the data below the config's roots were made, where they say so (nightscape does)."""
-    made = {Path(root).parent / 'nightscape.json' for root in _data_roots(config.train_dataloader)}
+    training = config.get('train_dataloader')  # a converted checkpoint has none
+    made = {Path(root).parent / 'nightscape.json' for root in _data_roots(training)}
     return {str(path): _read_json(path) for path in sorted(made) if path.is_file()}
 
 

@@ -181,3 +181,13 @@ def test_threads_and_gpus_are_shared_out(stubs, runs, monkeypatch):
     seen = [json.loads((run.folder / 'env.json').read_text()) for run in runs]
     assert {s['OMP_NUM_THREADS'] for s in seen} == {'4'}
     assert {s['CUDA_VISIBLE_DEVICES'] for s in seen} <= {'2', '5'}
+
+
+def test_modules_beside_a_config_are_found_as_by_the_command(stubs, runs, monkeypatch):
+    (stubs.tools / 'train.py').write_text('import beside_my_config')
+    Path('beside_my_config.py').write_text("print('found')\nraise SystemExit(3)")
+    monkeypatch.setenv('PYTHONPATH', 'elsewhere')
+    assert 'No module named' in do(stubs, runs)[BANK]
+    monkeypatch.syspath_prepend(os.getcwd())  # `dsr-nss` puts it there
+    error = do(stubs, runs)[BANK]
+    assert error.startswith('status 3 of') and error.endswith('found')

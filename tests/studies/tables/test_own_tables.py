@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import configure_run
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables.own_tables import compared_table, own_table
-from dsr_nss.studies.tables.runs import Run, Settings, inspect, plan
+from dsr_nss.studies.tables.runs import Run, Settings, inspect, note, plan, read_facts
 from dsr_nss.studies.tables.summary import compared_row, summarise
 from dsr_nss.studies.tables.table import Row, choose_rows
 from tests.studies.tables.test_reproduce import load
@@ -195,6 +196,22 @@ def test_runs_that_differ_in_the_seed_are_one_row(trained):
         (1, folders[1]), (1, other), (3, folders[0]), (3, again),
     ]  # fmt: skip
     assert all(inspect(run).trained for run in runs)
+
+
+def test_a_converted_network_is_a_row_though_nothing_here_trained_it(tmp_path):
+    config = (
+        "model = dict(type='EncoderDecoder')\ntest_sets = dict(night=dict(type='DarkZurich'))\n"
+    )
+    (tmp_path / 'network.py').write_text(config)
+    torch.save(dict(state_dict={}, meta={}), tmp_path / 'iter_0.pth')
+    one = compared_table([str(tmp_path)]).with_batch_norms(['plain', 'adabn'])
+    (run,) = plan(choose_rows([one]), [0], Settings('', Path('out')))
+    state = inspect(run)
+    # there are no images to take new statistics of batch norms on
+    assert state.trained and [column.key for column in state.missing] == ['night']
+    note(run, state.checkpoint)
+    facts = read_facts(run)
+    assert (facts['data'], facts['iterations']) == ({}, 0)
 
 
 def test_the_config_of_a_run_is_parsed_and_never_run(trained, tmp_path):
