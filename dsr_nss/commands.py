@@ -20,6 +20,7 @@ COMMANDS = {
     'train': 'train',
     'test': 'test',
     'predict': 'infer',
+    'web': 'web',
     'score': 'score',
     'export': 'export',
     'report': 'report',

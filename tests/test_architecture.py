@@ -25,7 +25,7 @@ FLOORS = (
     {'engine'},
     {'matching', 'inference'},
     {'evaluation'},
-    {'conversion', 'inspection'},
+    {'conversion', 'inspection', 'web'},
     {'studies'},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -67,6 +67,7 @@ def test_the_wheel_brings_all_configs_and_tools(installed, repo_root, call):
             for root in (repo_root / folder, installed / 'dsr_nss/.mim' / folder)
         )
         assert ours == theirs and len(ours) > 10
+    assert (installed / 'dsr_nss/web/page.css').is_file()
     code, said = call('--help')
     assert code == 0 and all(f'\n  {name} ' in said for name in COMMANDS)
     assert str(installed / 'dsr_nss/.mim/configs') in said

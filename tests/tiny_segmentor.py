@@ -91,6 +91,16 @@ def make_segmentor(config_file: Path, seed: int = 0) -> torch.nn.Module:
     return model.eval()
 
 
+def describing_checkpoint(folder: Path, seed: int = 0) -> Path:
+    """A checkpoint in that folder that carries its config, as the runner writes it."""
+    config = folder / 'config.py'
+    config.write_text(CONFIG)
+    meta = dict(iter=1, cfg=Config.fromfile(str(config)).pretty_text)
+    path = folder / f'iter_{seed + 1}.pth'
+    torch.save(dict(meta=meta, state_dict=make_segmentor(config, seed).state_dict()), path)
+    return path
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path, config_file: Path) -> Path:
     """Its checkpoint, in mmengine's layout."""

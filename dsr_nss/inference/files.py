@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from dsr_nss.inference.pictures import (
 )
 from dsr_nss.inference.predictor import Predictor, load
 from dsr_nss.inference.record import Results, describe_run
-from dsr_nss.inference.video import VideoFile, frame_rate, read_frames, video_length
+from dsr_nss.inference.video import frame_rate, read_frames, video_length
+from dsr_nss.inference.video_file import VideoFile
 from dsr_nss.visualization.colours import colourise, overlay
 
 
@@ -63,6 +65,7 @@ class _Loaded:
         image: `(H, W, 3)` uint8 RGB.
         item: What the network takes; None where `ids` are there.
         ids: `(H, W)` class ids that an earlier run wrote; None where there are none.
+        time: Of a frame, seconds since the first one.
     """
 
     source: Input
@@ -70,6 +73,7 @@ class _Loaded:
     image: np.ndarray
     item: dict[str, Any] | None = None
     ids: np.ndarray | None = None
+    time: Fraction = Fraction(0)
 
 
 def infer(
@@ -180,7 +184,9 @@ class _Run:
 
         def load_next(_: int) -> _Loaded | None:
             number, frame = next(frames, (0, None))
-            return None if frame is None else self._item(video, f'{video.name}/{number:06d}', frame)
+            if frame is None:
+                return None
+            return self._item(video, f'{video.name}/{number:06d}', frame.image, frame.time)
 
         # one thread: a video is decoded in its order
         workers = min(self.workers, 1)
@@ -210,17 +216,17 @@ class _Run:
             # one thread: frames are appended in their order
             drawer = stack.enter_context(Writer(min(self.workers, 1)))
 
-            def draw(image: np.ndarray, ids: np.ndarray) -> None:
+            def draw(one: _Loaded, ids: np.ndarray) -> None:
                 if COLOUR_FOLDER in files:
-                    files[COLOUR_FOLDER].write(colourise(ids, self.palette))
+                    files[COLOUR_FOLDER].write(colourise(ids, self.palette), one.time)
                 if OVERLAY_FOLDER in files:
-                    files[OVERLAY_FOLDER].write(overlay(image, ids, self.palette))
+                    files[OVERLAY_FOLDER].write(overlay(one.image, ids, self.palette), one.time)
 
             for one, ids in self._predict(loaded):
                 if one.ids is None:
                     path = picture_file(self.out, LABEL_FOLDER, one.name)
                     writer.submit(write_picture, path, ids)
-                drawer.submit(draw, one.image, ids)
+                drawer.submit(draw, one, ids)
                 self._count(1, 'frames', kept=one.ids is not None)
                 number += 1
         return number
@@ -261,7 +267,9 @@ class _Run:
         except MemoryError:
             return f'{one.path}: it does not fit into the memory'
 
-    def _item(self, source: Input, name: str, image: np.ndarray) -> _Loaded:
+    def _item(
+        self, source: Input, name: str, image: np.ndarray, time: Fraction = Fraction(0)
+    ) -> _Loaded:
         size = image.shape[:2]
         earlier = picture_file(self.out, LABEL_FOLDER, name)
         if earlier.is_file():
@@ -270,9 +278,9 @@ class _Run:
             except DataError:
                 ids = None  # damaged: it is predicted again
             if ids is not None and ids.shape == size:
-                return _Loaded(source, name, image, ids=ids)
+                return _Loaded(source, name, image, ids=ids, time=time)
         item = self.predictor.prepare(image, str(source.path))
-        return _Loaded(source, name, image, item=item)
+        return _Loaded(source, name, image, item=item, time=time)
 
     def _readable(self, loaded: Iterable[tuple[Input, _Loaded | str]]) -> Iterator[_Loaded]:
         for one, result in loaded:

@@ -1,124 +1,140 @@
-"""Reading and writing videos with OpenCV, which the package needs in any case; it uses FFmpeg."""
+"""Reading videos with PyAV, which is FFmpeg."""
 
-import os
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from typing import NamedTuple
 
-import cv2
+import av
 import numpy as np
+from av.error import FFmpegError
 
 from dsr_nss.datasets.regular_files import require_regular
 from dsr_nss.errors import DataError
-from dsr_nss.files import make_folder, remove_abandoned, temporary_prefix
 
-#: MPEG-4 Part 2: the one codec for MP4 that OpenCV's own builds can write.
-_CODEC = 'mp4v'
-_DEFAULT_RATE = 25.0
-#: Containers whose headers count the frames; of others OpenCV estimates their number.
-_COUNTED = ('.mp4', '.m4v', '.mov', '.avi')
+#: Containers that are opened. Playlists and lists of files, which FFmpeg also tells by their
+#: content, would have it read other files and addresses.
+_FORMATS = 'mov,mp4,3gp,avi,matroska,webm,mpegts,mpeg,mpegvideo,asf,flv,h264,hevc,m4v'
+_DEFAULT_RATE = Fraction(25)
+#: Seconds; after a longer one the clock of the file has leapt, and frames follow at its rate.
+_LONGEST_PAUSE = 3600
+
+
+class Frame(NamedTuple):
+    """One frame of a video.
+
+    Attributes:
+        image: `(H, W, 3)` uint8 RGB, upright.
+        time: Seconds since the first frame; each frame's is larger than the one before.
+    """
+
+    image: np.ndarray
+    time: Fraction
 
 
 def video_length(path: Path) -> int:
-    """Frames as the file's header tells it; 0 where it does not, or cannot be opened."""
-    if not path.is_file():  # OpenCV would wait at a pipe
+    """Frames as the file's header tells it, or its duration; 0 where neither does."""
+    try:
+        with _open(path) as container:
+            stream = container.streams.video[0]
+            seconds = Fraction(max(container.duration or 0, 0), av.time_base)
+            return stream.frames or int(seconds * _rate(stream))
+    except (DataError, FileNotFoundError):
         return 0
-    return max(int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)), 0)
 
 
-def frame_rate(path: Path) -> float:
-    """Frames a second.
+def frame_rate(path: Path) -> Fraction:
+    """Frames a second, in the mean where they vary.
 
     Raises:
-        FileNotFoundError, DataError: There is no such file.
+        FileNotFoundError: There is no such file.
+        DataError: It is no regular file or holds no video.
     """
-    require_regular(path)
-    rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
-    return rate if 0 < rate < 1000 else _DEFAULT_RATE
+    with _open(path) as container:
+        return _rate(container.streams.video[0])
 
 
-def read_frames(path: Path) -> Iterator[np.ndarray]:
-    """All frames, upright, `(H, W, 3)` uint8 RGB.
+def read_frames(path: Path) -> Iterator[Frame]:
+    """All frames, as they are shown: upright, at their times.
 
     Raises:
         FileNotFoundError: There is no such file.
         DataError: It is no regular file, no frame can be decoded, or fewer than there are.
     """
-    require_regular(path)
-    video = cv2.VideoCapture(str(path))
-    try:
-        number = 0
-        while True:
-            decoded, frame = video.read()
-            if not decoded:
-                break
-            number += 1
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = 'AUTO'
+        number, damaged, start, time = 0, 0, Fraction(0), Fraction(0)
+        for frames in _decoded(container, stream):
+            if frames is None:
+                damaged += number > 0  # a recording may begin between two whole pictures
+                continue
+            for frame in frames:
+                shown = (frame.pts or 0) * frame.time_base
+                if number == 0:
+                    start = shown
+                elif time < shown - start < time + _LONGEST_PAUSE:
+                    time = shown - start
+                else:
+                    time += 1 / _rate(stream)
+                number += 1
+                yield Frame(_upright(frame), time)
         if number == 0:
-            raise DataError(f'{path}: no frame can be decoded; the file is damaged or no video')
-        told = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+            raise _no_video(path)
+        told = stream.frames or number + damaged
         # headers may count a last frame that is none
-        if path.suffix.lower() in _COUNTED and number < told - 1 - told // 100:
+        if number < told - 1 - told // 100:
             raise DataError(
                 f'{path}: only {number} of {told} frames can be decoded; the file is damaged, get '
                 'it again'
             )
-    finally:
-        video.release()
 
 
-class VideoFile:
-    """An MP4 that takes its name when it is complete; a context.
-
-    Args:
-        path: The file to make; its folder is made.
-        rate: Frames a second.
-    """
-
-    def __init__(self, path: Path, rate: float) -> None:
-        self.path = path
-        self.rate = rate
-        make_folder(path.parent)
-        remove_abandoned([path])
-        self._partial = path.with_name(f'{temporary_prefix(path)}{os.getpid()}{path.suffix}')
-        self._writer: cv2.VideoWriter | None = None
-        self._frames = 0
-
-    def write(self, frame: np.ndarray) -> None:
-        """Appends `(H, W, 3)` uint8 RGB; the codec takes even sizes, so an odd one loses a pixel.
-
-        Raises:
-            DataError: OpenCV cannot write videos, or none of this size.
-        """
-        height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
-        if self._writer is None:
-            code = cv2.VideoWriter.fourcc(*_CODEC)
-            self._writer = cv2.VideoWriter(str(self._partial), code, self.rate, (width, height))
-            if not self._writer.isOpened():
-                raise DataError(
-                    f'{self.path}: this OpenCV cannot write {_CODEC} videos of {height}x{width}'
-                )
-        frame = frame[:height, :width]
-        self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
-        self._frames += 1
-
-    def __enter__(self) -> 'VideoFile':
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        written = video_length(self._partial) if self._partial.is_file() else 0
-        if kind is None and self._frames == written > 0:
-            os.replace(self._partial, self.path)
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[list[av.VideoFrame] | None]:
+    """The frames of each packet, None for one that is damaged."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
             return
-        self._partial.unlink(missing_ok=True)
-        if kind is None and self._frames:  # OpenCV does not say when it cannot write
-            raise DataError(
-                f'{self.path}: {written} of {self._frames} frames were written; is the disk full?'
-            )
+        except FFmpegError:  # the container itself is damaged from here on
+            yield None
+            packet = None
+        try:
+            yield stream.decode(packet)
+        except FFmpegError as error:
+            if not isinstance(error, EOFError):
+                yield None
+        if packet is None:
+            return
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    image = frame.to_ndarray(format='rgb24')
+    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    """A container with a video. Raises as `read_frames`."""
+    require_regular(path)  # FFmpeg would wait at a pipe
+    options = {'protocol_whitelist': 'file', 'format_whitelist': _FORMATS}
+    try:
+        container = av.open(f'file:{path}', options=options)
+    except FFmpegError:
+        raise _no_video(path) from None
+    if not container.streams.video:
+        container.close()
+        raise _no_video(path)
+    return container
+
+
+def _rate(stream: av.VideoStream) -> Fraction:
+    rate = stream.average_rate
+    return rate if rate is not None and 0 < rate < 1000 else _DEFAULT_RATE
+
+
+def _no_video(path: Path) -> DataError:
+    return DataError(f'{path}: no frame can be decoded; the file is damaged or no video')

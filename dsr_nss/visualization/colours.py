@@ -25,6 +25,18 @@ def colourise(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray
     return table[label.astype(np.uint8)]
 
 
+def grey(shares: np.ndarray) -> np.ndarray:
+    """Shares as brightness: black is 0, white is 1.
+
+    Args:
+        shares: `(H, W)` float in 0..1.
+
+    Returns:
+        `(H, W, 3)` uint8.
+    """
+    return np.repeat((255 * shares.clip(0, 1)).round().astype(np.uint8)[..., None], 3, axis=2)
+
+
 def overlay(
     image: np.ndarray, label: np.ndarray, palette: Sequence[Sequence[int]], opacity: float = 0.5
 ) -> np.ndarray:

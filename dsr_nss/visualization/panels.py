@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsr_nss.visualization.colours import colourise
+from dsr_nss.visualization.colours import colourise, grey
 from dsr_nss.visualization.tiles import fit, tile
 
 #: Entry of the panel -> caption, in the order they are shown.
@@ -66,7 +66,7 @@ def training_panel(
             if name.endswith('_label'):
                 picture = colourise(tensor.cpu().numpy(), palette)
             elif name in _GREY:
-                picture = _grey_picture(tensor)
+                picture = grey(tensor[0].float().cpu().numpy())
             else:
                 picture = _image_picture(tensor, mean, std)
             nearest = name.endswith(('mask', '_label'))
@@ -78,8 +78,3 @@ def training_panel(
 def _image_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
     pixels = (image.float() * std.to(image.device) + mean.to(image.device)).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-
-
-def _grey_picture(share: Tensor) -> np.ndarray:
-    grey = (share[0].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    return np.repeat(grey[..., None], 3, axis=2)

@@ -1,14 +1,12 @@
 """Videos through `tools/infer.py`: order, runs that go on, files that are damaged or not whole."""
 
-import os
-
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from dsr_nss.errors import ConfigError, DataError
-from dsr_nss.inference.video import VideoFile, frame_rate, read_frames, video_length
+from dsr_nss.errors import ConfigError
+from dsr_nss.inference.video import frame_rate, read_frames, video_length
 
 FRAMES = 5
 
@@ -34,13 +32,13 @@ def test_video(predict, tmp_path, seen, workers):
     report = predict(video, out, overlays=True, batch_size=2, workers=workers)
     assert (report.images, report.frames, seen) == (0, FRAMES, [2, 2, 1])
     ids = [read(out / f'labelTrainIds/drive/{i:06d}.png') for i in range(FRAMES)]
-    colours = list(read_frames(out / 'color/drive.mp4'))
+    colours = [frame.image for frame in read_frames(out / 'color/drive.mp4')]
     assert frame_rate(out / 'color/drive.mp4') == 10
     assert len(colours) == FRAMES == video_length(out / 'overlay/drive.mp4')
     assert colours[0].shape == (24, 40, 3)
     # the frames are those of the video, in its order: predicted as images they give the same
     for i, frame in enumerate(read_frames(video)):
-        Image.fromarray(frame).save(tmp_path / 'frame.png')
+        Image.fromarray(frame.image).save(tmp_path / 'frame.png')
         predict(tmp_path / 'frame.png', tmp_path / f'single{i}')
         alone = read(tmp_path / f'single{i}/labelTrainIds/frame.png')
         assert np.mean(alone != ids[i]) < 0.005
@@ -92,56 +90,3 @@ def test_a_video_that_ends_early_is_named(predict, tmp_path, seen):
     video.write_bytes(whole)  # another file of this name now: its first frames count anew
     report = predict(video, out)
     assert (report.predicted, report.failed) == (20, {})
-
-
-def test_a_video_that_cannot_be_written(tmp_path, monkeypatch):
-    class Full:
-        """As OpenCV on a full disk: no word, and less in the file."""
-
-        def __init__(self, path, *args):
-            self.real = real(path, *args)
-            self.left = 2
-
-        def isOpened(self):
-            return self.real.isOpened()
-
-        def write(self, frame):
-            self.left -= 1
-            if self.left >= 0:
-                self.real.write(frame)
-
-        def release(self):
-            self.real.release()
-
-    real = cv2.VideoWriter
-    Full.fourcc = staticmethod(real.fourcc)
-    monkeypatch.setattr(cv2, 'VideoWriter', Full)
-    with pytest.raises(DataError, match='2 of 3 frames were written; is the disk full'):
-        with VideoFile(tmp_path / 'a.mp4', 10) as video:
-            for _ in range(3):
-                video.write(np.zeros((16, 16, 3), np.uint8))
-    assert not list(tmp_path.iterdir())
-
-
-def test_leftovers_of_a_killed_run_are_removed(tmp_path):
-    old, young = tmp_path / '.a.mp4.77.mp4', tmp_path / '.a.mp4.78.mp4'
-    for path in (old, young):
-        path.write_bytes(b'x')
-    os.utime(old, (0, 0))
-    VideoFile(tmp_path / 'a.mp4', 10)
-    assert not old.exists() and young.exists()
-
-
-def test_a_video_file_is_whole_or_absent(tmp_path):
-    with pytest.raises(ZeroDivisionError), VideoFile(tmp_path / 'a' / 'b.mp4', 10) as video:
-        video.write(np.zeros((9, 16, 3), np.uint8))
-        raise ZeroDivisionError
-    assert list((tmp_path / 'a').iterdir()) == []
-    with VideoFile(tmp_path / 'odd.mp4', 10) as video:
-        video.write(np.full((33, 47, 3), (200, 30, 90), np.uint8))
-    (frame,) = read_frames(tmp_path / 'odd.mp4')
-    assert frame.shape == (32, 46, 3)  # the codec takes even sizes
-    with pytest.raises(DataError, match='cannot write mp4v videos of 8x0'):
-        with VideoFile(tmp_path / 'thin.mp4', 10) as video:
-            video.write(np.zeros((8, 1, 3), np.uint8))
-    assert np.abs(frame.mean((0, 1)) - (200, 30, 90)).max() < 5
