@@ -25,7 +25,7 @@ def logged_values(folders: Sequence[Path], keys: Sequence[str]) -> dict[str, dic
         For each name that a run has logged: `mean`, the `Statistic` over seeds of the mean over all
         steps; and `steps`, the mean over seeds at each step that every seed has logged.
     """
-    runs = [read_scalars(folder) for folder in folders]
+    runs = [read_scalars(folder) for folder in folders if keys]  # a converted network has no log
     values: dict[str, dict[str, Any]] = {}
     for key in keys:
         seeds = [dict(zip(*line, strict=True)) for run in runs if (line := series(run, key))[0]]

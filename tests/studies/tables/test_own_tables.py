@@ -10,6 +10,7 @@ import torch
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.launch import configure_run
 from dsr_nss.errors import ConfigError
+from dsr_nss.studies.tables.logged import logged_values
 from dsr_nss.studies.tables.own_tables import compared_table, own_table
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, note, plan, read_facts
 from dsr_nss.studies.tables.summary import compared_row, summarise
@@ -212,6 +213,7 @@ def test_a_converted_network_is_a_row_though_nothing_here_trained_it(tmp_path):
     note(run, state.checkpoint)
     facts = read_facts(run)
     assert (facts['data'], facts['iterations']) == ({}, 0)
+    assert logged_values([run.folder], one.logged) == {}
 
 
 def test_the_config_of_a_run_is_parsed_and_never_run(trained, tmp_path):
