@@ -72,7 +72,7 @@ def make_page(networks: Sequence[Network], examples: Sequence[Path], folder: Pat
                         sliders = [_slider(view) for view in VIEWS]
                 video = gr.Video(show_label=False, visible=False, elem_id='video')
                 shares = gr.HTML(padding=False)
-        answers = _Answers(networks, folder)
+        answers = Answers(networks, folder)
         outputs = [photo, *sliders, video, shares]
         shown = upload.upload(answers.to, upload, outputs, **_PRIVATE)
         for ended in (shown.success, shown.failure):
@@ -92,7 +92,7 @@ def _slider(view: str) -> gr.ImageSlider:
         )
 
 
-class _Answers:
+class Answers:
     """What the page shows of an upload, as values of its outputs; arguments as in `make_page`."""
 
     def __init__(self, networks: Sequence[Network], folder: Path) -> None:
