@@ -71,14 +71,15 @@ def make_page(networks: Sequence[Network], examples: Sequence[Path], folder: Pat
                     with gr.Tabs():
                         sliders = [_slider(view) for view in VIEWS]
                 video = gr.Video(show_label=False, visible=False, elem_id='video')
-                shares = gr.HTML(padding=False)
-        answers = _Answers(networks, folder)
+                shares = gr.HTML(padding=False, min_height=80)
+        answers = Answers(networks, folder)
         outputs = [photo, *sliders, video, shares]
-        shown = upload.upload(answers.to, upload, outputs, **_PRIVATE)
+        on: dict[str, Any] = dict(show_progress_on=shares, **_PRIVATE)
+        shown = upload.upload(answers.to, upload, outputs, **on)
         for ended in (shown.success, shown.failure):
             ended(lambda: None, None, upload, **_PRIVATE)  # the next file can be dropped
         upload.clear(None, cancels=shown, **_PRIVATE)
-        samples.click(lambda i: answers.of_image(str(examples[i])), samples, outputs, **_PRIVATE)
+        samples.click(lambda i: answers.of_image(str(examples[i])), samples, outputs, **on)
     return page
 
 
@@ -92,7 +93,7 @@ def _slider(view: str) -> gr.ImageSlider:
         )
 
 
-class _Answers:
+class Answers:
     """What the page shows of an upload, as values of its outputs; arguments as in `make_page`."""
 
     def __init__(self, networks: Sequence[Network], folder: Path) -> None:

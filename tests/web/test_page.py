@@ -14,11 +14,12 @@ from PIL import Image
 import dsr_nss
 from dsr_nss.inference.video import read_frames
 from dsr_nss.inference.video_file import VideoFile
+from tests.exported_networks import write_onnx
 from tests.tiny_segmentor import describing_checkpoint
 
 pytest.importorskip('gradio', reason='the extra web is not installed')
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
-from dsr_nss.web.page import Network, make_page, start  # noqa: E402
+from dsr_nss.web.page import Answers, Network, make_page, start  # noqa: E402
 from dsr_nss.web.views import VIEWS, pairs  # noqa: E402
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
@@ -249,6 +250,16 @@ def until(condition, seconds=20):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_an_exported_network_is_shown_as_well(tmp_path):
+    pytest.importorskip('onnxruntime', reason='the extra export is not installed')
+    network = Network('exported', dsr_nss.load(write_onnx(tmp_path / 'a.onnx'), device='cpu'))
+    Image.fromarray(pixels(4, (80, 100))).save(tmp_path / 'photo.png')
+    (_, *shown, _, shares) = Answers([network], tmp_path).of_image(str(tmp_path / 'photo.png'))
+    expected = network.predictor.predict(tmp_path / 'photo.png')
+    assert np.array_equal(shown[0][1], expected.overlay())
+    assert next(iter(expected.shares())) in shares
 
 
 def test_the_server_asks_nobody(addresses, called):
