@@ -79,7 +79,7 @@ class Report:
 
 
 def check_environment(report: Report) -> None:
-    """Versions of what the package stands on, their bounds, distributions that exclude each other."""
+    """Versions of what the package stands on, and what is wrong with them."""
     report.say(f'Environment: Python {platform.python_version()} on {platform.platform()}')
     for package, names in DISTRIBUTIONS.items():
         found = {name: version for name in names if (version := version_of(name))}
