@@ -16,7 +16,8 @@ FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 RUFF = 'ruff>=0.17,<0.18'
 DOCS = ['mkdocs>=1.6.1,<2', 'mkdocs-material>=9.8', 'mkdocstrings[python]>=1.0.8', RUFF]
 WEB = ['gradio>=6.31']
-EXPORT = ['onnx>=1.23', 'onnxruntime>=1.32', 'onnxscript>=0.7.2']
+# the oldest that the tests ran with; onnxruntime 1.23 is the last one for Python 3.10
+EXPORT = ['onnx>=1.19.1', 'onnxruntime>=1.23.2', 'onnxscript>=0.5.6']
 
 
 def requirements() -> list[str]:
@@ -103,11 +104,11 @@ setup(
         'matching': ['kornia'],
         # the page of `dsr-nss web`
         'web': WEB,
-        # cityscapesscripts has the official scores, which ours must equal
+        # cityscapesscripts has the official scores, which ours must equal; scipy is of a reference
         # another minor version of ruff formats differently
         # setuptools builds the wheel that is tested; from 70.1 on it does so alone
         'tests': [
-            *('pytest', 'pytest-xdist', RUFF, 'mypy', 'cityscapesscripts'),
+            *('pytest', 'pytest-xdist', RUFF, 'mypy', 'scipy', 'cityscapesscripts'),
             'setuptools>=70.1',
             *DOCS,
             *EXPORT,

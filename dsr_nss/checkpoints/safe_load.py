@@ -130,5 +130,6 @@ def _explain(path: Path, error: Exception) -> str:
     text = text_beginning(path)
     if text is not None:
         return f'{path} is no checkpoint but a text file that begins with {text!r}'
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f'{path} is no checkpoint that torch can read ({first_line[:200]})'
+    # what torch says before it is advice to load without protection
+    said = str(error).rpartition('WeightsUnpickler error:')[2].strip() or type(error).__name__
+    return f'{path} is no checkpoint that torch can read ({said.splitlines()[0][:200]})'

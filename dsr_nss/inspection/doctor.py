@@ -32,6 +32,7 @@ from dsr_nss.engine.encoder_widths import check_widths
 from dsr_nss.engine.options import Options
 from dsr_nss.engine.start import read_start
 from dsr_nss.errors import DataError
+from dsr_nss.inspection.bounds import out_of_bounds
 from dsr_nss.matching import weights as matching_weights
 from dsr_nss.matching.image_pairs import PairDataset
 from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEELS
@@ -78,7 +79,7 @@ class Report:
 
 
 def check_environment(report: Report) -> None:
-    """Versions of what the package stands on, and distributions that exclude each other."""
+    """Versions of what the package stands on, and what is wrong with them."""
     report.say(f'Environment: Python {platform.python_version()} on {platform.platform()}')
     for package, names in DISTRIBUTIONS.items():
         found = {name: version for name in names if (version := version_of(name))}
@@ -92,6 +93,8 @@ def check_environment(report: Report) -> None:
                 f'then `pip install {names[0]}`.'
             )
     report.say('  ' + _listing({name: v for name in _OTHERS if (v := version_of(name))}))
+    for sentence, needed in out_of_bounds():
+        report.fail(sentence, fatal=needed)
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
         report.say(f'  GPU: {torch.cuda.get_device_name(0)}, {memory:.0f} GiB')

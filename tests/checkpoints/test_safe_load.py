@@ -22,6 +22,12 @@ class SneakyGetattr:
         return (getattr, (np.ndarray, 'tofile'))
 
 
+class ItemsOfATensor:
+    def __reduce__(self):
+        rebuild, values = torch.zeros(4).__reduce_ex__(2)[:2]
+        return rebuild, values, None, None, iter([(0, 9.0)])
+
+
 def test_training_checkpoint_round_trip(tmp_path):
     hub = MessageHub.get_instance('safe_load_test')
     hub.update_scalar('train/loss', 1.5)
@@ -91,4 +97,12 @@ def test_code_in_a_checkpoint_is_named_and_not_run(tmp_path, monkeypatch, legacy
 def test_getattr_reaches_log_history_alone(tmp_path):
     torch.save({'a': SneakyGetattr()}, tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='getattr of .*tofile.* refused'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+def test_items_are_set_in_dicts_alone(tmp_path):
+    """Before torch 2.10 they were set in anything, which reached beyond its memory."""
+    torch.save({'a': ItemsOfATensor()}, tmp_path / 'a.pth')
+    assert torch.load(tmp_path / 'a.pth', weights_only=False)['a'].tolist() == [9, 0, 0, 0]
+    with pytest.raises(CheckpointError, match='a.pth is no checkpoint .*SETITEM'):
         load_checkpoint_file(tmp_path / 'a.pth')

@@ -218,7 +218,7 @@ def test_unknown_config_key(config, tmp_path):
 def test_original_and_fork_together(monkeypatch):
     def version(name):
         if name in ('mmcv', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation'):
-            return '2.0'
+            return '99.0'
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, 'version', version)
