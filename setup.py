@@ -12,7 +12,7 @@ LORA = ['peft>=0.21']
 # pyspng has no wheel for Linux on ARM
 FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 
-# the oldest that the tests ran with; onnxruntime 1.23 is the last one for Python 3.10
+# onnxruntime 1.23 is the last one for Python 3.10; that onnxscript 0.5.6 writes files is untried
 EXPORT = ['onnx>=1.19.1', 'onnxruntime>=1.23.2', 'onnxscript>=0.5.6']
 
 
