@@ -16,7 +16,7 @@ FAST = ['deflate>=0.9', 'pyspng>=0.1.4; platform_machine != "aarch64"']
 RUFF = 'ruff>=0.17,<0.18'
 DOCS = ['mkdocs>=1.6.1,<2', 'mkdocs-material>=9.8', 'mkdocstrings[python]>=1.0.8', RUFF]
 WEB = ['gradio>=6.31']
-# the oldest that the tests ran with; onnxruntime 1.23 is the last one for Python 3.10
+# onnxruntime 1.23 is the last one for Python 3.10; that onnxscript 0.5.6 writes files is untried
 EXPORT = ['onnx>=1.19.1', 'onnxruntime>=1.23.2', 'onnxscript>=0.5.6']
 
 
