@@ -203,6 +203,9 @@ def start(page: gr.Blocks, host: str, port: int | None, *, browser: bool = False
             run_history=False,
             footer_links=[],
             ssr_mode=False,
+            # it would ask itself for the page, and give up after 3 s on a busy machine or where
+            # a proxy is set
+            _frontend=False,
             theme=gr.themes.Default(),
             css=_CSS,
         )

@@ -57,6 +57,14 @@ def test_the_page_of_two_checkpoints_is_served(call, served, tmp_path, name):
     assert not list((tmp_path / 'temporary').glob('dsr_nss_web_*'))
 
 
+def test_it_does_not_ask_itself_whether_it_can_be_reached(call, served, tmp_path, monkeypatch):
+    """Gradio would, through a proxy that is set, and would not start."""
+    monkeypatch.setattr('gradio.networking.url_ok', lambda url: False)
+    path = describing_checkpoint(tmp_path)
+    code, _ = call('web', path, '--no-browser', '--device', 'cpu')
+    assert code == 0 and served
+
+
 def test_a_port_that_is_taken_is_named(call, served, tmp_path):
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))
