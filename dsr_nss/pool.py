@@ -28,6 +28,15 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def patient_environment() -> dict[str, str]:
+    """The environment for a process whose threads of OpenMP sleep while they wait for each other.
+
+    By default they spin, and beside other busy processes they take each other's cores: steps of a
+    training become many times slower. `OMP_WAIT_POLICY` stays where the user has set it.
+    """
+    return {'OMP_WAIT_POLICY': 'PASSIVE', **os.environ}
+
+
 def one_thread_each() -> None:
     """Initialiser of pool workers: the pool already uses every core."""
     cv2.setNumThreads(0)

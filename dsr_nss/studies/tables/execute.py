@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from dsr_nss.commands import typed
-from dsr_nss.pool import usable_cores
+from dsr_nss.pool import patient_environment, usable_cores
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.runs import Run, inspect, located, note, read_scores
 
@@ -121,7 +121,7 @@ class _Processes:
         if self.stops:
             raise StepFailed(STOPPED)
         gpu = self.gpus.get()
-        environment = {'OMP_NUM_THREADS': str(self.threads), **os.environ}
+        environment = {'OMP_NUM_THREADS': str(self.threads), **patient_environment()}
         environment |= {'CUDA_VISIBLE_DEVICES': gpu} if gpu is not None else {}
         environment |= _path_of_modules()
         try:

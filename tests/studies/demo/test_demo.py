@@ -1,5 +1,7 @@
 """The demo moves its configs to its own data."""
 
+from types import SimpleNamespace
+
 import pytest
 from mmengine.config import Config
 
@@ -31,3 +33,19 @@ def test_the_options_are_accepted_and_leave_no_old_root(name, repo_root):
 def test_a_failing_step_is_named():
     with pytest.raises(demo.DemoError, match='tools/make_nightscape.py --size nonsense'):
         demo._call('tools/make_nightscape.py', '--size', 'nonsense')
+
+
+@pytest.mark.parametrize(('own', 'expected'), [(None, 'PASSIVE'), ('ACTIVE', 'ACTIVE')])
+def test_threads_of_a_step_sleep_unless_the_user_says_otherwise(monkeypatch, own, expected):
+    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
+    if own is not None:
+        monkeypatch.setenv('OMP_WAIT_POLICY', own)
+    seen = []
+
+    def run(command, env):
+        seen.append(env['OMP_WAIT_POLICY'])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(demo.subprocess, 'run', run)
+    demo._call('tools/train.py')
+    assert seen == [expected]
