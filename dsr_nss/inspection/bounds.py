@@ -10,7 +10,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 #: What only changes of the code need.
-_EXTRA_OF_DEVELOPERS = 'tests'
+_EXTRAS_OF_DEVELOPERS = {'docs', 'tests'}
 
 
 def out_of_bounds() -> Iterator[tuple[str, bool]]:
@@ -26,7 +26,7 @@ def out_of_bounds() -> Iterator[tuple[str, bool]]:
         declared = metadata.metadata('dsr_nss')
     except metadata.PackageNotFoundError:
         return
-    extras = {*(declared.get_all('Provides-Extra') or ()), ''} - {_EXTRA_OF_DEVELOPERS}
+    extras = {*(declared.get_all('Provides-Extra') or ()), ''} - _EXTRAS_OF_DEVELOPERS
     for requirement in map(Requirement, declared.get_all('Requires-Dist') or ()):
         marker = requirement.marker
         for_extras = {name for name in extras if marker is None or marker.evaluate({'extra': name})}
