@@ -35,15 +35,24 @@ def test_a_failing_step_is_named():
         demo._call('tools/make_nightscape.py', '--size', 'nonsense')
 
 
-@pytest.mark.parametrize(('own', 'expected'), [(None, 'PASSIVE'), ('ACTIVE', 'ACTIVE')])
-def test_threads_of_a_step_sleep_unless_the_user_says_otherwise(monkeypatch, own, expected):
-    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
-    if own is not None:
-        monkeypatch.setenv('OMP_WAIT_POLICY', own)
+@pytest.mark.parametrize(
+    ('own', 'expected'),
+    [
+        ({}, {'GOMP_SPINCOUNT': '1000'}),
+        ({'OMP_WAIT_POLICY': 'ACTIVE'}, {'OMP_WAIT_POLICY': 'ACTIVE'}),
+        ({'GOMP_SPINCOUNT': '7'}, {'GOMP_SPINCOUNT': '7'}),
+    ],
+)
+def test_threads_of_a_step_sleep_soon_unless_the_user_says_otherwise(monkeypatch, own, expected):
+    names = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
     seen = []
 
     def run(command, env):
-        seen.append(env['OMP_WAIT_POLICY'])
+        seen.append({name: env[name] for name in names if name in env})
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(demo.subprocess, 'run', run)
