@@ -32,9 +32,9 @@ def patient_environment() -> dict[str, str]:
     """The environment for a process whose OpenMP threads sleep soon when they wait for each other.
 
     By default they spin for long, and beside other busy processes they take each other's cores.
-    Torch's wheels for Linux bring GNU's OpenMP, which counts the turns in `GOMP_SPINCOUNT`. To sleep
-    at once (`OMP_WAIT_POLICY=PASSIVE`) is slower on a free machine (docs/performance.md). Where the
-    user has set one of the two, it stays.
+    Torch's wheels for Linux bring GNU's OpenMP, which counts the turns in `GOMP_SPINCOUNT`. To
+    sleep at once (`OMP_WAIT_POLICY=PASSIVE`) is slower on a free machine (docs/performance.md).
+    Where the user has set one of the two, it stays.
     """
     own = {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'} & os.environ.keys()
     return {**os.environ} if own else {**os.environ, 'GOMP_SPINCOUNT': '1000'}
