@@ -15,7 +15,8 @@ def loads_unasked(kind: Any) -> bool:
     Args:
         kind: A registered name or a class; what is neither loads nothing.
     """
-    network = MODELS.get(kind) if isinstance(kind, str) else kind
+    # not MODELS.get: it imports what an unknown name with dots says, and names come from files
+    network = MODELS.module_dict.get(kind) if isinstance(kind, str) else kind
     if not inspect.isclass(network):
         return False
     field = inspect.signature(network).parameters.get('pretrained')

@@ -1,6 +1,7 @@
 """The list of what is taken out of a file's config: it is true, and it holds what is promised."""
 
 import re
+import sys
 
 import pytest
 from mmseg.registry import MODELS
@@ -127,6 +128,13 @@ def test_an_encoder_that_loads_by_default_is_told_not_to():
     for name in names:
         found = for_loading(dict(type=name, pretrained=True, pretrained_cfg=dict(url='x')))
         assert found == dict(type=name, pretrained=False)
+
+
+def test_to_ask_for_a_name_imports_nothing(tmp_path, monkeypatch):
+    (tmp_path / 'named_in_a_file.py').write_text('class Encoder:\n    pass\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    for_loading(dict(type='EncoderDecoder', backbone=dict(type='named_in_a_file.Encoder')))
+    assert 'named_in_a_file' not in sys.modules
 
 
 def test_a_foundation_encoder_by_its_listed_name_alone():
