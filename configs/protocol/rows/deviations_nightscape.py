@@ -5,36 +5,17 @@ _base_ = 'protocol_nightscape.py'
 title = 'one other choice at a time'
 reference = 'with_fpa'
 _method = 'configs/protocol/dsr_from_source_nightscape.py'
+_other = dict(
+    jitter_torchvision=("torchvision's colour jitter", 'jitter_torchvision'),
+    teacher_running=('teacher on running statistics', 'teacher_running'),
+    night_updated=('night pass updates running statistics', 'fpa_night_updated'),
+    fpa_finest_level=('prototypes on the finest encoder map', 'fpa_finest_level'),
+    authors=("the step of the authors' code", 'authors'),
+)
 rows = [
     *(row for row in _base_.rows if row['name'] == 'with_fpa'),
-    dict(
-        name='jitter_torchvision',
-        label="torchvision's colour jitter",
-        config=_method,
-        overlays=['configs/ablations/jitter_torchvision.py'],
-    ),
-    dict(
-        name='teacher_running',
-        label='teacher on running statistics',
-        config=_method,
-        overlays=['configs/ablations/teacher_running.py'],
-    ),
-    dict(
-        name='night_updated',
-        label='night pass updates running statistics',
-        config=_method,
-        overlays=['configs/ablations/fpa_night_updated.py'],
-    ),
-    dict(
-        name='fpa_finest_level',
-        label='prototypes on the finest encoder map',
-        config=_method,
-        options={'model.alignment.feature_level': 0},
-    ),
-    dict(
-        name='authors',
-        label="the step of the authors' code",
-        config=_method,
-        overlays=['configs/ablations/authors.py'],
+    *(
+        dict(name=name, label=label, config=_method, overlays=[f'configs/ablations/{overlay}.py'])
+        for name, (label, overlay) in _other.items()
     ),
 ]

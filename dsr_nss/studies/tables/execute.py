@@ -64,6 +64,7 @@ def execute(
 def _do(run: Run, processes: '_Processes') -> str | None:
     """Do what a run lacks; what went wrong, None or `STOPPED`."""
     try:
+        processes.require_going()
         run.folder.mkdir(parents=True, exist_ok=True)
         _train(run, processes)
         _test(run, processes)
@@ -116,10 +117,14 @@ class _Processes:
         for slot in range(jobs):
             self.gpus.put(gpus[slot % len(gpus)])
 
-    def call(self, command: Sequence[str], log: Path) -> str:
-        """Run a command line with its output in a file; how it ended, should it have failed."""
+    def require_going(self) -> None:
+        """Raises `StepFailed` when the user has asked to stop."""
         if self.stops:
             raise StepFailed(STOPPED)
+
+    def call(self, command: Sequence[str], log: Path) -> str:
+        """Run a command line with its output in a file; how it ended, should it have failed."""
+        self.require_going()
         gpu = self.gpus.get()
         environment = {'OMP_NUM_THREADS': str(self.threads), **patient_environment()}
         environment |= {'CUDA_VISIBLE_DEVICES': gpu} if gpu is not None else {}
@@ -140,8 +145,7 @@ class _Processes:
             self.running.discard(process)
         finally:
             self.gpus.put(gpu)
-        if self.stops:
-            raise StepFailed(STOPPED)
+        self.require_going()
         lines = log.read_text(encoding='utf-8', errors='replace').split('\n')
         end = '\n'.join([line for line in lines if line.strip()][-_LOG_LINES:])
         return f'status {status} of: {typed(command)}\n{log} ends with:\n{end}'
