@@ -45,7 +45,9 @@ class XFeat(MatchAligner):
 
     def __init__(self, *, points: Count = 4096, threshold: Positive = 4.0, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.matcher = _package().XFeat(weights=None, top_k=points)
+        # it moves what it has just built, which the meta device cannot
+        with torch.device('cpu'):
+            self.matcher = _package().XFeat(weights=None, top_k=points)
         self.threshold = threshold
         self.requires_grad_(False).train()
 

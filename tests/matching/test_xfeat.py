@@ -148,3 +148,11 @@ def test_the_package_and_an_image_without_features(dark):
     day = torch.zeros_like(day) if dark in ('day', 'both') else day
     alignment = aligner(night, day)
     assert not alignment.aligned.any() and not alignment.confidence.any()
+
+
+@needs_package
+def test_it_can_be_built_without_memory_as_whole_models_are_for_lists_and_sizes():
+    with torch.device('meta'):
+        aligner = MODELS.build(dict(type='XFeat'))
+    aligner.init_weights()
+    assert not aligner.matcher.net.training

@@ -132,9 +132,14 @@ def count_step(config: Config) -> dict[str, float]:
 
     The step runs on torch's `meta` device, where tensors have shapes and no content; so nothing in
     it may depend on what a tensor holds, and a step that waits for the device fails here. The
-    backward pass is one stage.
+    backward pass is one stage. Of the aligners UAWarpC is counted; the matches of all others depend
+    on what the images hold.
     """
     config = copy.deepcopy(config)
+    aligner = (config.model.get('refinement') or {}).get('aligner')
+    if aligner and aligner['type'] != 'UAWarpC':
+        aligner.clear()
+        aligner['type'] = 'Identity'
     config.pop('compile', None)  # the count is the same, and `meta` cannot compile
     with torch.device('meta'):
         model, optim_wrapper = build_step(config, torch.device('meta'), amp=None)

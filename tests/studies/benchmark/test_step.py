@@ -112,6 +112,18 @@ def test_operations_without_computing_are_those_of_a_computed_step(repo_root):
     )
 
 
+@pytest.mark.parametrize('kind', ['Homography', 'XFeat', 'LoFTR'])
+def test_aligners_that_look_at_content_are_not_counted(repo_root, kind):
+    config = small(repo_root, 'dsr_hrda_darkzurich.py', 64)
+    config.model.student = STUDENT
+    counted = {}
+    for aligner in ('Identity', kind):
+        config.model.refinement.aligner = dict(type=aligner)
+        counted[aligner] = sum(count_step(config).values())
+        assert config.model.refinement.aligner.type == aligner  # a copy is counted
+    assert counted[kind] == pytest.approx(counted['Identity'], rel=0.01)  # blur is drawn anew
+
+
 @pytest.mark.parametrize(
     'name',
     [
