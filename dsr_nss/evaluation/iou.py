@@ -109,20 +109,50 @@ def iou_scores(
         raise ValueError(f'{number} classes but a confusion matrix of shape {counts.shape}')
     if counts.sum() == 0:
         raise ValueError('the labels hold no pixel of any class, only ignored ones')
-    occurs = counts.sum(axis=1) > 0
-    union = counts.sum(axis=1) + counts[:, :number].sum(axis=0) - counts.diagonal()
-    iou = 100 * counts.diagonal() / np.maximum(union, 1)
-    index = {name: i for i, name in enumerate(classes)}
-    members = {
-        group: [index[name] for name in names if occurs[index[name]]]
-        for group, names in reported_groups(classes, groups).items()
-    }
+    iou, occurs, _ = _class_ious(counts)
+    means = {name: float(mean) for name, mean in mean_ious(counts, classes, groups).items()}
+    mean, official = means.pop('mIoU'), means.pop('mIoU_official')
     return IoUScores(
-        mean=float(iou[occurs].mean()),
-        official=float(iou[union > 0].mean()),
-        classes={name: float(iou[i]) if occurs[i] else None for name, i in index.items()},
-        groups={g: float(iou[ids].mean()) if ids else None for g, ids in members.items()},
+        mean=mean,
+        official=official,
+        classes={n: float(iou[i]) if occurs[i] else None for i, n in enumerate(classes)},
+        groups={
+            name.removeprefix('mIoU_'): None if np.isnan(mean) else mean
+            for name, mean in means.items()
+        },
     )
+
+
+def mean_ious(
+    counts: np.ndarray, classes: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, np.ndarray]:
+    """The means of `iou_scores`, of many sets at once.
+
+    Args:
+        counts: `(..., K, K)` or `(..., K, K + 1)` float64, a confusion matrix of each set.
+        classes: As in `iou_scores`.
+        groups: As in `iou_scores`.
+
+    Returns:
+        `{'mIoU', 'mIoU_official', 'mIoU_<group>'}` -> `(...)` float64 percent, nan where none of
+        the classes occurs.
+    """
+    iou, occurs, has_union = _class_ious(counts)
+    index = {name: i for i, name in enumerate(classes)}
+    members = {'mIoU': occurs, 'mIoU_official': has_union}
+    for group, names in reported_groups(classes, groups).items():
+        of_group = np.zeros(len(classes), dtype=bool)
+        of_group[[index[name] for name in names]] = True
+        members[f'mIoU_{group}'] = occurs & of_group
+    with np.errstate(invalid='ignore'):  # 0 / 0 is nan
+        return {n: (iou * which).sum(-1) / which.sum(-1) for n, which in members.items()}
+
+
+def _class_ious(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each class the IoU in percent, whether labels hold it, and whether it has a union."""
+    right, labelled = counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1)
+    union = labelled + counts[..., : counts.shape[-2]].sum(axis=-2) - right
+    return 100 * right / np.maximum(union, 1), labelled > 0, union > 0
 
 
 def flat_scores(scores: IoUScores, per_class: bool = True) -> dict[str, float | None]:

@@ -1,6 +1,7 @@
 """What `tools/test.py --report` writes of a set: pictures and the figures behind them."""
 
 import dataclasses
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from dsr_nss.evaluation.picture_record import write_record
 from dsr_nss.evaluation.small_objects import AREA_BINS
 from dsr_nss.evaluation.uncertainty import UIoUCurve
 from dsr_nss.evaluation.worst_cases import ImageScore, WorstCases
-from dsr_nss.files import make_folder, write_json
+from dsr_nss.files import make_folder, write_bytes, write_json
 from dsr_nss.inference.pictures import write_picture
 from dsr_nss.visualization.comparison import error_picture
 
 #: Files of a report; the pictures of the worst images are `<WORST>/<place>_<name>.png`.
-MEASURES, IMAGES, CONFUSION, CURVE, WORST, PICTURES = (
-    'measures.json', 'images.json', 'confusion.png', 'uiou.png', 'worst', 'pictures',
+MEASURES, IMAGES, MATRICES, CONFUSION, CURVE, WORST, PICTURES = (
+    'measures.json', 'images.json', 'images.npz', 'confusion.png', 'uiou.png', 'worst', 'pictures',
 )  # fmt: skip
 
 
@@ -35,8 +36,9 @@ def write_evaluation_report(
     """Writes the report of one set.
 
     `measures.json` (confusion matrix, boundary IoU, recall of small objects by class, UIoU curve),
-    `images.json` (the scores of every image, the worst first), `confusion.png`, `uiou.png` (for a
-    set with masks of invalid pixels), `worst/<place>_<name>.png`, and `pictures/` for the page.
+    `images.json` (the scores of every image, the worst first), `images.npz` (see
+    `read_matrices`), `confusion.png`, `uiou.png` (for a set with masks of invalid pixels),
+    `worst/<place>_<name>.png`, and `pictures/` for the page.
 
     Args:
         folder: Folder of the report; pictures of an older report in `worst` are replaced.
@@ -53,6 +55,7 @@ def write_evaluation_report(
     curve = None if measures.uncertainty is None else measures.uncertainty.result()
     write_json(folder / MEASURES, _measures(measures, confusion, curve))
     write_json(folder / IMAGES, {'images': [_entry(s) for s in measures.images.scores()]})
+    _write_matrices(folder / MATRICES, measures.images.scores())
     save_png(confusion_figure(confusion, measures.classes, title), folder / CONFUSION)
     if curve is not None:
         save_png(uiou_figure(curve.thresholds, curve.mean, curve.average, title), folder / CURVE)
@@ -60,6 +63,26 @@ def write_evaluation_report(
     write_record(
         folder / PICTURES, title=title, images=measures.images, palette=palette, scores=scores
     )
+
+
+def read_matrices(folder: Path) -> dict[str, np.ndarray]:
+    """The confusion matrix of every image of a report, `(K, K)` int64, by the image's name.
+
+    Args:
+        folder: Folder of the report of one set.
+
+    Raises:
+        FileNotFoundError: There is no report, or it is of an older version.
+    """
+    with np.load(folder / MATRICES, allow_pickle=False) as content:
+        return dict(zip(content['names'].tolist(), content['confusion'], strict=True))
+
+
+def _write_matrices(path: Path, scores: Sequence[ImageScore]) -> None:
+    names, matrices = [s.name for s in scores], [s.confusion for s in scores]
+    content = io.BytesIO()
+    np.savez_compressed(content, names=names, confusion=matrices)
+    write_bytes(path, content.getvalue())
 
 
 def _measures(

@@ -105,7 +105,7 @@ def score_against(
         for folder in (predictions, others)
     )
     try:
-        return paired_bootstrap(first, second, classes, groups)
+        return paired_bootstrap([first], [second], classes, groups)
     except ValueError as error:
         raise DataError(f'{labels}: {error}') from error
 

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 import cv2
@@ -32,6 +32,7 @@ class ImageScore:
         classes: IoU of the classes that occur, percent.
         image_file: The image.
         label_file: The label.
+        confusion: `(K, K)` int64, rows are targets.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ImageScore:
     classes: dict[str, float]
     image_file: str
     label_file: str
+    confusion: np.ndarray = field(compare=False)
 
     @property
     def rank(self) -> tuple[float, str]:
@@ -78,6 +80,7 @@ class WorstCases:
                 {name: value for name, value in scores.classes.items() if value is not None},
                 image.image_file,
                 image.label_file,
+                image.confusion,
             )
         )
         self._kept[image.name] = (_encode(image.label), _encode(image.prediction))

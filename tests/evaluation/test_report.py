@@ -12,6 +12,8 @@ import torch.multiprocessing as multiprocessing
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.evaluate import evaluate
+from dsr_nss.evaluation.iou import iou_scores
+from dsr_nss.evaluation.report import read_matrices
 from dsr_nss.inference.load import read_model_config
 
 SIZES = ((24, 40), (30, 26), (24, 40), (24, 40), (24, 40))
@@ -68,6 +70,11 @@ def test_files_and_keys(night_config, checkpoint, tmp_path):
     assert confusion.shape == (19, 19)
     images = json.loads((folder / 'images.json').read_text())['images']
     assert [entry['mIoU'] for entry in images] == sorted(entry['mIoU'] for entry in images)
+    matrices = read_matrices(folder)
+    assert list(matrices) == [entry['image'] for entry in images]
+    assert np.array_equal(sum(matrices.values()), confusion)
+    for entry in images:
+        assert iou_scores(matrices[entry['image']], CLASSES).mean == entry['mIoU']
     assert len(images) == 5 and all(os.path.isfile(entry['image_file']) for entry in images)
     for name in CLASSES:
         assert measures['boundary_IoU'][name] == result[f'dark_zurich_val/boundary_IoU/{name}']

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.commands import typed
 from dsr_nss.studies.tables.logged import logged_values
 from dsr_nss.studies.tables.means import Statistic, statistic
+from dsr_nss.studies.tables.over_images import intervals
 from dsr_nss.studies.tables.rows import paper_tables
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores
 from dsr_nss.studies.tables.table import Column, Row, Table
@@ -35,8 +37,9 @@ def summarise(table: Table, settings: Settings) -> Summary:
 
     `rows[i]['sets'][column.key]` holds `mIoU`, `difference` (from the row that `compared_row`
     names), `means` of all other scores and `differences` of class groups and recalls, each a
-    `Statistic` or None; all scores by seed in `seeds`; and the paper's number in `paper`, where it
-    has one on these data. `rows[i]['logged']` is what `logged_values` says of the row's trainings.
+    `Statistic` or None; all scores by seed in `seeds`; what `intervals` says of the difference in
+    `over_images`; and the paper's number in `paper`, where it has one on these data.
+    `rows[i]['logged']` is what `logged_values` says of the row's trainings.
     """
     runs = {row.name: _usable_runs(row, table, settings) for row in table.runnable()}
     seeds = {
@@ -45,11 +48,18 @@ def summarise(table: Table, settings: Settings) -> Summary:
         for column in table.columns
     }
     rows = []
+
+    def tested(name: str, column: Column) -> dict[int, Run]:
+        known = seeds.get((name, column), {})
+        return {run.seed: run for run in runs.get(name, ()) if run.seed in known}
+
     for row in table.rows:
-        other = compared_row(table, row)
+        other = compared_row(table, row) or ''
         sets = {
             column.key: cell(
-                seeds.get((row.name, column), {}), seeds.get((other or '', column), {})
+                seeds.get((row.name, column), {}),
+                seeds.get((other, column), {}),
+                intervals(tested(row.name, column), tested(other, column), column),
             )
             | _paper(table, row, column)
             for column in table.columns
@@ -94,7 +104,11 @@ def _usable_runs(row: Row, table: Table, settings: Settings) -> list[Run]:
     return [r for r, s in zip(tested, states, strict=True) if s.trained and s.problem is None]
 
 
-def cell(seeds: Seeds, above: Seeds) -> dict[str, Any]:
+def cell(
+    seeds: Seeds,
+    above: Seeds,
+    over_images: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """What a row has in one column."""
     told = [key for scores in seeds.values() for key in scores if 'IoU' in key or is_compared(key)]
     keys = dict.fromkeys(told)
@@ -105,7 +119,7 @@ def cell(seeds: Seeds, above: Seeds) -> dict[str, Any]:
     return {
         'mIoU': first, 'difference': paired_difference(seeds, above), 'means': means,
         'differences': {key: paired_difference(seeds, above, key) for key in compared},
-        'seeds': seeds,
+        'over_images': dict(over_images), 'seeds': seeds,
     }  # fmt: skip
 
 

@@ -77,6 +77,19 @@ def test_markdown(summary):
     ])  # fmt: skip
 
 
+def test_differences_over_other_images(summary):
+    """Bold where 0 is outside; rows without any have no line."""
+    measured = summary['rows'][2]['sets']['dark_zurich_val']
+    measured['over_images'] = {'mIoU': (1.04, 5.96), 'mIoU_my_group': (-0.5, 2.0)}
+    text = writing.markdown(summary)
+    begin = text.index('Differences over other test images, dark_zurich_val: ')
+    assert text[begin:].split('\n\n')[1] == '\n'.join([
+        '|  | mIoU | my group | small |',
+        '| --- | ---: | ---: | ---: |',
+        '| + bank | **+1.0 to +6.0** | -0.5 to +2.0 | - |',
+    ])  # fmt: skip
+
+
 def test_latex_escapes_and_sets_numbers_as_such(summary):
     text = writing.latex(summary)
     assert '\\caption{Table III on the real sets: components \\& parts}' in text
