@@ -124,8 +124,10 @@ VITS = Choice(
             'patch14_dinov2', 'patch14_reg4_dinov2', 'patch16_dinov3', 'patch16_dinov3_qkvb',
         )
     ),
-    'vit_small_plus_patch16_dinov3',
-    'vit_small_plus_patch16_dinov3_qkvb',
+    *(f'vit_{size}_patch16_{kind}' for size in ('small_plus', 'huge_plus')
+      for kind in ('dinov3', 'dinov3_qkvb')),
+    'vit_giant_patch14_dinov2',
+    'vit_giant_patch14_reg4_dinov2',
     'vit_tiny_patch16_dinov3_qkvb',
 )  # fmt: skip
 CONVNEXTS = Choice(

@@ -61,7 +61,10 @@ HUB = (
 )
 #: What the layouts hold beside the encoder: classifiers, heads of the pretraining, and tables that
 #: are computed anew.
-UNUSED = r'(head|classifier|projectors|local_cls_norm)\.|rope(_embed|_embeddings|)\.|.*\.bias_mask$'
+UNUSED = (
+    r'(head|attn_pool|classifier|projectors|local_cls_norm)\.'
+    r'|rope(_embed|_embeddings|)\.(?!freqs$)|.*\.bias_mask$'  # timm's `rope.freqs` are learnt
+)
 #: The norm of the pooled features, which a pyramid does not use.
 POOLED = r'norms?\.'
 
@@ -208,13 +211,14 @@ def _join_attention(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _from_hub(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """timm's names; what has them already stays."""
-    rotary = 'pos_embed' not in state and 'cls_token' in state  # DINOv3 and EUPE
+    rotary = 'pos_embed' not in state and 'cls_token' in state
+    hub = 'storage_tokens' in state  # of DINOv3 or EUPE
     pyramid = any(name.startswith(('stem.', 'downsample_layers.')) for name in state)
     converted: dict[str, Tensor] = {}
     for name, tensor in _renamed(state, HUB).items():
         if re.match(UNUSED, name) or (pyramid and re.match(POOLED, name)):
             continue
-        if rotary and name.endswith('.attn.qkv.bias'):
+        if hub and name.endswith('.attn.qkv.bias'):
             attention = name.removesuffix('qkv.bias')
             query, _, value = tensor.chunk(3)  # the key's is masked out
             converted |= {f'{attention}q_bias': query, f'{attention}v_bias': value}

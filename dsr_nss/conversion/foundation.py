@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import timm
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ HEAD = {'upscale.': 'decode_head.upscale.', 'out.': 'decode_head.conv_seg.'}
 #: What it does to an image and to DINOv2's positions.
 VFM_UDA_ENCODER: dict[str, Any] = dict(scale=1.1, positions='hub')
 
-SIZES = {192: 'tiny', 384: 'small', 768: 'base', 1024: 'large'}
+SIZES = {192: 'tiny', 384: 'small', 768: 'base', 1024: 'large', 1280: 'huge', 1536: 'giant'}
 #: (width of the stem, blocks of the third stage) of ConvNeXt.
 PYRAMIDS = {(96, 9): 'tiny', (96, 27): 'small', (128, 27): 'base', (192, 27): 'large'}
 
@@ -71,6 +72,22 @@ def refuse_vfm_uda_plusplus(state_dict: Mapping[str, Tensor], network: str) -> d
     )
 
 
+def told_by_no_name(backbone: Mapping[str, Any], layout: str) -> list[str]:
+    """What of an encoder that was told from names is a guess, for the user.
+
+    Args:
+        backbone: What `describe_timm` returned.
+        layout: Name of the layout that the file has.
+    """
+    if backbone['type'] != 'TimmViT' or layout == 'vfm-uda':
+        return []
+    return [
+        "scale and position embeddings of a TimmViT leave no trace in a file: timm's positions and "
+        'no scale are assumed; where the network was trained otherwise, name its config with '
+        '--config'
+    ]
+
+
 def describe_timm(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Config of the encoder that has these entries.
 
@@ -89,11 +106,14 @@ def describe_timm(state: Mapping[str, Tensor]) -> dict[str, Any]:
         size, side = SIZES.get(kernel.shape[0]), kernel.shape[-1]
         found = f'a width of {kernel.shape[0]}'
         if 'pos_embed' in names:
+            size = size if any(name.endswith('.ls1.gamma') for name in names) else None
             kind = 'reg4_dinov2' if 'reg_token' in names else 'dinov2'
         else:
             kind = 'dinov3_qkvb' if 'blocks.0.attn.q_bias' in names else 'dinov3'
+            size = f'{size}_plus' if 'blocks.0.mlp.fc1_g.weight' in names else size
+        found += f' and patches of {side} pixels'
         config = dict(type='TimmViT', model_name=f'vit_{size}_patch{side}_{kind}')
-    if size is None:
+    if not timm.is_model(config['model_name']):
         raise CheckpointError(
             f'no encoder of DINOv2 or DINOv3 that is known has {found}; name the config of the '
             'network with --config'

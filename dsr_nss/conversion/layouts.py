@@ -89,7 +89,7 @@ LAYOUTS = (
         convert=_strip(student='student.', teacher='teacher.model.'),
     ),
     Layout(
-        names=('vfm-uda-plusplus',),
+        names=('vfm-uda-plusplus', 'vfm-uda'),
         title='VFM-UDA++ (PyTorch Lightning)',
         kind='segmentor',
         mark=r'network(_ema)?\.encoder\.spm\..*',

@@ -152,7 +152,7 @@ def _nearest(found: Sequence[int | None], known: Mapping[Any, Sequence[int]]) ->
 def _daformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
     config = dict(
         type='DAFormerHead',
-        in_channels=_channels(backbone),
+        in_channels=_channels(backbone, head),
         channels=_width(head, ('conv_seg.weight', 1), ('fuse_layer.bn.weight', 0)),
         embed_channels=_width(head, *((f'embed_layers.{i}.proj.bias', 0) for i in range(4))),
         num_classes=_classes(head),
@@ -181,7 +181,7 @@ def _hrda_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
 def _segformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
     return dict(
         type='SegformerHead',
-        in_channels=_channels(backbone),
+        in_channels=_channels(backbone, head),
         in_index=[0, 1, 2, 3],
         channels=_width(head, ('conv_seg.weight', 1), ('fusion_conv.bn.weight', 0)),
         dropout_ratio=0.1,
@@ -214,10 +214,17 @@ def _refinenet_head(head: State) -> dict[str, Any]:
     )
 
 
-def _channels(backbone: Mapping[str, Any]) -> list[int]:
+def _channels(backbone: Mapping[str, Any], head: State) -> list[int]:
     if backbone['type'] == 'MiT':
         return list(ARCHITECTURES[backbone['arch']].channels)
-    return [backbone['embed_dims'] * heads for heads in backbone['num_heads']]
+    if backbone['type'] == 'MixVisionTransformer':
+        return [backbone['embed_dims'] * heads for heads in backbone['num_heads']]
+    if backbone['type'] == 'TimmViT':
+        raise CheckpointError(
+            'the head takes several maps of a vision transformer, and no name tells of which '
+            'blocks; name the config of the network with --config'
+        )
+    return [_width(head, (f'embed_layers.{i}.proj.weight', 1)) for i in range(4)]
 
 
 def _classes(head: State, *classifiers: str) -> int:

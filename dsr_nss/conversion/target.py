@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dsr_nss.checkpoints.comparison import listing
 from dsr_nss.conversion.config import PREPROCESSOR
+from dsr_nss.conversion.foundation import told_by_no_name
 from dsr_nss.conversion.layouts import Layout
 from dsr_nss.conversion.networks import describe_encoder, describe_segmentor
 from dsr_nss.engine.config import use_scope
@@ -69,7 +70,10 @@ def find_target(
     if layout.kind == 'aligner':
         return Target(dict(type='MatchingNetwork'))
     if layout.kind == 'encoder':
-        return Target(describe_encoder(state))
+        encoder = describe_encoder(state)
+        if layout.name == 'dinov2' and 'timm_model.reg_token' not in state:
+            encoder['positions'] = 'hub'  # as the code that the file belongs to
+        return Target(encoder)
     notes = []
     refused = None
     try:
@@ -87,6 +91,7 @@ def find_target(
         if refused is not None:
             raise refused from None
         raise
+    notes += told_by_no_name(described['backbone'], name)
     return Target({**described, 'data_preprocessor': dict(PREPROCESSOR)}, notes=notes)
 
 

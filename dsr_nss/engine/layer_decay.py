@@ -15,7 +15,8 @@ def rate_multipliers(names: Iterable[str], decay: float) -> dict[str, float]:
     register tokens, positions) `decay ** L`; what lies behind them, the final norm, 1.
 
     Args:
-        names: Names of all parameters of a vision transformer; blocks are `blocks.<i>.*`.
+        names: Names of all parameters of a vision transformer, frozen ones too, since the depth is
+            told by them; blocks are `blocks.<i>.*`. None of a network without a trained encoder.
         decay: In (0, 1].
 
     Raises:
@@ -25,7 +26,7 @@ def rate_multipliers(names: Iterable[str], decay: float) -> dict[str, float]:
     if not 0 < decay <= 1:
         raise ValueError(f'layer decay must lie in (0, 1], got {decay}')
     names = list(names)
-    if decay == 1:
+    if decay == 1 or not names:
         return dict.fromkeys(names, 1.0)
     blocks = {name: BLOCK.match(name) for name in names}
     rows = {name[: match.start(1)] for name, match in blocks.items() if match}

@@ -6,6 +6,7 @@ layer-wise decay two of each layer.
 """
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -95,7 +96,7 @@ class GroupedOptimWrapperConstructor:
         if not trained:
             raise ConfigError('the model has no parameter that requires a gradient')
         try:
-            shares = rate_multipliers(filter(_of_encoder, trained), self.layer_decay)
+            shares = rate_multipliers(_encoder_names(model, trained), self.layer_decay)
         except ValueError as error:
             raise ConfigError(f'optim_wrapper.paramwise_cfg.layer_decay: {error}') from error
         grouped: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
@@ -111,6 +112,13 @@ class GroupedOptimWrapperConstructor:
                 group['weight_decay'] = 0.0
             groups.append(group)
         return groups
+
+
+def _encoder_names(model: nn.Module, trained: Iterable[str]) -> list[str]:
+    """All parameters of the encoder that is trained; not those of a teacher or a frozen copy."""
+    starts = {name[: name.index('backbone.')] for name in trained if _of_encoder(name)}
+    names = (name for name, _ in getattr(model, 'module', model).named_parameters())
+    return [name for name in names if any(name.startswith(f'{s}backbone.') for s in starts)]
 
 
 def _of_encoder(name: str) -> bool:

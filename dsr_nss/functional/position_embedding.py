@@ -47,14 +47,15 @@ def covering(feature_map: Tensor, padded: tuple[int, int], size: tuple[int, int]
     """
     if padded == size:
         return feature_map
-    kind = dict(
-        device=feature_map.device, dtype=torch.promote_types(feature_map.dtype, torch.float32)
-    )
+    # in at least float32: half precision cannot tell places on a fine grid apart
+    dtype = torch.promote_types(feature_map.dtype, torch.float32)
+    kind = dict(device=feature_map.device, dtype=dtype)
     rows, columns = (
         (2 * torch.arange(cells, **kind) + 1) * (side / whole / cells) - 1
         for cells, side, whole in zip(feature_map.shape[2:], size, padded, strict=True)
     )
     places = torch.stack(torch.meshgrid(columns, rows, indexing='xy'), dim=-1)
-    places = places.to(feature_map.dtype).expand(len(feature_map), -1, -1, -1)
+    places = places.expand(len(feature_map), -1, -1, -1)
     # `interpolate` leaves a map as it is where it keeps its number of cells, whatever the scale
-    return F.grid_sample(feature_map, places, padding_mode='border', align_corners=False)
+    moved = F.grid_sample(feature_map.to(dtype), places, padding_mode='border', align_corners=False)
+    return moved.to(feature_map.dtype)

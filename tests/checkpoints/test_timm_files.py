@@ -108,6 +108,18 @@ def test_biases_are_left_out_only_if_they_are_zero(tmp_path):
     assert torch.equal(weight, published['blocks.3.attn.qkv.weight'])
 
 
+@pytest.mark.parametrize(
+    'name', ['vit_small_patch16_rope_224', 'vit_small_patch16_rope_mixed_ape_224']
+)
+def test_other_rotary_networks_of_timm_keep_all_of_their_weights(tmp_path, name):
+    """Biases of their keys, and frequencies that are learnt: DINOv3 has neither."""
+    encoder = TimmViT(name)
+    state = {k: torch.randn_like(v) for k, v in encoder.timm_model.state_dict().items()}
+    torch.save(state, tmp_path / 'file.pth')
+    load_timm(encoder, tmp_path / 'file.pth')
+    assert all(torch.equal(encoder.timm_model.state_dict()[k], v) for k, v in state.items())
+
+
 def test_hub_file_of_a_pyramid(tmp_path):
     encoder = TimmConvNeXt('convnext_tiny.dinov3_lvd1689m')
     state = {k: torch.randn_like(v) for k, v in encoder.timm_model.state_dict().items()}

@@ -99,6 +99,26 @@ def test_multipliers_by_formula():
         zip(names, (0.125, 0.125, 0.25, 1.0, 1.0), strict=True)
     )
     assert rate_multipliers(['stage.0.weight'], 1.0) == {'stage.0.weight': 1.0}
+    assert rate_multipliers([], 0.9) == {}
+
+
+@pytest.mark.parametrize('frozen', [range(8, DEPTH), range(DEPTH)])
+def test_frozen_blocks_change_no_rate_of_the_others(frozen):
+    built = config(layer_decay=DECAY)
+    model = build(built)
+    parts = {f'student.backbone.timm_model.blocks.{i}.' for i in frozen}
+    if len(frozen) == DEPTH:  # nothing of the encoder is trained
+        parts = {'student.backbone.'}
+    for name, parameter in model.named_parameters():
+        if any(name.startswith(part) for part in parts):
+            parameter.requires_grad_(False)
+    names = {id(p): n for n, p in model.named_parameters()}
+    found = [(names[id(p)], group['lr']) for group in groups(built, model) for p in group['params']]
+    assert sorted(n for n, _ in found) == sorted(
+        n for n, p in model.named_parameters() if p.requires_grad
+    )
+    for name, rate in found:
+        assert rate == pytest.approx(expected_rate(name)), name
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,16 @@ def test_half_precision_is_resampled_in_single():
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_a_map_in_half_precision_is_moved_in_single(dtype):
+    """Places on a fine grid are not told apart by half precision: errors of half a cell."""
+    feature_map = torch.randn(1, 4, 64, 64).to(dtype)
+    found = covering(feature_map, (1024, 1024), (1020, 1010))
+    expected = covering(feature_map.double(), (1024, 1024), (1020, 1010))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), expected, atol=0, rtol=torch.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize('size', [(64, 96), (60, 90), (49, 81), (17, 33), (3, 16)])
 def test_a_map_of_a_padded_image_lies_on_the_image(size):
     """What a cell shows, its own place in the image, it shows after the cropping and resizing."""

@@ -141,7 +141,8 @@ class TimmViT(TimmEncoder):
         **kwargs: `pretrained`, `with_cp`, `init_cfg`, `lora`; see `TimmEncoder`.
 
     Raises:
-        ConfigError: `positions='hub'` for a network whose hub code resamples as timm does.
+        ConfigError: A network without a norm of its tokens; `positions='hub'` for one whose hub
+            code resamples as timm does.
     """
 
     mask_token: Tensor
@@ -170,10 +171,19 @@ class TimmViT(TimmEncoder):
             dynamic_img_pad=True,
             drop_path_rate=drop_path_rate,
         )
+        if isinstance(self.timm_model.norm, nn.Identity):
+            raise ConfigError(
+                f'TimmViT: {model_name} pools before its last norm, so its maps have no norm; '
+                'take a network with one, such as those of DINOv2 and DINOv3'
+            )
+        # what pools the tokens is not used, and would be trained without a gradient
+        self.timm_model.attn_pool = None
         if positions not in POSITIONS:
             raise ConfigError(f'TimmViT: positions must be one of {POSITIONS}, got {positions!r}')
         if positions == 'hub':
-            if type(self.timm_model) is not VisionTransformer or self.timm_model.no_embed_class:
+            if type(self.timm_model) is not VisionTransformer or not _has_class_position(
+                self.timm_model
+            ):
                 raise ConfigError(
                     f"TimmViT: positions='hub' is for DINOv2 without registers; {model_name} is "
                     "resampled as timm does by its own code too: positions='timm'"
@@ -235,6 +245,10 @@ class TimmViT(TimmEncoder):
         if self._hidden is None:
             return patches
         return torch.where(self._hidden[..., None], self.mask_token.to(patches.dtype), patches)
+
+
+def _has_class_position(network: VisionTransformer) -> bool:
+    return network.cls_token is not None and not network.no_embed_class
 
 
 class _HubPositions(VisionTransformer):

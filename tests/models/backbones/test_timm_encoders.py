@@ -176,6 +176,16 @@ def test_pyramid_equals_timms_features():
     assert [x.shape[1] for x in encoder(image)] == [96, 192, 384, 768]
 
 
+def test_every_parameter_gets_a_gradient_where_timm_would_pool():
+    encoder = TimmViT('test_vit3')
+    plain = timm.create_model('test_vit3', num_classes=0)
+    assert {'attn_pool'} == {name.split('.')[0] for name in plain.state_dict()} - {
+        name.split('.')[0] for name in encoder.timm_model.state_dict()
+    }
+    encoder(torch.randn(1, 3, 32, 32))[0].sum().backward()
+    assert [name for name, p in encoder.named_parameters() if p.grad is None] == []
+
+
 @pytest.mark.parametrize(
     'fields, message',
     [
@@ -188,6 +198,9 @@ def test_pyramid_equals_timms_features():
         (dict(model_name=SMALL[0], positions='other'), 'positions must be one of'),
         (dict(model_name=SMALL[2], positions='hub'), "positions='hub' is for DINOv2 without reg"),
         (dict(model_name=SMALL[1], positions='hub'), "positions='hub' is for DINOv2 without reg"),
+        (dict(model_name='test_vit3', positions='hub'), "positions='hub' is for DINOv2"),
+        (dict(model_name='test_vit2'), 'test_vit2 pools before its last norm'),
+        (dict(model_name='eva02_tiny_patch14_224'), 'pools before its last norm'),
         (dict(model_name=SMALL[0], out_indices=(3, 12)), 'has 12 blocks'),
         (dict(model_name=SMALL[0], pretrained='yes'), "pretrained must be None or 'hub'"),
         (
