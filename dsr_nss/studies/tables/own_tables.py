@@ -37,7 +37,8 @@ def own_table(path: Path, data: str) -> Table:
     }
     rows = [_own_row(entry, known, path) for entry in content.get('rows') or ()]
     _require_names(rows, f'{path}: `rows` must be a list of rows with different names')
-    heading = f'{path.stem.capitalize()} on {DATA[data]}: {content.get("title", "own rows")}'
+    title = content.get('title') or path.stem
+    heading = f'{title[:1].upper()}{title[1:]}, on {DATA[data]}'
     columns = tuple(map(Column, content.get('test_sets') or ())) or columns_of('', data)
     if content.get('detailed'):
         columns = tuple(replace(column, detailed=True) for column in columns)

@@ -42,7 +42,7 @@ rows = [
 ]
 """)
     one = own_table(path, 'nightscape')
-    assert one.heading == 'Mine on nightscape: without the bank' and one.file_stem == 'mine'
+    assert one.heading == 'Without the bank, on nightscape' and one.file_stem == 'mine'
     assert [column.test_set for column in one.columns] == ['dark_zurich_val']
     known, own = one.runnable()
     assert known == Row(
