@@ -93,8 +93,6 @@ def score(repo_root, tmp_path, monkeypatch):
 def test_it_trains_resumes_bit_by_bit_is_tested_and_becomes_a_plain_segmentor(
     adapted, train, score, repo_root, tmp_path
 ):
-    if adapted:
-        pytest.importorskip('peft')
     text = toy_adaptation.CONFIG + NAMES + MODEL + (LORA if adapted else '')
     (config,) = tmp_path.glob('toy_*.py')
     config.write_text(text)
