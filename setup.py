@@ -113,6 +113,7 @@ setup(
             *DOCS,
             *EXPORT,
             *FAST,
+            *LORA,
             # drives a Chromium that is installed otherwise; its own is not fetched
             *(*WEB, 'playwright>=1.65'),
         ],

@@ -4,7 +4,7 @@
 
 The paper's run and, beside it, MIC's loss in its variant for night images.
 
-One step: 22.6 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 22.6 TFLOP; with --amp 19.0 GiB (estimated: docs/cards.md).
 Not yet measured here.
 """
 

@@ -4,7 +4,7 @@
 
 Its authors report 60.2 mIoU on Dark Zurich test, the mean of three seeds (docs/results.md).
 
-One step: 14.6 TFLOP (counted by dsr_nss/studies/benchmark/step.py).
+One step: 14.6 TFLOP; with --amp 17.2 GiB (estimated: docs/cards.md).
 Not yet measured here.
 """
 

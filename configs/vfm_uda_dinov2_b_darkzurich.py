@@ -2,11 +2,12 @@
 
     python tools/train.py configs/vfm_uda_dinov2_b_darkzurich.py --amp
 
-Its rate for 8 images a step (with another `train_dataloader.batch_size`: 5e-5 times the root of it), decay of every
+Its rate for 8 + 8 images a step (5e-5 times the root of `train_dataloader.batch_size`, over all GPUs), decay of every
 parameter, rare-class sampling and size of the night images. It differs from the published code: pseudo-labels
 are not averaged over a mirrored image, no margins are left out of them, source and night images get no jitter
-before the mix and are not scaled by 0.9 to 1.1, a crop may show one class alone, the rate decays from the end
-of the warm-up on, images are tested at their own size, and windows are averaged as logits.
+before the mix and are not scaled by 0.9 to 1.1, a crop may show one class alone, the loss of the source is a mean
+over all pixels, not over the labelled ones, the rate decays from the end of the warm-up on, images are tested at
+their own size, and windows are averaged as logits.
 
 One step: 216.1 TFLOP; with --amp 66.3 GiB (estimated: docs/cards.md).
 Not yet measured here.
@@ -28,10 +29,10 @@ train_dataloader = dict(
     ),
 )
 optim_wrapper = dict(
-    optimizer=dict(lr=1.41e-4),  # 5e-5 times the root of 8
+    optimizer=dict(lr=5e-5 * 8**0.5),  # with another batch: its root
     paramwise_cfg=dict(decay_all=True),
 )
-param_scheduler = dict(power=1.0)
+param_scheduler = dict(warmup_ratio=1e-3, power=1.0)
 model = dict(
     student=_base_.student,
     mixup=dict(class_pool='batch', draw_ignore=True),

@@ -1,5 +1,8 @@
 """Every config builds the model that its name says."""
 
+import functools
+import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -182,6 +185,77 @@ def test_mic_runs_by_its_own_protocol():
     assert rate == pytest.approx(6e-5) and config.param_scheduler.power == 1.0
     with_day = read_config(ROOT / 'configs/dsr_mic_hrda_darkzurich.py')
     assert with_day.model.masking == config.model.masking
+
+
+#: Field -> what is published or stated, and where.
+VFM_UDA = {  # tue-mps/vfm-uda, training/uda_vit/uda_vit_generic.py, datasets/; docs/vfm.md
+    'train_dataloader.batch_size': 8,
+    'optim_wrapper.optimizer.type': 'AdamW',
+    'optim_wrapper.optimizer.lr': 5e-5 * 8**0.5,  # times the root of the loader's batch
+    'optim_wrapper.optimizer.weight_decay': 0.01,
+    'optim_wrapper.paramwise_cfg.decay_all': True,  # one setting for all parameters
+    'optim_wrapper.paramwise_cfg.backbone_lr_mult': 0.1,
+    'optim_wrapper.paramwise_cfg.layer_decay': None,
+    'param_scheduler.warmup': 1500,
+    'param_scheduler.warmup_ratio': 1e-3,
+    'param_scheduler.power': 1.0,
+    'train_cfg.max_iters': 40000,
+    'train_dataloader.dataset.crop_size': (1024, 1024),
+    'train_dataloader.dataset.rare_class_sampling.temperature': 0.05,
+    'train_dataloader.dataset.rare_class_sampling.min_pixels': 3000,
+    'train_dataloader.dataset.rare_class_sampling.min_crop_ratio': 2.0,
+    'train_dataloader.dataset.rare_class_sampling.max_tries': 20,
+    'model.student.backbone.model_name': 'vit_base_patch14_dinov2',
+    'model.student.backbone.scale': 1.1,
+    'model.student.backbone.positions': 'hub',
+    'model.student.decode_head.type': 'LightHead',
+    'model.teacher.momentum': 0.999,
+    'model.confidence_threshold': 0.968,
+    'model.masking.unit': 'token',
+    'model.masking.variant': 'target_aug',
+    'model.masking.ratio': 0.7,
+    'model.masking.weight': 1.0,
+    'model.feature_distance': None,
+    'model.refinement': None,
+    'model.bank': None,
+    'model.alignment': None,
+}
+FOUNDATION = {
+    'train_dataloader.batch_size': 2,
+    'optim_wrapper.optimizer.type': 'AdamW',
+    'optim_wrapper.optimizer.lr': 1e-4,  # ours: configs/_base_/schedules/vision_transformer.py
+    'optim_wrapper.optimizer.weight_decay': 0.01,
+    'optim_wrapper.paramwise_cfg.backbone_lr_mult': 0.1,  # VFM-UDA, VFM-UDA++
+    'optim_wrapper.paramwise_cfg.layer_decay': 0.9,  # VFM-UDA++
+    'param_scheduler.warmup': 1500,
+    'train_cfg.max_iters': 40000,
+    'model.masking.unit': 'block',  # lhoyer/MIC, seg/experiments.py: the rest of the masks
+    'model.masking.variant': 'target',
+    'model.masking.block': 64,
+    'model.masking.ratio': 0.7,
+    'model.feature_distance': None,  # VFM-UDA has it off
+}
+PINNED = {
+    path.stem: VFM_UDA if path.stem.startswith('vfm') else FOUNDATION
+    for path in CONFIGS
+    if re.match(r'(dsr_dinov|vfm_uda)', path.stem)
+}
+
+
+def effective(config, field):
+    """What a field holds; where the config leaves it out, what its class takes then."""
+    *way, name = field.split('.')
+    owner = functools.reduce(lambda part, key: part[key], way, config)
+    if name in owner or 'type' not in owner:
+        return owner.get(name)
+    return inspect.signature(MODELS.get(owner.type)).parameters[name].default
+
+
+@pytest.mark.parametrize('stem', PINNED)
+def test_foundation_encoders_have_the_settings_that_are_stated(stem):
+    config = read_config(ROOT / f'configs/{stem}.py')
+    wanted = PINNED[stem]
+    assert {field: effective(config, field) for field in wanted} == wanted
 
 
 COMPARED = {

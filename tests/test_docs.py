@@ -84,6 +84,63 @@ def test_cards_and_hours_follow_from_what_is_counted():
         assert float(hours) == pytest.approx(float(work) * 40000 / 3600 / 50, abs=0.051), config
 
 
+def figures_of_the_pages() -> dict[str, tuple[float, float]]:
+    """TFLOP and GiB of configs as they are, by the names of their files."""
+    rows = re.findall(
+        r'^\| \d+ \| `(\w+)\.py`[^|]*\| +\| ([\d.]+) \| ([\d.]+) \|',
+        (ROOT / 'docs' / 'cards.md').read_text(),
+        re.M,
+    )
+    found = {name: (float(work), float(memory)) for name, memory, work in rows}
+    for name in list(found):
+        if name.startswith('dsr_dinov'):
+            found[name.replace('darkzurich', 'acdc')] = found[name]
+    for encoder, *cells in encoders_of_vfm():
+        name = encoder.lower().replace('-', '_')
+        found[f'source_only_{name}_cityscapes'] = cells[-1][:2]
+    return found
+
+
+def encoders_of_vfm() -> Iterator[tuple]:
+    """Rows of the table of docs/vfm.md: the encoder; TFLOP or None, GiB and card of each cell."""
+    text = (ROOT / 'docs' / 'vfm.md').read_text()
+    for row in re.findall(r'^\| (DINOv.*) \|$', text, re.M):
+        encoder, *cells = (cell.strip() for cell in row.split('|'))
+        kinds = [
+            re.fullmatch(r'(?:([\d.]+)(?: TFLOP)?, )?([\d.]+)(?: GiB)?: (\d+)(?: GB)?', cell)
+            for cell in cells
+        ]
+        assert all(found or not cell for found, cell in zip(kinds, cells, strict=True)), row
+        yield encoder, *(k and (k[1] and float(k[1]), float(k[2]), int(k[3])) for k in kinds)
+
+
+def test_heads_of_configs_have_the_figures_of_the_pages():
+    known, said = figures_of_the_pages(), {}
+    for path in (ROOT / 'configs').glob('*.py'):
+        head = ast.get_docstring(ast.parse(path.read_text())) or ''
+        if 'TFLOP' in head or 'GiB' in head:
+            (pair,) = re.findall(r'One step: ([\d.]+) TFLOP; with --amp ([\d.]+) GiB', head)
+            said[path.stem] = tuple(map(float, pair))
+    assert said == {name: known.get(name) for name in said}
+    foundation = [p.stem for p in (ROOT / 'configs').glob('*.py') if re.search('dinov|mic', p.stem)]
+    assert said.keys() == set(foundation)
+
+
+def test_both_pages_have_the_same_cards_and_figures():
+    cards = re.findall(r'^\| (\d+) \| `', (ROOT / 'docs' / 'cards.md').read_text(), re.M)
+    sizes = sorted(set(map(int, cards)))
+    known = figures_of_the_pages()
+    rows = list(encoders_of_vfm())
+    assert len(rows) == 6
+    for encoder, *cells in rows:
+        name = encoder.lower().replace('-', '_')
+        assert cells[0][:2] == known[f'dsr_{name}_darkzurich']
+        for cell in filter(None, cells):
+            assert cell[2] == next(size for size in sizes if cell[1] <= 0.9 * size), encoder
+        if encoder == 'DINOv3-L':
+            assert cells[1][1] == known['dsr_dinov3_l_darkzurich_24gb'][1]
+
+
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
     """The built site; `docs/site/mkdocs.yml` turns every warning into an error."""

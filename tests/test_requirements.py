@@ -46,7 +46,7 @@ def test_the_oldest_versions_are_the_bounds(repo_root):
     oldest = pins(repo_root / '.ci/oldest.txt')
     wanted = {name: lowest(one) for name, one in bounded(repo_root).items()}
     # tools of developers, and what the tests skip without
-    for name in ('ruff', 'setuptools', 'peft', 'mkdocs', 'mkdocs-material', 'gradio', 'playwright'):
+    for name in ('ruff', 'setuptools', 'mkdocs', 'mkdocs-material', 'gradio', 'playwright'):
         del wanted[name]
     assert {name: version for name, version in oldest.items() if name != 'torchvision'} == wanted
 

@@ -1,8 +1,10 @@
 """Masked consistency: the student labels what it cannot see, the teacher what it can (MIC)."""
 
+import logging
 from collections.abc import Callable
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -74,6 +76,22 @@ class MaskedConsistency(BaseModule):
         self.variant = variant
         self.unit = unit
         self.weight = weight
+
+    def check_start(self, student: nn.Module) -> None:
+        """Warns of a mask token that was not loaded: hidden patches are zeros then.
+
+        Args:
+            student: The segmentor with its start weights.
+        """
+        if self.unit == 'token' and not student.backbone.mask_token.any():
+            print_log(
+                "masking: unit='token' replaces hidden patches by the mask token of the encoder, "
+                "which is all zero and is not trained: timm's files, pretrained='hub' and random "
+                'weights have none. Start from a file of torch.hub or transformers, which has it, '
+                "or mask with unit='block' (docs/vfm.md)",
+                'current',
+                logging.WARNING,
+            )
 
     def forward(
         self,

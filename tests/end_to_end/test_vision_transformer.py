@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import torch
 import toy_adaptation
+from mmengine.optim import build_optim_wrapper
+from mmseg.registry import MODELS
 from toy_runs import assert_same_state, start
 
 from dsr_nss import load
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES, GROUPS
 from dsr_nss.conversion.convert import convert_checkpoint
+from dsr_nss.engine.config import read_config
 from dsr_nss.inference.load import load_model
 
 NAMES = f"""
@@ -52,6 +55,39 @@ LORA = """
 model['student']['backbone']['lora'] = dict(rank=4, start='soma')
 optim_wrapper['paramwise_cfg'] = dict(backbone_lr_mult=1.0)
 """
+
+
+def named(parameters) -> tuple[int, int]:
+    """How many tensors and values, as the table tells them."""
+    return len(parameters), sum(parameter.numel() for parameter in parameters)
+
+
+@pytest.mark.parametrize('adapted', [False, True], ids=['whole', 'lora'])
+def test_printed_groups_and_what_is_frozen_are_all_parameters_once(adapted, train, tmp_path):
+    (config,) = tmp_path.glob('toy_*.py')
+    config.write_text(toy_adaptation.CONFIG + NAMES + MODEL + (LORA if adapted else ''))
+    code, printed = train('--print-groups')
+    assert code == 0, printed
+    rows = [line.split() for line in printed[printed.index('rate') :].splitlines()[1:]]
+    counts = [(int(row[2]), int(row[3].replace(',', ''))) for row in rows]
+    read = read_config(config)
+    with torch.device('meta'):
+        model = MODELS.build(read.model)
+    groups = build_optim_wrapper(model, read.optim_wrapper).optimizer.param_groups
+    assert counts[:-1] == [named(group['params']) for group in groups]
+    # the last row is of what no group has
+    trained = {id(p): p for group in groups for p in group['params']}
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    assert rows[-1][:2] == ['-', '-'] and counts[-1] == named(frozen)
+    assert not trained.keys() & {id(p) for p in frozen}
+    assert len(trained) == sum(len(group['params']) for group in groups)
+    every = named(list(model.parameters()))
+    assert tuple(map(sum, zip(*counts, strict=True))) == every
+    # the teacher and, with adapters, the encoder that it shares with the student
+    backbone = model.student.backbone
+    assert any(p is backbone.timm_model.cls_token for p in frozen) == adapted
+    assert rows[-1][4:] == ['*' if adapted else 'teacher.model.*']
+    assert not printed.count('loss_masked') and not list(tmp_path.rglob('*.pth'))
 
 
 def kill_after_a_checkpoint(process, checkpoint: Path) -> None:
@@ -93,8 +129,6 @@ def score(repo_root, tmp_path, monkeypatch):
 def test_it_trains_resumes_bit_by_bit_is_tested_and_becomes_a_plain_segmentor(
     adapted, train, score, repo_root, tmp_path
 ):
-    if adapted:
-        pytest.importorskip('peft')
     text = toy_adaptation.CONFIG + NAMES + MODEL + (LORA if adapted else '')
     (config,) = tmp_path.glob('toy_*.py')
     config.write_text(text)

@@ -1,10 +1,13 @@
 """Masked consistency: what is masked, labelled and weighed, and how it joins the step."""
 
+import logging
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from torch import nn
 
@@ -134,6 +137,37 @@ def test_token_masks_lie_on_the_patches_of_the_encoder():
     assert whole is image
     torch.manual_seed(2)
     assert torch.equal(hidden, torch.rand(8, 1, 20, 25)[:, 0] < 0.7)
+
+
+TOKENS = dict(
+    type='AdaptableEncoderDecoder',
+    backbone=dict(type='TimmViT', model_name='test_vit'),
+    decode_head=dict(type='LightHead', in_channels=64, num_classes=19),
+)
+
+
+@pytest.mark.parametrize(
+    'unit, token, warnings', [('token', 0, 1), ('token', 1, 0), ('block', 0, 0)]
+)
+def test_a_run_that_starts_without_a_mask_token_says_so_once(unit, token, warnings):
+    """At its first step, when all start weights are loaded."""
+    masking = dict(type='MaskedConsistency', unit=unit)
+    parts = dict(feature_distance=None, alignment=None, refinement=None, bank=None)
+    model = build(dsr_config(student=TOKENS, masking=masking, **parts))
+    model.student.backbone.mask_token[0, 0] = token
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    try:
+        optimizer = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.0))
+        for _ in range(2):
+            model.train_step(make_items(), optimizer)
+    finally:
+        logger.removeHandler(handler)
+    told = [record for record in records if 'mask token' in record.getMessage()]
+    assert [record.levelname for record in told] == ['WARNING'] * warnings
 
 
 @pytest.mark.parametrize(

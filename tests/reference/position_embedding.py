@@ -21,8 +21,25 @@ def weights(new: int, old: int) -> np.ndarray:
     return matrix
 
 
+def antialiased_weights(new: int, old: int) -> np.ndarray:
+    """The same with the kernel of Catmull and Rom, as wide as a new cell and cut at the border."""
+    width = max(old / new, 1.0)
+    places = (np.arange(old) + 0.5 - (np.arange(new)[:, None] + 0.5) * old / new) / width
+    matrix = np.vectorize(lambda distance: cubic(distance, a=-0.5))(places)
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
 def hub_positions(table: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """`(1, N, D)` -> `(1, rows * columns, D)`."""
+    """`(1, N, D)` -> `(1, rows * columns, D)`, for networks without registers."""
+    return resampled(table, grid, weights)
+
+
+def register_positions(table: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """The same for networks with registers: to a size, with antialiasing."""
+    return resampled(table, grid, antialiased_weights)
+
+
+def resampled(table: np.ndarray, grid: tuple[int, int], weights) -> np.ndarray:
     side = round(table.shape[1] ** 0.5)
     if grid == (side, side):
         return table

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.reference.position_embedding import hub_positions
+from tests.reference.position_embedding import hub_positions, register_positions
 
 
 def patches(state: dict[str, Tensor], image: Tensor) -> tuple[Tensor, int, int]:
@@ -61,7 +61,8 @@ def last_map(state: dict[str, Tensor], image: Tensor, heads: int) -> Tensor:
     if 'pos_embed' in state:
         table = state['pos_embed']
         first[0] = first[0] + table[:, :1]
-        tokens = tokens + torch.from_numpy(hub_positions(table[:, 1:].numpy(), (rows, columns)))
+        resample = register_positions if 'register_tokens' in state else hub_positions
+        tokens = tokens + torch.from_numpy(resample(table[:, 1:].numpy(), (rows, columns)))
         first += [state['register_tokens']] if 'register_tokens' in state else []
     else:
         first.append(state['storage_tokens'])

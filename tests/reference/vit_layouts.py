@@ -41,8 +41,6 @@ def hub_file(kind: str, width: int = 384, depth: int = 12, seed: int = 0) -> dic
         name: torch.empty(shape).normal_(std=0.5 if len(shape) == 1 else 0.05, generator=generator)
         for name, shape in shapes.items()
     }
-    if kind == 'dinov2_reg':  # resampled with antialiasing, which leaves a constant table alone
-        state['pos_embed'][:, 1:] = state['pos_embed'][:, 1:2]
     if kind == 'dinov3':
         state['rope_embed.periods'] = torch.rand(width // 6 // 4)
         for i in range(depth):  # the bias of keys is masked out

@@ -139,6 +139,8 @@ class DSRNSS(Adaptation):
 
     def _copy_start(self) -> None:
         """The frozen copies take the student's start weights, wherever those were loaded from."""
+        if self.masking is not None:
+            self.masking.check_start(self.student)
         self.teacher.copy_from(self.student)
         if self.feature_distance is not None:
             self.feature_distance.copy_from(self.student.backbone)

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from mmseg.registry import MODELS
+from peft.tuners.lora import Linear
 from torch import nn
 
 from dsr_nss.checkpoints.adapters import merge_adapters
@@ -22,7 +23,6 @@ TARGETS = ('qkv', 'proj', 'fc1', 'fc2')
 
 @pytest.fixture(autouse=True)
 def two_blocks(monkeypatch):
-    pytest.importorskip('peft')
     monkeypatch.setattr(timm, 'create_model', functools.partial(timm.create_model, depth=2))
 
 
@@ -63,8 +63,6 @@ def test_it_starts_as_the_frozen_network_and_ends_as_the_merged_one(name):
     load_strictly(plain, merge_adapters(adapted.state_dict(), 'x'), 'x')
     torch.testing.assert_close(plain(image)[0], moved, rtol=0, atol=1e-5)
     # peft merges to the same
-    from peft.tuners.lora import Linear
-
     for layer in list(adapted.modules()):
         if isinstance(layer, Linear):
             layer.merge()

@@ -1,6 +1,7 @@
 """Foundation encoders compute what timm computes, at every image size."""
 
 import copy
+from collections import Counter
 
 import pytest
 import timm
@@ -137,12 +138,23 @@ def test_copies_hide_their_own_patches():
         assert not torch.equal(encoder(image, hidden)[0], copied(image, hidden)[0])
 
 
+def forward_calls(blocks) -> Counter:
+    """How often each block runs from now on; one that is recomputed runs twice."""
+    calls: Counter = Counter()
+    for i, block in enumerate(blocks):
+        # a recomputed block may stop before its end, where other hooks would be
+        block.register_forward_pre_hook(lambda *_, i=i: calls.update([i]))
+    return calls
+
+
 @pytest.mark.parametrize('name', [SMALL[0], SMALL[2]])
 def test_recomputed_activations_change_no_gradient(name):
     plain, saving = build(name), build(name, with_cp=True)
     image = torch.randn(1, 3, *(2 * side for side in plain.patch_size))
-    for encoder in (plain, saving):
+    for encoder, times in ((plain, 1), (saving, 2)):
+        calls = forward_calls(encoder.timm_model.blocks)
         encoder.train()(image)[0].square().mean().backward()
+        assert calls == Counter(dict.fromkeys(range(12), times))
     for (key, a), (_, b) in zip(plain.named_parameters(), saving.named_parameters(), strict=True):
         assert a.grad is not None, key  # every parameter learns
         assert torch.equal(a.grad, b.grad), key
@@ -160,6 +172,19 @@ def test_sizes(kind, size, width, depth):
     maps = encoder(torch.empty(2, 3, 8 * side, 12 * side, device='meta'))
     assert [tuple(x.shape) for x in maps] == [(2, width, 8, 12)] * 2
     assert encoder.out_indices == [depth // 2 - 1, depth - 1]
+
+
+def test_a_pyramid_recomputes_every_block_and_changes_no_gradient():
+    plain, saving = (TimmConvNeXt('test_convnext', with_cp=cp) for cp in (False, True))
+    saving.load_state_dict(plain.state_dict())
+    image = torch.randn(2, 3, 64, 64)
+    for encoder, times in ((plain, 1), (saving, 2)):
+        blocks = [block for stage in encoder.timm_model.stages for block in stage.blocks]
+        calls = forward_calls(blocks)
+        sum(x.square().mean() for x in encoder.train()(image)).backward()
+        assert calls == Counter(dict.fromkeys(range(len(blocks)), times))
+    for (key, a), (_, b) in zip(plain.named_parameters(), saving.named_parameters(), strict=True):
+        assert a.grad is not None and torch.equal(a.grad, b.grad), key
 
 
 @torch.no_grad()
