@@ -76,6 +76,18 @@ NETWORKS: Mapping[str, dict[str, Any]] = dict(
         decode_head=dict(type='LightHead', in_channels=64, num_classes=19),
         test_cfg=WINDOWS,
     ),
+    # a table of positions that timm resamples
+    registers=dict(
+        type='AdaptableEncoderDecoder',
+        backbone=dict(type='TimmViT', model_name='vit_small_patch14_reg4_dinov2'),
+        decode_head=dict(type='LightHead', in_channels=384, num_classes=19),
+    ),
+    # rotary positions, which are computed in the graph, and images beside the grid of patches
+    rotary=dict(
+        type='AdaptableEncoderDecoder',
+        backbone=dict(type='TimmViT', model_name='vit_tiny_patch16_dinov3_qkvb'),
+        decode_head=dict(type='LightHead', in_channels=192, num_classes=19),
+    ),
 )
 
 

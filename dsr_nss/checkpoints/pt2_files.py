@@ -62,7 +62,7 @@ _SIZE = re.compile(
     r'|(?:Add|Mul|FloorDiv|CeilDiv|Mod|PythonMod|Min|Max)\(|, |\)){1,4000}'
 )
 #: What operators are told by a word.
-_WORDS = ('none', 'tanh', 'floor', 'trunc')
+_WORDS = ('none', 'tanh', 'floor', 'trunc', 'ij', 'xy')
 #: Fields that must be empty: each of them is evaluated, imported or unpickled by torch.
 _EMPTY = ('guards_code', 'metadata', 'custom_obj_values', 'treespec_namedtuple_fields')
 #: Kinds of arguments that hold code, further graphs or objects.
@@ -78,9 +78,10 @@ _ATEN = (
     'new_full new_ones new_zeros ones pad permute pow prelu reciprocal relu relu_ relu6 relu6_ '
     'repeat reshape rms_norm roll rsqrt rsub scaled_dot_product_attention select sigmoid silu '
     'silu_ sin cos slice slice_scatter softmax softplus split split_with_sizes sqrt squeeze stack '
-    'std sub sum sym_size t tanh to transpose unbind unflatten unsqueeze upsample_bicubic2d '
-    'upsample_bilinear2d upsample_nearest2d var view where zeros zeros_like ones_like full '
-    'full_like _to_copy _assert_tensor_metadata'
+    'std sub sum sym_size t tanh to transpose type_as unbind unflatten unsqueeze '
+    'upsample_bicubic2d upsample_bilinear2d upsample_nearest2d var view where zeros zeros_like '
+    'ones_like full full_like _to_copy _assert_tensor_metadata _upsample_bicubic2d_aa '
+    '_upsample_bilinear2d_aa'
 ).split()
 _OPERATORS = re.compile(
     rf'torch\.ops\.aten\.(?:{"|".join(map(re.escape, _ATEN))})\.\w+'

@@ -48,7 +48,7 @@ def covering(feature_map: Tensor, padded: tuple[int, int], size: tuple[int, int]
     if padded == size:
         return feature_map
     # in at least float32: half precision cannot tell places on a fine grid apart
-    dtype = torch.promote_types(feature_map.dtype, torch.float32)
+    dtype = torch.float32 if feature_map.dtype.itemsize < 4 else feature_map.dtype
     kind = dict(device=feature_map.device, dtype=dtype)
     rows, columns = (
         (2 * torch.arange(cells, **kind) + 1) * (side / whole / cells) - 1

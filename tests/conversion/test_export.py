@@ -1,10 +1,12 @@
 """Every kind of network as ONNX and as torch.export predicts what its checkpoint predicts."""
 
+import functools
 import importlib.util
 import sys
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 
@@ -22,9 +24,11 @@ pytest.importorskip('onnxruntime', reason='the extra export is not installed')
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Here MiT-B0 is a tiny one."""
+    """Here MiT-B0 is a tiny one, and a vision transformer has two blocks."""
+    two_blocks = functools.partial(timm.create_model, depth=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(mit.ARCHITECTURES, 'b0', TINY_MIT)
+        patch.setattr(timm, 'create_model', two_blocks)
         yield tmp_path_factory.mktemp('exported')
 
 
@@ -74,6 +78,10 @@ CASES = [
     ('refinenet', 'onnx', dict(size=(65, 97)), [(65, 97)]),
     ('vit', 'onnx', dict(), [(76, 108), (101, 131)]),
     ('vit', 'torch_export', dict(), [(101, 131)]),
+    ('registers', 'onnx', dict(size=(75, 131)), [(75, 131)]),
+    ('registers', 'torch_export', dict(size=(75, 131)), [(75, 131)]),
+    ('rotary', 'onnx', dict(size=(64, 96)), [(64, 96)]),
+    ('rotary', 'torch_export', dict(size=(75, 131)), [(75, 131)]),
 ]
 
 
