@@ -19,7 +19,8 @@ _aligned = dict(
     true_flow=('true flow, an oracle', 'aligner_true_flow'),
 )
 rows = [
-    *(row for row in _base_.rows if row['name'] in ('with_fpa', 'static_agreement')),
+    *(dict(row, label='DSR-NSS, XFeat') for row in _base_.rows if row['name'] == 'with_fpa'),
+    *(row for row in _base_.rows if row['name'] == 'static_agreement'),
     *(
         dict(name=name, label=label, config=_method, overlays=[f'configs/ablations/{overlay}.py'])
         for name, (label, overlay) in _aligned.items()

@@ -13,7 +13,8 @@ _changed = dict(
     small_bank=('bank of two images', 'bank.capacity', 2),
 )
 rows = [
-    *(row for row in _base_.rows if row['name'] in ('with_fpa', 'with_bank')),
+    *(dict(row, label='DSR-NSS') for row in _base_.rows if row['name'] == 'with_fpa'),
+    *(dict(row, label='without prototypes') for row in _base_.rows if row['name'] == 'with_bank'),
     *(
         dict(name=name, label=label, config=_method, options={f'+model.{field}': value})
         for name, (label, field, value) in _changed.items()

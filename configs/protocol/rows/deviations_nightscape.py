@@ -13,7 +13,7 @@ _other = dict(
     authors=("the step of the authors' code", 'authors'),
 )
 rows = [
-    *(row for row in _base_.rows if row['name'] == 'with_fpa'),
+    *(dict(row, label='DSR-NSS') for row in _base_.rows if row['name'] == 'with_fpa'),
     *(
         dict(name=name, label=label, config=_method, overlays=[f'configs/ablations/{overlay}.py'])
         for name, (label, overlay) in _other.items()

@@ -3,8 +3,11 @@ _base_ = 'protocol_nightscape.py'
 
 title = 'masked consistency, from one trained source network'
 _masking = 'configs/ablations/masking.py'
+_labels = dict(classmix='ClassMix', with_fpa='DSR-NSS')
 _pair = [
-    dict(row, group=row['name']) for row in _base_.rows if row['name'] in ('classmix', 'with_fpa')
+    dict(row, group=row['name'], label=_labels[row['name']])
+    for row in _base_.rows
+    if row['name'] in _labels
 ]
 rows = [
     new
