@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Workers that run side by side share the cores: more threads than cores wait for one another. It
@@ -15,6 +16,7 @@ if WORKERS > 1:
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 # the tools find what they share beside them
@@ -53,6 +55,13 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_logger_of_another_test() -> Iterator[None]:
+    """mmengine's logger of a run writes to streams that are closed when its test is over."""
+    yield
+    MMLogger._instance_dict.clear()  # nothing public does so
 
 
 @pytest.fixture
