@@ -19,6 +19,7 @@ import torch  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_LOGGER = 'mmengine'
 # the tools find what they share beside them
 sys.path.append(str(ROOT / 'tools'))
 pytest_plugins = ['tests.tiny_segmentor']
@@ -47,6 +48,8 @@ def mmseg_scope() -> None:
     import dsr_nss  # noqa: F401
 
     register_all_modules(init_default_scope=True)
+    # mmengine's default logger, before any test's capture of what is printed
+    assert MMLogger.get_current_instance().name == DEFAULT_LOGGER
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +64,9 @@ def seeded() -> None:
 def no_logger_of_another_test() -> Iterator[None]:
     """mmengine's logger of a run writes to streams that are closed when its test is over."""
     yield
-    MMLogger._instance_dict.clear()  # nothing public does so
+    loggers = MMLogger._instance_dict  # nothing public takes one out
+    for name in [name for name in loggers if name != DEFAULT_LOGGER]:
+        del loggers[name]
 
 
 @pytest.fixture
