@@ -138,14 +138,51 @@ def mean_ious(
         the classes occurs.
     """
     iou, occurs, has_union = _class_ious(counts)
-    index = {name: i for i, name in enumerate(classes)}
     members = {'mIoU': occurs, 'mIoU_official': has_union}
-    for group, names in reported_groups(classes, groups).items():
-        of_group = np.zeros(len(classes), dtype=bool)
-        of_group[[index[name] for name in names]] = True
+    for group, of_group in _members(classes, groups).items():
         members[f'mIoU_{group}'] = occurs & of_group
+    return {name: _mean(iou, which) for name, which in members.items()}
+
+
+def mean_rates(
+    counts: np.ndarray, classes: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, float | None]:
+    """Precision and recall of the class groups: whether an IoU is lost to wrong or missed pixels.
+
+    Precision is the share of the pixels predicted as a class that are of it, 0 for a class that is
+    never predicted; recall the share of a class's pixels that are predicted as it.
+
+    Args:
+        counts: `(K, K)` or `(K, K + 1)`, as in `iou_scores`.
+        classes: As in `iou_scores`.
+        groups: As in `iou_scores`.
+
+    Returns:
+        `{'precision/<group>', 'recall/<group>'}` -> percent, the mean over those classes of the
+        group that occur in the labels; None when none does.
+    """
+    right, labelled = counts.diagonal(), counts.sum(axis=1)
+    predicted = counts[:, : len(classes)].sum(axis=0)
+    totals = {'precision': predicted, 'recall': labelled}
+    means = {
+        f'{rate}/{group}': _mean(100 * right / np.maximum(total, 1), of_group & (labelled > 0))
+        for group, of_group in _members(classes, groups).items()
+        for rate, total in totals.items()
+    }
+    return {key: None if np.isnan(mean) else float(mean) for key, mean in means.items()}
+
+
+def _members(
+    classes: Sequence[str], groups: Mapping[str, Sequence[str]] | None
+) -> dict[str, np.ndarray]:
+    """Of each reported group, which of the classes belong to it."""
+    of_groups = reported_groups(classes, groups)
+    return {group: np.isin(classes, names) for group, names in of_groups.items()}
+
+
+def _mean(values: np.ndarray, which: np.ndarray) -> np.ndarray:
     with np.errstate(invalid='ignore'):  # 0 / 0 is nan
-        return {n: (iou * which).sum(-1) / which.sum(-1) for n, which in members.items()}
+        return (values * which).sum(-1) / which.sum(-1)
 
 
 def _class_ious(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

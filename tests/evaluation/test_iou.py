@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores, occurrence_note
+from dsr_nss.evaluation.iou import (
+    confusion_matrix,
+    flat_scores,
+    iou_scores,
+    mean_rates,
+    occurrence_note,
+)
 
 NAMES = ('road', 'pole', 'car')
 
@@ -58,6 +64,22 @@ def test_missed_class_is_zero_in_both_means():
     scores = iou_scores(np.array([[2, 0, 0], [0, 0, 0], [1, 0, 0]]), NAMES)
     assert scores.classes['car'] == 0.0
     assert scores.mean == scores.official == pytest.approx(100 / 3)
+
+
+def test_precision_and_recall_by_hand():
+    """The last column is pixels without a predicted class: they are missed, and no class's."""
+    names = ('road', 'sky', 'car', 'pole')
+    counts = np.array([[6, 0, 3, 0, 1], [4, 0, 0, 0, 0], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0]])
+    assert mean_rates(counts, names) == {
+        'precision/large_static': 30.0,  # road 6 of 10; sky is never predicted
+        'recall/large_static': 30.0,  # road 6 of 10, sky 0 of 4
+        'precision/dynamic': 25.0,
+        'recall/dynamic': 50.0,
+        'precision/small': None,
+        'recall/small': None,
+    }
+    own = mean_rates(counts, names, {'vehicles': ['car', 'pole']})
+    assert own == {'precision/vehicles': 25.0, 'recall/vehicles': 50.0}
 
 
 def test_against_reference():

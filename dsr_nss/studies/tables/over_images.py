@@ -1,12 +1,13 @@
-"""How far the difference of two rows may go back to the choice of test images."""
+"""What the confusion matrices of the test images tell of a table's rows beside their IoU."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.engine.class_block import class_block
 from dsr_nss.evaluation.bootstrap import paired_bootstrap
+from dsr_nss.evaluation.iou import mean_rates
 from dsr_nss.evaluation.report import read_matrices
 from dsr_nss.studies.tables.runs import Run
 from dsr_nss.studies.tables.table import Column
@@ -32,21 +33,36 @@ def intervals(
         or where their tests left no report of the images.
     """
     common = sorted(runs.keys() & others.keys())
-    if not common or not column.detailed:
-        return {}
-    try:
-        rows = [[_report(row[seed], column) for seed in common] for row in (runs, others)]
-    except FileNotFoundError:
+    rows = [[_report(row[seed], column) for seed in common] for row in (runs, others)]
+    if not common or not all(map(all, rows)):
         return {}
     names = sorted(set.intersection(*(set(report) for row in rows for report in row)))
     first, second = ([[report[n] for n in names] for report in row] for row in rows)
-    block = class_block(runs[common[0]].config())
-    classes = CLASSES if block is None else block.names
-    groups = None if block is None else block.meta['groups']
-    found = paired_bootstrap(first, second, classes, groups)
+    found = paired_bootstrap(first, second, *_classes(runs[common[0]]))
     keys = [key.removeprefix(_LOW) for key in found if key.startswith(_LOW)]
     return {key: (found[_LOW + key], found[_HIGH + key]) for key in keys}
 
 
+def rates(run: Run, column: Column) -> dict[str, float | None]:
+    """Precision and recall of the class groups of one run; see `mean_rates`.
+
+    Returns:
+        Percent; empty where its test left no report of the images.
+    """
+    matrices = list(_report(run, column).values())
+    return mean_rates(np.sum(matrices, axis=0), *_classes(run)) if matrices else {}
+
+
+def _classes(run: Run) -> tuple[Sequence[str], Mapping[str, Sequence[str]] | None]:
+    """Names of the classes and their groups."""
+    block = class_block(run.config())
+    return (CLASSES, None) if block is None else (block.names, block.meta['groups'])
+
+
 def _report(run: Run, column: Column) -> dict[str, np.ndarray]:
-    return read_matrices(run.folder / 'report' / column.key / column.test_set)
+    """The matrix of each image by its name; empty where the test wrote no report of them."""
+    folder = run.folder / 'report' / column.key / column.test_set
+    try:
+        return read_matrices(folder) if column.detailed else {}
+    except FileNotFoundError:
+        return {}

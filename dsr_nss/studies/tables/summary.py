@@ -9,7 +9,7 @@ from dsr_nss.classes import CLASSES
 from dsr_nss.commands import typed
 from dsr_nss.studies.tables.logged import logged_values
 from dsr_nss.studies.tables.means import Statistic, statistic
-from dsr_nss.studies.tables.over_images import intervals
+from dsr_nss.studies.tables.over_images import intervals, rates
 from dsr_nss.studies.tables.rows import paper_tables
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores
 from dsr_nss.studies.tables.table import Column, Row, Table
@@ -20,6 +20,8 @@ Seeds = Mapping[int, Mapping[str, Any]]
 Summary = dict[str, Any]
 #: Start of the scores of `tools/test.py --report` that are the recall of objects of one size.
 RECALL = 'recall_small/'
+#: Starts of what `rates` finds.
+RATES = ('precision/', 'recall/')
 
 
 def paired_difference(row: Seeds, above: Seeds, key: str = 'mIoU') -> Statistic | None:
@@ -43,7 +45,11 @@ def summarise(table: Table, settings: Settings) -> Summary:
     """
     runs = {row.name: _usable_runs(row, table, settings) for row in table.runnable()}
     seeds = {
-        (name, column): {run.seed: s for run in some if (s := read_scores(run, column))}
+        (name, column): {
+            run.seed: scores | rates(run, column)
+            for run in some
+            if (scores := read_scores(run, column))
+        }
         for name, some in runs.items()
         for column in table.columns
     }
@@ -130,7 +136,7 @@ def is_group(key: str) -> bool:
 
 def is_compared(key: str) -> bool:
     """Whether differences are taken of it: of class groups, and of recalls of small objects."""
-    return is_group(key) or key.startswith(RECALL)
+    return is_group(key) or key.startswith((RECALL, *RATES))
 
 
 def compared_row(table: Table, row: Row) -> str | None:

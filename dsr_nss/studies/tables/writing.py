@@ -17,7 +17,7 @@ from dsr_nss.files import write_bytes
 from dsr_nss.studies.tables.logged import logged_figure
 from dsr_nss.studies.tables.means import Statistic
 from dsr_nss.studies.tables.picture import table_figure, to_png
-from dsr_nss.studies.tables.summary import RECALL, Summary, is_compared, is_group
+from dsr_nss.studies.tables.summary import RATES, RECALL, Summary, is_compared, is_group
 
 #: Characters that mean something to LaTeX.
 _LATEX = {
@@ -48,10 +48,16 @@ def markdown(summary: Summary) -> str:
     for title, grid in by_class.items():
         if summary['by_class'] and grid[1:]:
             parts += [f'IoU of each class, {title}', _markdown_table(grid)]
-    if (recalls := _recalls(summary))[0][1:]:
+    if (recalls := _compared(summary, RECALL))[0][1:]:
         parts += [
             f'Recall of objects of small classes by size, {first.title}:',
             _markdown_table(recalls),
+        ]
+    if (rates := _compared(summary, RATES))[0][1:]:
+        parts += [
+            f'Precision (how much of what is predicted as a class is of it) and recall (how much '
+            f'of a class is found), {first.title}:',
+            _markdown_table(rates),
         ]
     if (ends := _over_images(summary))[1:]:
         parts += [
@@ -160,13 +166,15 @@ def _grid(summary: Summary) -> list[list[str]]:
     return grid
 
 
-def _recalls(summary: Summary) -> list[list[str]]:
-    """The header and a row for each that was measured."""
+def _compared(summary: Summary, start: str | tuple[str, ...]) -> list[list[str]]:
+    """The header and a row for each that was measured, of the scores whose names start so."""
     first = summary['columns'][0].key
-    keys = _further(summary, RECALL)
+    keys = [key for key in _further(summary, '') if key.startswith(start)]
     grid = [['']]
     for key in keys:
-        grid[0] += [key.removeprefix(RECALL), 'difference']
+        rate, _, name = key.partition('/')
+        title = name.replace('_', ' ')
+        grid[0] += [title if key.startswith(RECALL) else f'{title}: {rate}', 'difference']
     for row in summary['rows']:
         cell, texts = row['sets'][first], [row['label']]
         for key in keys:

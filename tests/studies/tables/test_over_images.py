@@ -8,7 +8,7 @@ import pytest
 from dsr_nss.classes import CLASSES
 from dsr_nss.evaluation.bootstrap import paired_bootstrap
 from dsr_nss.evaluation.report import MATRICES
-from dsr_nss.studies.tables.over_images import intervals
+from dsr_nss.studies.tables.over_images import intervals, rates
 from dsr_nss.studies.tables.rows import table
 from dsr_nss.studies.tables.runs import Run, Settings
 from dsr_nss.studies.tables.table import Column
@@ -67,3 +67,21 @@ def test_without_a_common_seed_or_a_report_there_is_none(rows):
     for file in others[1].folder.rglob(MATRICES):
         file.unlink()
     assert intervals(runs, others, COLUMN) == {}
+
+
+def test_precision_and_recall_are_over_all_images(rows):
+    runs, (content, _) = rows[0][0], rows[1]
+    found, total = rates(runs[1], COLUMN), content[1].sum(0)
+    road, car = CLASSES.index('road'), CLASSES.index('car')
+    assert found == {
+        'precision/large_static': pytest.approx(100 * total[road, road] / total[:, road].sum()),
+        'recall/large_static': pytest.approx(100 * total[road, road] / total[road].sum()),
+        'precision/dynamic': pytest.approx(100 * total[car, car] / total[:, car].sum()),
+        'recall/dynamic': pytest.approx(100 * total[car, car] / total[car].sum()),
+        'precision/small': None,
+        'recall/small': None,
+    }
+    assert rates(runs[1], replace(COLUMN, detailed=False)) == {}
+    for file in runs[1].folder.rglob(MATRICES):
+        file.unlink()
+    assert rates(runs[1], COLUMN) == {}

@@ -277,3 +277,18 @@ def test_recall_of_small_objects_has_its_own_table(summary):
     ) in text
     lines = list(csv.DictReader(io.StringIO(writing.csv_text(summary))))
     assert lines[2]['dark_zurich_val recall_small/tiny difference'] == '2.5'
+
+
+def test_precision_and_recall_of_groups_have_their_own_table(summary):
+    assert 'Precision' not in writing.markdown(summary)
+    rates = {'precision/large_static': 40.0, 'recall/large_static': 70.0}
+    summary['rows'][0]['sets'][NIGHT] = cell({0: scores(10.0, **rates)}, {})
+    text = writing.markdown(summary)
+    begin = text.index('Precision (')
+    assert text[begin:].split('\n\n')[1] == '\n'.join([
+        '|  | large static: precision | difference | large static: recall | difference |',
+        '| --- | ---: | ---: | ---: | ---: |',
+        '| baseline | 40.0 | - | 70.0 | - |',
+        '| + bank | - | - | - | - |',
+        '| 100 % {all} | - | - | - | - |',
+    ])  # fmt: skip
