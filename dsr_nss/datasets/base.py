@@ -91,7 +91,8 @@ class RoadSceneDataset(BaseSegDataset):
         metainfo: `classes`, `palette` and `groups` (class names by group); what is left out
             follows from the names. A set whose classes are fixed takes no others.
         test_mode: Test mode of `mmengine.dataset.BaseDataset`, which explains the next two as well.
-        indices: Number of elements to keep, counted from the first, or the elements to keep.
+        indices: Number of elements to keep, counted from the first (negative: from the last), or
+            the elements to keep.
         lazy_init: Whether to list the files later, by `full_init()`.
     """
 

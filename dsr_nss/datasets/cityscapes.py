@@ -6,7 +6,7 @@ from mmseg.registry import DATASETS
 
 from dsr_nss.commands import call
 from dsr_nss.datasets.base import Item, RoadSceneDataset, find_files
-from dsr_nss.datasets.class_statistics import FILE_NAME, ClassCounts, cityscapes_key
+from dsr_nss.datasets.class_statistics import FILE_NAME, ClassCounts, class_counts
 from dsr_nss.datasets.published import require_folder
 
 _IMAGE, _LABEL = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
@@ -63,3 +63,40 @@ class Cityscapes(RoadSceneDataset):
                 f'statistics of the source. {self.missing_label_hint()}'
             )
         return super().class_counts()
+
+
+def write_class_statistics(
+    root: Path | str, split: str = 'train', workers: int = 1, show_progress: bool = True
+) -> Path:
+    """Counts the `labelTrainIds` of a Cityscapes layout and writes `class_statistics.json`.
+
+    Args:
+        root: Folder with `gtFine/<split>/<city>/*_gtFine_labelTrainIds.png`.
+        split: The split to count.
+        workers: Processes.
+        show_progress: Whether to show a progress bar.
+
+    Returns:
+        The file. Its keys are `<split>/<city>/<name>`, without suffixes.
+
+    Raises:
+        FileNotFoundError: There are no such labels.
+        DataError: A label cannot be used.
+    """
+    root = Path(root)
+    folder = root / 'gtFine' / split
+    paths = find_files(folder, _LABEL)
+    if not paths:
+        raise FileNotFoundError(
+            f'no *{_LABEL} below {folder}; `{call("prepare_data")} cityscapes {root}` makes them'
+        )
+    labels = {cityscapes_key(path, root / 'gtFine', _LABEL): str(path) for path in paths}
+    path = root / FILE_NAME
+    path.unlink(missing_ok=True)  # it may be damaged, or name labels that are gone
+    class_counts(path, labels, workers=workers, show_progress=show_progress)
+    return path
+
+
+def cityscapes_key(path: Path, folder: Path, suffix: str) -> str:
+    """`<split>/<city>/<name>` of an image or label below `leftImg8bit` or `gtFine`."""
+    return path.relative_to(folder).as_posix().removesuffix(suffix)

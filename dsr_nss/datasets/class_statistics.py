@@ -13,7 +13,6 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
-from dsr_nss.commands import call
 from dsr_nss.datasets.images import check_label_ids, count_ids, read_label
 from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
@@ -24,7 +23,6 @@ ClassCounts = dict[str, dict[int, int]]
 
 FILE_NAME = 'class_statistics.json'
 _VERSION = 1
-_LABEL_SUFFIX = '_gtFine_labelTrainIds.png'
 
 
 def count_label(path: str, num_classes: int = len(CLASSES)) -> dict[int, int]:
@@ -114,41 +112,3 @@ def class_counts(
             except OSError as error:
                 print_log(f'the class statistics are not kept: {error}', 'current')
     return {key: counts[key] for key in labels}
-
-
-def write_class_statistics(
-    root: Path | str, split: str = 'train', workers: int = 1, show_progress: bool = True
-) -> Path:
-    """Counts the `labelTrainIds` of a Cityscapes layout and writes `class_statistics.json`.
-
-    Args:
-        root: Folder with `gtFine/<split>/<city>/*_gtFine_labelTrainIds.png`.
-        split: The split to count.
-        workers: Processes.
-        show_progress: Whether to show a progress bar.
-
-    Returns:
-        The file. Its keys are `<split>/<city>/<name>`, without suffixes.
-
-    Raises:
-        FileNotFoundError: There are no such labels.
-        DataError: A label cannot be used.
-    """
-    root = Path(root)
-    folder = root / 'gtFine' / split
-    paths = sorted(folder.rglob(f'*{_LABEL_SUFFIX}'))
-    if not paths:
-        raise FileNotFoundError(
-            f'no *{_LABEL_SUFFIX} below {folder}; '
-            f'`{call("prepare_data")} cityscapes {root}` makes them'
-        )
-    labels = {cityscapes_key(path, root / 'gtFine', _LABEL_SUFFIX): str(path) for path in paths}
-    path = root / FILE_NAME
-    path.unlink(missing_ok=True)  # it may be damaged, or name labels that are gone
-    class_counts(path, labels, workers=workers, show_progress=show_progress)
-    return path
-
-
-def cityscapes_key(path: Path, folder: Path, suffix: str) -> str:
-    """`<split>/<city>/<name>` of an image or label below `leftImg8bit` or `gtFine`."""
-    return path.relative_to(folder).as_posix().removesuffix(suffix)

@@ -8,8 +8,8 @@ from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets.images import check_label_ids, count_ids
 from dsr_nss.errors import DataError
 
-#: Crops that are tried until one class fills no more than the allowed share (as mmseg's
-#: `RandomCrop`).
+#: Crops that are tried until one class fills no more than the allowed share (as many as mmseg's
+#: `RandomCrop` looks at, which then takes one more unseen).
 SHARE_TRIES = 10
 #: Crops that are tried until one shows a labelled pixel at all.
 LABELLED_TRIES = 50

@@ -26,7 +26,7 @@ class DarkZurich(RoadSceneDataset):
 
     Layout: `rgb_anon/{train,val,test}/night/<sequence>/<frame>_rgb_anon.png`, references
     `rgb_anon/train/day/...` (which one: see `dark_zurich_pairs`) and
-    `rgb_anon/{val,test}_ref/day/<sequence>_ref/<frame>_ref_rgb_anon.png`, labels
+    `rgb_anon/{val,test}_ref/day/<sequence>_ref/<frame>_*_rgb_anon.png`, labels
     `gt/val/night/<sequence>/<frame>_gt_labelTrainIds.png`. Splits: train and test (no labels), val.
 
     Args:

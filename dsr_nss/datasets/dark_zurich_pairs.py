@@ -9,11 +9,12 @@ lines `train/night/<sequence>/<frame>,train/day/<sequence>/<frame>`), the GPS po
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dsr_nss.datasets.base import find_files
 from dsr_nss.datasets.listed_files import read_text, require_once
 from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
@@ -75,14 +76,29 @@ def write_pair_list(path: Path, pairs: Pairs) -> Path:
 
 
 def correspondences(root: Path) -> dict[str, str]:
-    """The published matches of the train split: `{night key: day key}`; empty without files."""
+    """The published matches of the train split: `{night key: day key}`; empty without files.
+
+    Raises:
+        DataError: Two rows give a night frame different day frames.
+    """
     matches: dict[str, str] = {}
-    for path in sorted((root / 'corresp/train/night').rglob('*.csv')):
-        for row in csv.reader(io.StringIO(read_text(path))):
-            cells = [cell.strip() for cell in row]
-            if len(cells) >= 2 and all('_frame_' in cell for cell in cells[:2]):
-                matches[cells[0]] = cells[1]
+    for path in find_files(root / 'corresp/train/night', '.csv'):
+        for cells in _rows(path):
+            if len(cells) < 2 or not all('_frame_' in cell for cell in cells[:2]):
+                continue
+            night, day = cells[:2]
+            if matches.setdefault(night, day) != day:
+                raise DataError(
+                    f'{path}: gives {night} the day frame {day}, but there is another row with '
+                    f'{matches[night]}; keep one of them'
+                )
     return matches
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """The cells of a CSV file, with the separators of this system's paths."""
+    for row in csv.reader(io.StringIO(read_text(path))):
+        yield [cell.strip().replace('\\', '/') for cell in row]
 
 
 def _numbers(cells: Sequence[str]) -> list[float]:
@@ -109,11 +125,10 @@ def read_positions(root: Path, time: str) -> dict[str, tuple[float, float]]:
     """
     positions = {}
     folder = root / 'gps/train' / time
-    for path in sorted(p for p in folder.rglob('*') if p.suffix in ('.csv', '.txt')):
+    for path in find_files(folder, ('.csv', '.txt')):
         sequence = path.relative_to(folder).parts[0].split('.')[0]
         named = re.match(r'.*_frame_\d+', path.name)
-        for row in csv.reader(io.StringIO(read_text(path))):
-            cells = [cell.strip() for cell in row]
+        for cells in _rows(path):
             if cells and '_frame_' in cells[0]:
                 frame, numbers = Path(cells[0]).name, _numbers(cells[1:])
             elif named:
@@ -147,17 +162,24 @@ def pairs_of_published_files(root: Path) -> Pairs:
 
     Raises:
         FileNotFoundError: There is neither.
+        DataError: What there is names none of the night images, or contradicts itself.
     """
     matches = correspondences(root) or nearest_by_position(root)
     if not matches:
         raise FileNotFoundError(
-            f'Dark Zurich: no day references: neither {root / PAIR_LIST} nor '
-            f'{root / "corresp/train/night"}/**/*.csv nor {root / "gps/train"} is there. The '
+            f'Dark Zurich: no day references: there is no {root / PAIR_LIST}, and neither '
+            f'{root / "corresp/train/night"}/**/*.csv nor {root / "gps/train"} holds any. The '
             'folders corresp and gps are part of Dark_Zurich_train_anon.zip. To train without '
             "references use type='FolderDataset' on the night images."
         )
-    images = sorted((root / 'rgb_anon/train/night').rglob(f'*{_SUFFIX}'))
+    images = find_files(root / 'rgb_anon/train/night', _SUFFIX)
     keys = [p.relative_to(root / 'rgb_anon').as_posix().removesuffix(_SUFFIX) for p in images]
+    if keys and not matches.keys() & set(keys):
+        raise DataError(
+            f'Dark Zurich: {root / "corresp"} (or {root / "gps"}) has no day reference for any of '
+            f'the {len(keys)} night images: it names {next(iter(matches))}, the first image is '
+            f'{keys[0]}; unpack Dark_Zurich_train_anon.zip again'
+        )
     return [(_file_of(key), _file_of(matches[key]) if key in matches else None) for key in keys]
 
 

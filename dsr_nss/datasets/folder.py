@@ -33,7 +33,8 @@ class FolderDataset(RoadSceneDataset):
         images: Folder of PNG or JPEG images, below `data_root` (or absolute).
         labels: Folder of label PNGs (train ids, 255 = ignore); every image needs one. None: no
             labels.
-        references: Folder of day images; an image without one trains without. None: no references.
+        references: Folder of day images; an image without one trains without, but one must have
+            one. None: no references.
         image_suffix, label_suffix, reference_suffix: What the stems of the files end with and the
             pairs have not in common; other files in the folder are left out. Images and labels may
             lie in one folder then.
@@ -97,9 +98,10 @@ class FolderDataset(RoadSceneDataset):
                     f'first: {first_of(missing)}. A label is a PNG below {self.label_folder} '
                     f'with the same path and stem{_ending(of_image, of_label)}.'
                 )
-        if references and not references.keys() & images.keys():
+        if images and self.reference_folder and not references.keys() & images.keys():
             raise FileNotFoundError(
                 f'{self.title}: no file below {self.reference_folder} has the stem of an image'
+                f'{_ending(of_image, of_reference)}'
             )
         return [
             Item(stem, path, labels[stem] if labels else None, references.get(stem))

@@ -141,8 +141,11 @@ PUBLISHED: dict[str, PublishedSet] = {
 
 
 def is_nightscape(root: Path) -> bool:
-    """Whether a data root lies in the embedded data, which has sizes of its own."""
-    return _NIGHTSCAPE in root.parts
+    """Whether a data root is a set of the embedded data, which has sizes of its own.
+
+    It lies in a folder that says so, or that has its name and is still to be made.
+    """
+    return root.parent.name == _NIGHTSCAPE or (root.parent / f'{_NIGHTSCAPE}.json').is_file()
 
 
 def require_folder(path: Path, name: str, root: Path) -> Path:
@@ -161,10 +164,9 @@ def require_folder(path: Path, name: str, root: Path) -> Path:
         return path
     published = PUBLISHED[name]
     if is_nightscape(root):
-        out = Path(*root.parts[: root.parts.index(_NIGHTSCAPE) + 1])
         raise FileNotFoundError(
             f'{published.title} layout of nightscape: the folder {path} is missing. '
-            f'`{call("make_nightscape")} {out}` makes it.'
+            f'`{call("make_nightscape")} {root.parent}` makes it.'
         )
     if not root.is_dir():
         lines = [f'{published.title}: the data root {root} does not exist.']

@@ -31,7 +31,7 @@ def class_probabilities(pixels: np.ndarray, temperature: float) -> np.ndarray:
     """Probability of drawing each class: `softmax((1 - f) / temperature)`, `f` its pixel frequency.
 
     Args:
-        pixels: `(C,)` pixels of each class in the whole set, all positive.
+        pixels: `(C,)` pixels in the whole set of each class that is drawn, all positive.
         temperature: Positive; small values prefer rare classes strongly.
 
     Returns:
@@ -49,7 +49,7 @@ class RareClassSampling:
 
     Args:
         counts: Pixels of each class in each image, at the labels' native size.
-        keys: The images' keys in the order of the source set.
+        keys: The images' keys in the order of the source set; one may be there several times.
         classes: Names of all classes, for messages.
         crop_size: (height, width) of the training crop, for `min_pixel_share`.
         temperature: Temperature of the softmax over the classes.

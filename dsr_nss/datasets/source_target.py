@@ -30,11 +30,10 @@ from dsr_nss.values import Bounds, Count, FieldsOf, PositiveShare, Share, checke
 class SourceTargetDataset(Dataset):
     """Maps a sample number to one training item.
 
-    Everything random is drawn from a generator seeded with `(seed, sample number)`, so an item
-    depends neither on the worker that makes it nor on the number of processes. The source image
-    comes from rare-class sampling or, without it, from a shuffled pass over the source set; the
-    night image from a shuffled pass over the target set. A night image and its reference share
-    their crop and flip.
+    Everything random is a function of `seed` and the sample number, so an item depends neither on
+    the worker that makes it nor on the number of processes. The source image comes from rare-class
+    sampling or, without it, from a shuffled pass over the source set; the night image from a
+    shuffled pass over the target set. A night image and its reference share their crop and flip.
 
     An item has the keys `source_image` uint8 `(3, H, W)` RGB, `source_label` uint8 `(H, W)` (train
     ids, 255 = ignore), `source_file`; with a target also `night_image` and `reference_image` uint8
@@ -51,14 +50,15 @@ class SourceTargetDataset(Dataset):
         target_scale: (height, width) that night images and references are resized to before
             cropping; None keeps them.
         rare_class_sampling: Fields of `RareClassSampling`; None draws source images evenly.
-        max_class_share: No source crop in which one class fills more of the labelled pixels than
-            this.
+        max_class_share: A source crop in which one class fills more of the labelled pixels than
+            this is drawn again, as often as `crops.source_box` says; then the last one is taken.
         flip: Probability of mirroring; source and night are drawn independently.
         cache: A folder that `tools/prepare_data.py --cache` filled for the same sets and scales:
             items are cut from it instead of from decoded files, with the same pixels. None decodes.
 
     Raises:
-        DataError: The source has no labels, or the cache is incomplete or out of date.
+        DataError: A set is none of this package's, the source has no labels, or the cache is
+            incomplete or out of date.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class SourceTargetDataset(Dataset):
         flip: Share = 0.5,
         cache: str | None = None,
     ) -> None:
-        self.source: RoadSceneDataset = DATASETS.build(dict(source))
-        self.target: RoadSceneDataset | None = (
-            None if target is None else DATASETS.build(dict(target))
+        self.source = training_part('source', DATASETS.build(dict(source)))
+        self.target = (
+            None if target is None else training_part('target', DATASETS.build(dict(target)))
         )
         self.crop_size = _size(crop_size)
         self.seed = seed
@@ -94,7 +94,7 @@ class SourceTargetDataset(Dataset):
         if rare_class_sampling is not None and counts is not None:
             self.sampling = RareClassSampling(
                 counts=counts,
-                keys=list(labels),
+                keys=[info['key'] for info in _infos(self.source)],
                 classes=self.source.metainfo['classes'],
                 crop_size=self.crop_size,
                 **rare_class_sampling,
@@ -230,6 +230,25 @@ class SourceTargetDataset(Dataset):
             'night_file': file,
             'reference_file': reference_file or '',
         }
+
+
+def training_part(name: str, dataset: Any) -> RoadSceneDataset:
+    """Gives a set back that can be trained on.
+
+    Args:
+        name: source or target.
+        dataset: What the config names.
+
+    Raises:
+        DataError: It is none of this package's sets: those of mmseg know neither day references
+            nor the files of their labels.
+    """
+    if not isinstance(dataset, RoadSceneDataset):
+        raise DataError(
+            f'the {name} is a {type(dataset).__module__}.{type(dataset).__name__}, which cannot be '
+            "trained on: take a set of dsr_nss.datasets, type='FolderDataset' for any folders"
+        )
+    return dataset
 
 
 def _infos(dataset: RoadSceneDataset | None) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from mmseg.registry import DATASETS
 
 from dsr_nss.datasets.crops import random_box
 from dsr_nss.datasets.images import read_image
-from dsr_nss.datasets.source_target import SourceTargetDataset
+from dsr_nss.datasets.source_target import SourceTargetDataset, training_part
 from dsr_nss.engine.components import registered
 from dsr_nss.engine.config import read_config, use_scope
 from dsr_nss.engine.disk_space import checkpoint_bytes, disk_problems, meta_model
@@ -126,11 +126,11 @@ def _data(config: Config) -> Iterator[str]:
 
 
 def _check_crop(report: Report, training: Mapping[str, Any], part: str) -> None:
-    dataset = DATASETS.build({**training[part], 'pipeline': []})
-    path = dataset.get_data_info(0)['img_path']
     scale, crop = training.get(f'{part}_scale'), tuple(training['crop_size'])
-    size = tuple(scale) if scale else read_image(path).shape[:2]
     try:
+        dataset = training_part(part, DATASETS.build({**training[part], 'pipeline': []}))
+        path = dataset.get_data_info(0)['img_path']
+        size = tuple(scale) if scale else read_image(path).shape[:2]
         random_box(np.random.default_rng(0), size, crop, path)
     except DataError as error:
         report.fail(str(error))

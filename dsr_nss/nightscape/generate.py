@@ -123,7 +123,7 @@ def generate(
         FileExistsError, NotADirectoryError: `prepare_folder` refuses `out`.
     """
     # Imported here: the statistics are the only link to the data sets' code.
-    from dsr_nss.datasets.class_statistics import write_class_statistics
+    from dsr_nss.datasets.cityscapes import write_class_statistics
 
     out = Path(out)
     workers = usable_cores() if workers is None else workers

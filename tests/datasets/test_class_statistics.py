@@ -9,12 +9,12 @@ import pytest
 from mmseg.registry import DATASETS
 
 from dsr_nss.datasets import DataError
+from dsr_nss.datasets.cityscapes import write_class_statistics
 from dsr_nss.datasets.class_statistics import (
     class_counts,
     count_label,
     load_class_counts,
     save_class_counts,
-    write_class_statistics,
 )
 from tests.datasets.tiny_sets import make_cityscapes, write_label
 

@@ -86,3 +86,26 @@ def test_a_list_goes_before_the_correspondences(tmp_path):
     assert len(train_pairs(tmp_path)) == 4
     (tmp_path / 'pairs_train.txt').write_text(f'{NIGHT} {DAY}\n')
     assert len(train_pairs(tmp_path)) == 1
+
+
+def test_correspondences_of_another_system_and_twice(tmp_path):
+    """Rows that say the same may be there twice; paths of Windows are read as elsewhere."""
+    csv = make_dark_zurich(tmp_path, count=2) / 'corresp/train/night/GOPR1_ref.csv'
+    expected = pairs_of_published_files(tmp_path)
+    csv.write_text(csv.read_text().replace('/', '\\') + csv.read_text())
+    assert pairs_of_published_files(tmp_path) == expected
+    csv.write_text(csv.read_text() + f'{NIGHT},train/day/GOPR2/GOPR2_frame_000001\n')
+    with pytest.raises(DataError, match=f'GOPR1_ref.csv: gives {NIGHT} .*000001, but .*{DAY}'):
+        pairs_of_published_files(tmp_path)
+
+
+def test_correspondences_that_name_no_image(tmp_path):
+    csv = make_dark_zurich(tmp_path, count=2) / 'corresp/train/night/GOPR1_ref.csv'
+    csv.write_text(csv.read_text().replace('GOPR1', 'GOPR7'))
+    with pytest.raises(
+        DataError, match=f'any of the 2 night images.*GOPR7.*first image is {NIGHT}'
+    ):
+        pairs_of_published_files(tmp_path)
+    csv.write_text('night,day\n')
+    with pytest.raises(FileNotFoundError, match=r'there is no .*pairs_train\.txt, and neither'):
+        pairs_of_published_files(tmp_path)

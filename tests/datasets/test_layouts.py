@@ -169,6 +169,12 @@ def test_nightscape_is_made_not_downloaded(tmp_path):
     dataset = build('Cityscapes', make_cityscapes(root), split='train')
     assert dataset.published_count() is None
     assert build('Cityscapes', make_cityscapes(tmp_path), split='val').published_count() == 500
+    (tmp_path / 'held_back').mkdir()
+    (tmp_path / 'held_back/nightscape.json').touch()  # made under another name
+    other = make_cityscapes(tmp_path / 'held_back/cityscapes')
+    assert build('Cityscapes', other, split='train').published_count() is None
+    real = make_cityscapes(tmp_path / 'nightscape/data/cityscapes')  # of a project of that name
+    assert build('Cityscapes', real, split='train').published_count() == 2975
 
 
 def test_classes_of_published_sets_are_fixed(tmp_path):
@@ -253,6 +259,15 @@ class TestFolder:
         write_image(make_folder(tmp_path) / 'references/other.png', rng)
         with pytest.raises(FileNotFoundError, match='has the stem of an image'):
             build('FolderDataset', tmp_path, images='images', references='references')
+
+    def test_references_that_none_is_found_among(self, tmp_path):
+        make_folder(tmp_path, references=True)
+        names = dict(images='images', references='references', reference_suffix='_day')
+        with pytest.raises(FileNotFoundError, match="stem of an image, '_day' in the place of ''"):
+            build('FolderDataset', tmp_path, **names)
+        (tmp_path / 'empty').mkdir()
+        with pytest.raises(FileNotFoundError, match='no file below .*empty has the stem'):
+            build('FolderDataset', tmp_path, images='images', references='empty')
 
     def test_own_classes(self, tmp_path):
         classes = dict(classes=('sea', 'land'), palette=[[0, 0, 9], [9, 9, 0]])

@@ -214,6 +214,18 @@ def test_rare_class_is_drawn(tmp_path, rng):
     assert np.mean([(item['source_label'] == 18).float().mean() > 0.2 for item in items]) > 0.9
 
 
+def test_elements_that_are_named_twice_keep_their_labels(tmp_path, rng):
+    """`indices` may repeat an image; what is drawn for a class still shows it."""
+    for i, class_id in enumerate((0, 2)):
+        write_image(tmp_path / f'images/{i}.png', rng)
+        write_label(tmp_path / f'labels/{i}.png', np.full((24, 32), class_id))
+    names = dict(data_root=str(tmp_path), images='images', labels='labels')
+    source = dict(type='FolderDataset', indices=[0, 0, 1], **names)
+    sampling = dict(min_pixels=1, temperature=1.0)
+    dataset = build(tmp_path, source=source, target=None, rare_class_sampling=sampling)
+    assert {i: list(found) for i, found in dataset.sampling.images.items()} == {0: [0, 1], 2: [2]}
+
+
 def test_scales(tmp_path, rng):
     image = write_image(tmp_path / 'images/0.png', rng)
     label = rng.integers(0, 19, (24, 32), dtype=np.uint8)
@@ -301,6 +313,14 @@ class TestBadInput:
         source = dict(type='FolderDataset', data_root=str(tmp_path), images='images')
         with pytest.raises(DataError, match='has no labels and cannot be a source'):
             build(tmp_path, source=source)
+
+    @pytest.mark.parametrize('part', ['source', 'target'])
+    def test_a_set_of_mmseg(self, tmp_path, part):
+        folders = dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train')
+        root = str(make_cityscapes(tmp_path / 'x'))
+        settings = dict(type='CityscapesDataset', data_root=root, data_prefix=folders)
+        with pytest.raises(DataError, match=f'the {part} is a mmseg.*CityscapesDataset, which'):
+            build(tmp_path, **{part: settings})
 
     def test_missing_statistics(self, tmp_path):
         (make_cityscapes(tmp_path / 'cs') / 'class_statistics.json').unlink()

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dsr_nss.datasets.class_statistics import write_class_statistics
+from dsr_nss.datasets.cityscapes import write_class_statistics
 
 SIZE = (24, 32)
 

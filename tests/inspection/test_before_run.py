@@ -62,3 +62,16 @@ def test_an_unknown_part_and_a_small_disk(moved, repo_root, tmp_path, monkeypatc
     monkeypatch.setattr('shutil.disk_usage', lambda path: type('Usage', (), dict(free=10**7)))
     with pytest.raises(ConfigError, match='up to 2 checkpoints of about .* MB lie there at once'):
         prepare_run(repo_root / DEMO, moved, work_dir=str(tmp_path / 'out'))
+
+
+def test_a_set_of_mmseg_cannot_be_trained_on(moved, repo_root, tmp_path):
+    part = 'train_dataloader.dataset.target'
+    prefix = "dict(img_path='leftImg8bit/train')"
+    other = f"dict(type='CityscapesDataset', data_root='{tmp_path}/cs', data_prefix={prefix})"
+    (tmp_path / 'my.py').write_text(
+        f"_base_ = '{repo_root / DEMO}'\n"
+        f'train_dataloader = dict(dataset=dict(target=dict(_delete_=True, **{other})))\n'
+    )
+    options = [option for option in moved if not option.startswith(part)]
+    with pytest.raises(ConfigError, match='the target is a mmseg.*CityscapesDataset, which'):
+        prepare_run(tmp_path / 'my.py', options, work_dir=str(tmp_path / 'out'))

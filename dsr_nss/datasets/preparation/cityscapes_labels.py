@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dsr_nss.classes import CLASSES, IGNORE_INDEX
+from dsr_nss.datasets.base import find_files
 from dsr_nss.datasets.images import MAX_PIXELS, count_ids, image_size, read_label, size_by_start
 from dsr_nss.datasets.listed_files import read_text
 from dsr_nss.errors import DataError
@@ -134,7 +135,7 @@ def make_train_ids_of_folder(folder: Path, *, workers: int = 1, show_progress: b
         FileNotFoundError: There is no `*_labelIds.png`.
         DataError: Files cannot be used; names them, and the others are made.
     """
-    files = sorted(folder.rglob(f'*{_ANY_LABELS}'))
+    files = find_files(folder, _ANY_LABELS)
     if not files:
         raise FileNotFoundError(f'no *{_ANY_LABELS} below {folder}')
     made = map_files(
@@ -170,7 +171,7 @@ def make_train_ids(
     stems = set()
     for split in splits:
         for ending in (TRAIN_IDS, LABELS, POLYGONS):
-            for path in (root / 'gtFine' / split).rglob(f'*{ending}'):
+            for path in find_files(root / 'gtFine' / split, ending):
                 stems.add(str(path).removesuffix(ending))
     made = map_files(
         partial(_make, root),

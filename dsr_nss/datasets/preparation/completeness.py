@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsr_nss.datasets.base import files_below
 from dsr_nss.datasets.published import PUBLISHED, Part
 from dsr_nss.errors import DataError
 
@@ -34,7 +35,7 @@ class Finding:
 def count_files(folder: Path, endings: tuple[str, ...]) -> int:
     """Number of images or labels below a folder; several forms of one label count once."""
     stems = set()
-    for path in folder.rglob('*'):
+    for path in files_below(folder):
         for ending in endings:
             if path.name.endswith(ending):
                 stems.add(path.relative_to(folder).as_posix().removesuffix(ending))

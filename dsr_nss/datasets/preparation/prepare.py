@@ -8,8 +8,7 @@ from typing import Any
 from dsr_nss.datasets.acdc import ACDC, CONDITIONS
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.bdd100k_night import BDD100kNight
-from dsr_nss.datasets.cityscapes import Cityscapes
-from dsr_nss.datasets.class_statistics import write_class_statistics
+from dsr_nss.datasets.cityscapes import Cityscapes, write_class_statistics
 from dsr_nss.datasets.dark_zurich import DarkZurich
 from dsr_nss.datasets.dark_zurich_pairs import (
     PAIR_LIST,

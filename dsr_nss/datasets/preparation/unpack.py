@@ -17,7 +17,7 @@ from dsr_nss.errors import DataError
 from dsr_nss.files import write_atomically
 
 #: Folders that are needed beside images and labels.
-_OTHERS = {'dark_zurich': ('corresp', 'gps')}
+_OTHERS = {'dark_zurich': ('corresp', 'gps'), 'bdd100k_night': ('labels/det_20',)}
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
 
 

@@ -4,6 +4,7 @@ import os
 import runpy
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,26 @@ def test_dark_zurich(tmp_path):
         'rgb_anon/train/night/GOPR1/GOPR1_frame_000000_rgb_anon.png '
         'rgb_anon/train/day/GOPR2/GOPR2_frame_000009_rgb_anon.png'
     )
+
+
+def test_linked_cities_and_sequences(tmp_path):
+    """A part of a set, made of links to the folders of another."""
+    cities, sequences = make_cityscapes(tmp_path / 'a'), make_dark_zurich(tmp_path / 'b')
+    for path in cities.glob('gtFine/train/*/*labelTrainIds.png'):  # as published: label ids
+        path.rename(str(path).replace('labelTrainIds', 'labelIds'))
+        write_label(Path(str(path).replace('labelTrainIds', 'labelIds')), np.full((24, 32), 26))
+    part = tmp_path / 'part'
+    for folder in (*cities.glob('*/*/*'), *sequences.glob('*/*/*/*')):
+        link = part / folder.relative_to(tmp_path)
+        if folder.is_dir():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(folder)
+    lines = run('cityscapes', part / 'a')
+    assert 'leftImg8bit/train: 4 of 2975 - from leftImg8bit_trainvaltest.zip' in lines
+    counts, _ = load_class_counts(part / 'a/class_statistics.json')
+    assert list(counts.values()) == [{13: 24 * 32}] * 4
+    shutil.copytree(sequences / 'corresp', part / 'b/corresp')
+    assert any('4 with a day reference' in line for line in run('dark_zurich', part / 'b'))
 
 
 def test_dark_zurich_with_a_missing_day_image(tmp_path):

@@ -98,3 +98,12 @@ def test_links_and_damage(tmp_path):
     path.unlink()
     with pytest.raises(DataError, match=r'no \*\.zip lies in'):
         unpack_archives('dark_zurich', root)
+
+
+def test_attributes_of_bdd100k(tmp_path):
+    """They tell the night images, and are published in an archive of their own."""
+    pack(tmp_path / 'labels.zip', [('bdd100k/labels/det_20/det_val.json', b'[]')])
+    assert unpack_archives('bdd100k_night', tmp_path) == [
+        'labels.zip: 1 files unpacked, 0 were there'
+    ]
+    assert (tmp_path / 'labels/det_20/det_val.json').read_bytes() == b'[]'
