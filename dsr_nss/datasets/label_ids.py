@@ -17,13 +17,13 @@ def likely_cause(ids: Sequence[int], num_classes: int) -> str:
         num_classes: Number of classes.
     """
     present = [i for i in ids if i != IGNORE_INDEX]
+    if max(present) == num_classes and 0 not in present:
+        return 'They seem to begin at 1; ids begin at 0: subtract 1'
     if num_classes == len(CLASSES) and max(present) <= _LABEL_ID_MAX:
         return (
             'They look like label ids; convert them to train ids (Cityscapes: '
             f'`{call("prepare_data")} cityscapes ROOT`)'
         )
-    if max(present) == num_classes and 0 not in present:
-        return 'They seem to begin at 1; ids begin at 0: subtract 1'
     if max(present) == num_classes:
         return (
             f'There is one id more than classes: name a class for each of 0..{num_classes}, or '

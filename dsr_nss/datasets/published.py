@@ -87,6 +87,13 @@ PUBLISHED: dict[str, PublishedSet] = {
         (
             Part('leftImg8bit/train', 'leftImg8bit_trainvaltest.zip', ('_leftImg8bit.png',), 2975),
             Part('leftImg8bit/val', 'leftImg8bit_trainvaltest.zip', ('_leftImg8bit.png',), 500),
+            Part(
+                'leftImg8bit/test',
+                'leftImg8bit_trainvaltest.zip',
+                ('_leftImg8bit.png',),
+                1525,
+                required=False,
+            ),
             Part('gtFine/train', 'gtFine_trainvaltest.zip', _CITYSCAPES_LABELS, 2975),
             Part('gtFine/val', 'gtFine_trainvaltest.zip', _CITYSCAPES_LABELS, 500),
         ),

@@ -331,7 +331,11 @@ def _check_samples(
             image = read_image(info['img_path'])
             sizes.add('x'.join(str(n) for n in image.shape[:2]))
             if 'seg_map_path' in info:
-                ids |= _label_ids(info, image.shape[:2], len(dataset.metainfo['classes']))
+                found = _label_ids(info, image.shape[:2], len(dataset.metainfo['classes']))
+                if found == {IGNORE_INDEX}:  # never drawn for a class, nothing to score
+                    path = info['seg_map_path']
+                    report.fail(f'{path}: all pixels are ignore ({IGNORE_INDEX})', fatal=False)
+                ids |= found
             if info['reference_path'] is not None:
                 reference = read_image(info['reference_path'])
                 if reference.shape != image.shape:
@@ -360,8 +364,6 @@ def _label_ids(info: dict, size: tuple[int, ...], num_classes: int) -> set[int]:
         )
     counts = count_ids(label)
     check_label_ids(counts, path, num_classes)
-    if counts.sum() == counts[IGNORE_INDEX]:
-        raise DataError(f'{path}: all pixels are ignore ({IGNORE_INDEX})')
     return {int(i) for i in np.flatnonzero(counts)}
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from dsr_nss.structures import AdaptationBatch
 from dsr_nss.values import checked
 
-#: ImageNet statistics of RGB in 0..255: what the encoders here were or would be pretrained with, but
-#: for EfficientNet-Lite, whose configs state their own.
+#: ImageNet statistics of RGB in 0..255: what the encoders here were or would be pretrained with,
+#: except for EfficientNet-Lite, whose configs state others.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 

@@ -19,6 +19,7 @@ NAMES = ('ground', 'thing', 'sky')
     [
         ([7, 11, 26, 255], 19, 'look like label ids.*prepare_data'),
         ([1, 2, 5], 5, 'seem to begin at 1'),
+        ([1, 2, 19, 255], 19, 'seem to begin at 1'),
         ([0, 3, 5, 255], 5, 'one id more than classes: name a class for each of 0..5'),
         ([0, 18], 5, 'State all classes in the order of their ids'),
         ([0, 128, 255], 19, 'State all classes'),

@@ -132,6 +132,18 @@ def test_bad_labels(config, tmp_path):
     assert 'is 24x40 but its image' in problem
 
 
+def test_a_label_without_a_class_is_a_note(config, tmp_path):
+    """It stops nothing: rare-class sampling does not draw it, a test counts none of it."""
+    for path in tmp_path.glob('*/gt*/*/*/*000000*labelTrainIds.png'):  # of the source
+        write_label(path, np.full((24, 32), 255))
+    for path in tmp_path.glob('dz/gt/val/night/*/*000000*labelTrainIds.png'):
+        write_label(path, np.full((24, 32), 255))
+    report = check(config, tmp_path)
+    notes = [line for line in report.lines if 'all pixels are ignore (255)' in line]
+    assert len(notes) >= 2 and all(line.startswith('  note: ') for line in notes)
+    assert report.problems == []
+
+
 def test_reference_of_another_size(config, tmp_path):
     day = tmp_path / 'dz/rgb_anon/train/day/GOPR2/GOPR2_frame_000009_rgb_anon.png'
     write_image(day, np.random.default_rng(0), (20, 20))
