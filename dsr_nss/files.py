@@ -174,8 +174,8 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """The same for text, in UTF-8."""
-    return write_bytes(path, text.encode('utf-8'))
+    """The same for text, in UTF-8; file names that are no text keep their bytes."""
+    return write_bytes(path, text.encode('utf-8', errors='surrogateescape'))
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:

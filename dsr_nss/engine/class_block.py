@@ -30,7 +30,8 @@ from dsr_nss.errors import ConfigError
 
 BLOCK = 'classes'
 _BLOCK_FIELDS = ('names', 'palette', 'groups')
-_RESERVED = ('names', 'number', 'metainfo')
+#: Of fields of components; and `mIoU_official` is a score of its own.
+_RESERVED = ('names', 'number', 'metainfo', 'official')
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,11 @@ def _read_block(block: Any) -> ClassBlock:
         )
     read = ClassBlock(f'{BLOCK}.names', metainfo(tuple(names)))
     for group, members in groups.items():
-        if group in _RESERVED or isinstance(members, str):
+        if group in _RESERVED:
+            raise ConfigError(
+                f'{BLOCK}.groups.{group}: the name means something else; take another'
+            )
+        if isinstance(members, str):
             raise ConfigError(f'{BLOCK}.groups.{group}: a group is a list of class names')
         unknown = [name for name in members if name not in names]
         if unknown:

@@ -212,8 +212,8 @@ def occurrence_note(flat: Mapping[str, float | None]) -> str | None:
     if not absent:
         return None
     note = (
-        f'{len(classes) - len(absent)} of {len(classes)} classes occur in the labels; the means '
-        f'leave out {", ".join(absent)}'
+        f'{len(classes) - len(absent)} of {len(classes)} classes occur in the labels; mIoU and '
+        f'the means of groups leave out {", ".join(absent)}'
     )
     if len(absent) == len(classes) - 1:
         note += (

@@ -51,7 +51,7 @@ class Record:
 
     Attributes:
         title: Name of the set.
-        images: Number of its images.
+        images: Number of its images with a labelled pixel.
         iteration: When a training validated on it; None for a test.
         classes: Names of all classes.
         palette: RGB of each.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,6 @@ def score_against(
         FileNotFoundError: A folder does not exist or is empty, or a file has no partner.
         DataError: Files cannot be used, or the sizes of a pair differ; names all of them.
     """
-    # sorted by their names: the labels of the two are the same files in the same order
     first, second = (
         _matrices(pair_files(Path(folder), Path(labels)), classes, workers, progress)
         for folder in (predictions, others)
@@ -144,7 +144,8 @@ def pair_files(predictions: Path, labels: Path) -> list[Pair]:
         labels: Folder of PNGs.
 
     Returns:
-        `(prediction, label)`, sorted.
+        `(prediction, label)`, sorted by the label, so that two folders of predictions have theirs
+        in the same order however they are laid out.
 
     Raises:
         FileNotFoundError: A folder does not exist or is empty, or a file has no partner; the
@@ -162,7 +163,7 @@ def pair_files(predictions: Path, labels: Path) -> list[Pair]:
             of_prediction = {Path(key).name: path for key, path in of_prediction.items()}
             of_label = {Path(key).name: path for key, path in of_label.items()}
     _check_paired(of_prediction, predictions, of_label, labels)
-    return [(of_prediction[key], of_label[key]) for key in sorted(of_prediction)]
+    return sorted(((of_prediction[k], of_label[k]) for k in of_prediction), key=itemgetter(1))
 
 
 def _files(folder: Path) -> list[Path]:

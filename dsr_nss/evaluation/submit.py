@@ -4,6 +4,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from dsr_nss.classes import CLASSES
+from dsr_nss.datasets.base import first_of
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import check_classes, require_usable
@@ -67,6 +69,11 @@ def write_submission(
     dataset = select_datasets(config, [name])[name]
     model = load_model(config, checkpoint, which, device or default_device())
     check_classes(model, dataset, name)
+    if tuple(dataset.metainfo['classes']) != CLASSES:
+        raise ConfigError(
+            f'{name} has classes of its own ({first_of(dataset.metainfo["classes"])}); the servers '
+            'score the 19 of Cityscapes, in their order'
+        )
     if batch_norms != 'plain':
         renew_statistics(model, config, batch_norms)
     if compiled:

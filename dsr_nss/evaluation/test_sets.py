@@ -40,10 +40,22 @@ def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[
         raise ConfigError(
             f'unknown data set(s) {", ".join(unknown)}; the config has: {", ".join(known)}'
         )
-    sets = {name: DATASETS.build({'test_mode': True, **known[name]}) for name in names}
+    sets = {name: _build(name, known[name]) for name in names}
     for name, dataset in sets.items():
         require_one_reader(dataset, name)
     return sets
+
+
+def _build(name: str, config: Mapping[str, Any]) -> Dataset:
+    try:
+        return DATASETS.build({'test_mode': True, **config})
+    except ValueError as error:
+        if 'need at least one array' not in str(error):  # what mmengine says of an empty list
+            raise
+        raise DataError(
+            f'{name} has no image: the folder of data_prefix.img_path is empty, or its files end '
+            'otherwise than img_suffix says'
+        ) from error
 
 
 def folder_dataset(

@@ -121,15 +121,17 @@ class WorstCases:
         return [score for score in self._scores if score.name in self._kept]
 
     def _draw(self) -> list[ImageScore]:
-        return sorted(self._candidates(), key=lambda score: zlib.crc32(score.name.encode()))[
-            : self.number_drawn
-        ]
+        return sorted(self._candidates(), key=_lot)[: self.number_drawn]
 
     def _drop(self) -> None:
         """Keeps the maps of the worst and of the drawn only."""
         worst = sorted(self._candidates(), key=attrgetter('rank'))[: self.shown]
         kept = [*worst, *self._draw()]
         self._kept = {score.name: self._kept[score.name] for score in kept}
+
+
+def _lot(score: ImageScore) -> int:
+    return zlib.crc32(score.name.encode(errors='surrogateescape'))  # a name of any bytes
 
 
 def _encode(ids: np.ndarray) -> bytes:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
+from mmseg.structures import SegDataSample
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -80,11 +81,12 @@ def renew_statistics(model: nn.Module, config: Config, batch_norms: str) -> Adap
         batch_norms: `'adabn'`: the night images of the target; `'precise'`: the source images.
 
     Raises:
-        ConfigError: The config does not name these images, or the network has no batch norm.
+        ConfigError: The config does not name these images, or the network has no batch norm, or
+            one behind a pooling of the whole image.
         DataError: An image cannot be used.
     """
     domain = BATCH_NORMS[batch_norms]
-    training = config.get('train_dataloader', {}).get('dataset', {})
+    training = (config.get('train_dataloader') or {}).get('dataset') or {}
     named, scale = training.get(domain), training.get(f'{domain}_scale')
     if named is None:
         raise ConfigError(f'train_dataloader.dataset.{domain}: the config names no {domain} images')
@@ -96,9 +98,18 @@ def renew_statistics(model: nn.Module, config: Config, batch_norms: str) -> Adap
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all passes
         norm.train()
+    size = None if scale is None else (int(scale[0]), int(scale[1]))
     for i in range(len(images)):
-        size = None if scale is None else (int(scale[0]), int(scale[1]))
-        _look(model, PixelFile(images.get_data_info(i)['img_path'], False, size))
+        try:
+            _look(model, PixelFile(images.get_data_info(i)['img_path'], False, size))
+        except ValueError as error:
+            if 'more than 1 value per channel' not in str(error):
+                raise
+            raise ConfigError(
+                f'a batch norm of the {type(model).__name__} of this config sees one value of an '
+                'image (it pools the whole image), which has no variance: such a network cannot '
+                'take its statistics anew'
+            ) from error
     model.eval()
     return AdaptedNorms(len(images), len(norms))
 
@@ -107,6 +118,8 @@ def renew_statistics(model: nn.Module, config: Config, batch_norms: str) -> Adap
 def _look(model: nn.Module, file: PixelFile) -> None:
     image = DecodedFiles().read(file).array
     bgr = torch.from_numpy(image[..., ::-1].transpose(2, 0, 1).copy())
-    batch = model.data_preprocessor({'inputs': [bgr], 'data_samples': None}, False)
     size = image.shape[:2]
-    model.inference(batch['inputs'], [dict(ori_shape=size, img_shape=size, pad_shape=size)])
+    sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size, pad_shape=size))
+    # mmseg's preprocessor notes there how it padded the image
+    batch = model.data_preprocessor({'inputs': [bgr], 'data_samples': [sample]}, False)
+    model.inference(batch['inputs'], [sample.metainfo])

@@ -319,6 +319,7 @@ def test_palettes_that_differ():
             "groups.small: 'cone' is none of .*: road",
         ),
         (dict(names=FIVE, groups=dict(small='road')), 'a group is a list'),
+        (dict(names=FIVE, groups=dict(official=['road'])), r'groups\.official: the name '),
         (dict(names=FIVE, groups=dict(names=('road',))), r'classes\.groups\.names'),
     ],
 )

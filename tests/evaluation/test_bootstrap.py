@@ -1,5 +1,7 @@
 """The bootstrap over images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,16 @@ def test_folders(tmp_path):
         write_label(folders[2] / f'{name}_gt_labelTrainIds.png', np.full_like(label, 255))
     with pytest.raises(DataError, match='hold no pixel of any class'):
         score_against(*folders, **options)
+
+
+def test_images_are_paired_however_the_folders_are_laid_out(tmp_path):
+    """By their paths the labels come in another order than by their stems."""
+    for name, wrong in (('b/1', 0), ('a/2', 6)):
+        label = np.repeat([0, 13], 4)[:, None].repeat(8, axis=1)
+        write_label(tmp_path / f'labels/{name}.png', label)
+        prediction = np.where(np.arange(8) < wrong, 1, label)
+        write_label(tmp_path / f'deep/{name}.png', prediction)
+        write_label(tmp_path / f'flat/{Path(name).name}.png', prediction)
+    folders = [tmp_path / name for name in ('deep', 'flat', 'labels')]
+    found = score_against(*folders, workers=1, progress=False)
+    assert found and set(found.values()) == {0.0}

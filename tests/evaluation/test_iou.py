@@ -155,6 +155,8 @@ def test_what_is_said_of_classes_that_do_not_occur():
     names = ('ground', 'thing', 'sky')
     assert occurrence_note(flat_scores(iou_scores(np.eye(3), names))) is None
     note = occurrence_note(flat_scores(iou_scores(np.diag([1, 0, 1]), names)))
-    assert note == '2 of 3 classes occur in the labels; the means leave out thing'
+    assert note == (
+        '2 of 3 classes occur in the labels; mIoU and the means of groups leave out thing'
+    )
     note = occurrence_note(flat_scores(iou_scores(np.diag([1, 0, 0]), names)))
     assert 'A mean over one class says nothing. Are the labels masks of 0 and 255?' in note

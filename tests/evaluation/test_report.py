@@ -14,6 +14,7 @@ from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.evaluation.iou import iou_scores
 from dsr_nss.evaluation.report import read_matrices
+from dsr_nss.evaluation.run_report import write_test_report
 from dsr_nss.inference.load import read_model_config
 
 SIZES = ((24, 40), (30, 26), (24, 40), (24, 40), (24, 40))
@@ -158,3 +159,18 @@ def test_two_processes_give_the_numbers_of_one(night_config, checkpoint, tmp_pat
             same = both / other / file.relative_to(tmp_path / folder)
             assert same.read_bytes() == file.read_bytes(), same
     assert not (both / 'dark_zurich_val').exists()  # the second process writes no report
+
+
+def test_names_of_any_bytes(night_config, checkpoint, tmp_path):
+    """A file system holds names that are no text; reports show them as they are."""
+    frame = tmp_path / 'dark_zurich/rgb_anon/val/night/GOPR0356/GOPR0356_frame_000000_rgb_anon.png'
+    images, labels = tmp_path / 'any', tmp_path / 'their_labels'
+    for folder, ending in ((images, ''), (labels, '_label')):
+        folder.mkdir()
+        source = frame if not ending else next((tmp_path / 'dark_zurich/gt').rglob('*0_gt_label*'))
+        os.link(source, os.fsencode(folder) + b'/M\xfcnchen.png')
+    options_ = options(tmp_path / 'report') | dict(images=images, labels=labels)
+    evaluate(night_config, checkpoint, **options_)
+    assert list(read_matrices(tmp_path / 'report/custom')) == ['M\udcfcnchen']
+    page = write_test_report(tmp_path / 'report', ['custom'])
+    assert b'M\xfcnchen' in page.read_bytes()

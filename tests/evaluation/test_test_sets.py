@@ -24,3 +24,14 @@ def test_unmatched_folders(data_root):
 def test_names_keep_folders(config_file):
     dataset = select_datasets(read_model_config(config_file))['night_val']
     assert prediction_names(dataset) == ['a/0', 'b/0', 'b/1']
+
+
+def test_a_set_without_images_is_named(config_file, data_root):
+    """mmseg's own sets look for `.jpg`."""
+    config = read_model_config(config_file)
+    prefix = dict(img_path='labels/b', seg_map_path='labels/b')
+    config.test_sets.night_val = dict(
+        type='BaseSegDataset', data_root=str(data_root), data_prefix=prefix, pipeline=[]
+    )
+    with pytest.raises(DataError, match='night_val has no image: .* img_suffix'):
+        select_datasets(config)

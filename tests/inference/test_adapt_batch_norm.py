@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
-from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm
+from dsr_nss.inference.adapt_batch_norm import adapt_batch_norm, renew_statistics
 from dsr_nss.inference.load import load_model, read_model_config
 from tests.datasets.tiny_sets import write_image
 from tests.inference.test_load import ADAPTATION
@@ -105,6 +105,24 @@ def test_what_cannot_be_adapted_is_named(config, checkpoint, tmp_path):
     torch.save({'state_dict': MODELS.build(config.model).state_dict()}, checkpoint)
     with pytest.raises(ConfigError, match='no batch norm'):
         adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
-    config.pop('train_dataloader')
+    config.train_dataloader = None
     with pytest.raises(ConfigError, match='train_dataloader.dataset.target'):
         adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
+
+
+def test_a_network_whose_preprocessor_pads_images_of_a_test(config, checkpoint, tmp_path):
+    config.model.data_preprocessor.test_cfg = dict(size_divisor=40)
+    model = load_model(config, checkpoint)
+    norm, seen = model.decode_head.convs[0].bn, []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].double()))
+    assert renew_statistics(model, config, 'adabn').images == len(seen) == 3
+    mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+    torch.testing.assert_close(norm.running_mean.double(), mean, rtol=1e-4, atol=1e-5)
+
+
+def test_a_norm_of_a_pooled_image_is_refused(config, checkpoint):
+    model = load_model(config, checkpoint)
+    convolution = model.decode_head.convs[0]
+    convolution.register_forward_pre_hook(lambda _, x: (x[0].mean((2, 3), keepdim=True),))
+    with pytest.raises(ConfigError, match='EncoderDecoder of this config sees one value of an'):
+        renew_statistics(model, config, 'adabn')

@@ -1,5 +1,5 @@
-# The method from a trained start at crop 256 (docs/protocol.md): prototypes from the first step, on
-# 16x16 cells, and the published threshold.
+# The method from a trained start at crop 192 (docs/protocol.md): prototypes from the first step, on
+# 12x12 cells, and the published threshold.
 _base_ = 'dsr_nss.py'
 
 model = dict(

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dsr_nss.commands import typed
 from dsr_nss.pool import patient_environment, usable_cores
 from dsr_nss.shipped import ROOT
-from dsr_nss.studies.tables.runs import Run, inspect, located, note, read_scores
+from dsr_nss.studies.tables.runs import Run, inspect, is_measured, located, note
 
 #: How a run ended that was asked to stop before it was done.
 STOPPED = 'stopped'
@@ -100,7 +100,7 @@ def _test(run: Run, processes: '_Processes') -> None:
     for column in inspect(run).missing:  # now it is known whether there are batch norms
         log = run.folder / f'test-{column.key}.log'
         failure = processes.call(run.test_command(checkpoint, column), log)
-        if read_scores(run, column) is None:
+        if not is_measured(run, column, checkpoint):
             errors.append(failure)  # another set may be there
     if errors:
         raise StepFailed('\n'.join(errors))

@@ -1,5 +1,6 @@
 """What the trainings of a table logged: means over seeds, along the training."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,16 @@ def logged_values(folders: Sequence[Path], keys: Sequence[str]) -> dict[str, dic
 
     Returns:
         For each name that a run has logged: `mean`, the `Statistic` over seeds of the mean over all
-        steps; and `steps`, the mean over seeds at each step that every seed has logged.
+        steps; and `steps`, the mean over seeds at each step that every seed has logged. A step
+        whose value is infinite or nan, as half precision may give, counts as not logged.
     """
     runs = [read_scalars(folder) for folder in folders if keys]  # a converted network has no log
     values: dict[str, dict[str, Any]] = {}
     for key in keys:
-        seeds = [dict(zip(*line, strict=True)) for run in runs if (line := series(run, key))[0]]
+        lines = [zip(*series(run, key), strict=True) for run in runs]
+        seeds = [
+            finite for line in lines if (finite := {s: v for s, v in line if math.isfinite(v)})
+        ]
         if seeds:
             common = sorted(set.intersection(*(set(seed) for seed in seeds)))
             values[key] = {

@@ -30,13 +30,15 @@ def intervals(
 
     Returns:
         `{'mIoU', 'mIoU_<group>'}` -> lower and upper end in percent; empty where no seed is common,
-        or where their tests left no report of the images.
+        or where their tests left no report of the images or reports of other images.
     """
     common = sorted(runs.keys() & others.keys())
     rows = [[_report(row[seed], column) for seed in common] for row in (runs, others)]
     if not common or not all(map(all, rows)):
         return {}
-    names = sorted(set.intersection(*(set(report) for row in rows for report in row)))
+    names = sorted(rows[0][0])
+    if any(sorted(report) != names for row in rows for report in row):
+        return {}
     first, second = ([[report[n] for n in names] for report in row] for row in rows)
     found = paired_bootstrap(first, second, *_classes(runs[common[0]]))
     keys = [key.removeprefix(_LOW) for key in found if key.startswith(_LOW)]

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dsr_nss.engine.config import open_config
-from dsr_nss.engine.config_changes import config_changes
 from dsr_nss.engine.options import option_values
 from dsr_nss.errors import ConfigError
 from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on
-from dsr_nss.studies.tables.runs import Run, Settings, trained_config
+from dsr_nss.studies.tables.runs import Run, Settings, run_changes, trained_config
 from dsr_nss.studies.tables.table import Column, Row, Table
 
 _LONGEST_NAME = 100
@@ -141,7 +140,7 @@ def _add_run(rows: list[Row], folder: Path) -> None:
     seed = (config.get('randomness') or {}).get('seed') or 0
     for i, row in enumerate(rows):
         if row.folders and seed not in dict(row.folders):
-            changes = config_changes(trained_config(Path(row.folders[0][1]))[1], config)
+            changes = run_changes(trained_config(Path(row.folders[0][1]))[1], config)
             if all(line.partition(':')[0].endswith('.seed') for line in changes):
                 label = re.sub(r'\W?seed\W?\d+$', '', row.label)
                 rows[i] = replace(row, label=label, folders=(*row.folders, (seed, str(folder))))

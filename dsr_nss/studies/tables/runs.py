@@ -5,6 +5,7 @@ import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_json
 from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
+from dsr_nss.inference.load import network_state
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.table import Column, Row, Table
+
+#: What of a config tells one run from another.
+_TOLD = (*DECIDING, 'load_from', 'resume')
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,9 @@ def plan(rows: Sequence[tuple[Table, Row]], seeds: Sequence[int], settings: Sett
         for seed in dict(row.folders) or seeds:
             run = Run(row, seed, settings)
             run = runs.get(run.name, run)
-            columns = {column.key: column for column in (*run.columns, *table.columns)}
+            # the last one of a key counts: a detailed one measures what the other does, and more
+            both = sorted((*run.columns, *table.columns), key=attrgetter('detailed'))
+            columns = {column.key: column for column in both}
             runs[run.name] = replace(run, columns=tuple(columns.values()))
     return sorted(runs.values(), key=lambda run: run.seed)
 
@@ -195,11 +202,19 @@ def inspect(run: Run) -> State:
         named = images is None or training.get(images)
         return bool(named and (images is None or facts.get('batch_norms', True)))
 
-    missing = [c for c in run.columns if measurable(c) and read_scores(run, c) is None]
+    missing = [c for c in run.columns if measurable(c) and not is_measured(run, c, checkpoint)]
     if run.row.folders:  # it is compared as it is
         return State(done, done, checkpoint, tuple(missing), None)
     problem = _difference(run, facts) if done else None
     return State(config.train_cfg.max_iters, done, checkpoint, tuple(missing), problem)
+
+
+def is_measured(run: Run, column: Column, checkpoint: Path | None) -> bool:
+    """Whether the scores of a column are there, with its details as long as they can be had."""
+    scores = read_scores(run, column)
+    if scores is None or checkpoint is None or not column.detailed:
+        return scores is not None
+    return 'boundary_IoU' in scores
 
 
 def _difference(run: Run, facts: Mapping[str, Any]) -> str | None:
@@ -207,8 +222,8 @@ def _difference(run: Run, facts: Mapping[str, Any]) -> str | None:
     wanted, reason = copy.deepcopy(run.config()), None
     configure_run(wanted, work_dir=str(run.folder), seed=run.seed, amp=run.settings.amp)
     try:
-        changes = config_changes(*(
-            json.loads(json.dumps({key: config.get(key) for key in DECIDING}))  # tuples are lists
+        changes = run_changes(*(
+            json.loads(json.dumps({key: config.get(key) for key in _TOLD}))  # tuples are lists
             for config in (trained_config(run.folder)[1], wanted)
         ))  # fmt: skip
         if changes:
@@ -219,6 +234,17 @@ def _difference(run: Run, facts: Mapping[str, Any]) -> str | None:
     except ConfigError as error:
         reason = str(error)
     return reason and f'{reason}: move {run.folder} away to train it anew'
+
+
+def run_changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """`config_changes` of two runs, and where they started from.
+
+    That of a resumed run is unknown: its config names what it was resumed from.
+    """
+    starts = [config.get('load_from') for config in (first, second)]
+    resumed = first.get('resume') or second.get('resume')
+    told = [] if resumed or starts[0] == starts[1] else [f'load_from: {starts[0]} -> {starts[1]}']
+    return [*config_changes(first, second), *told]
 
 
 def trained_config(folder: Path) -> tuple[Path, Config]:
@@ -272,8 +298,9 @@ def note(run: Run, checkpoint: Path | None = None) -> None:
     known = 'batch_norms' in facts and checkpoint and facts['iterations'] == _iteration(checkpoint)
     if checkpoint is not None and not known:
         content = load_checkpoint_file(checkpoint)
+        student = network_state(content, 'student', checkpoint)  # an aligner may have some as well
         new |= {
-            'batch_norms': any(name.endswith('running_mean') for name in content['state_dict']),
+            'batch_norms': any(name.endswith('running_mean') for name in student),
             'environment': content['meta'].get('environment', {}),
             'iterations': _iteration(checkpoint),
         }

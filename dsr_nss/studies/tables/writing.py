@@ -261,7 +261,21 @@ def _paragraph(summary: Summary) -> str:
     commits = [c[:7] + ' with changes' * c.endswith('+changes') for c in summary['commits']]
     return (
         f'Percent, {seeds}, {lengths} iterations; student, last checkpoint. {spread} '
-        f'Trained on {where}; commit {", ".join(commits) or "unknown"}.'
+        f'Trained on {where}; commit {", ".join(commits) or "unknown"}.{_other_images(summary)}'
+    )
+
+
+def _other_images(summary: Summary) -> str:
+    """Says so where a set did not have the same number of images in all tests."""
+    found: dict[str, set[int]] = {column.test_set: set() for column in summary['columns']}
+    for column in summary['columns']:
+        for row in summary['rows']:
+            tests = row['sets'][column.key]['seeds'].values()
+            found[column.test_set] |= {test['images'] for test in tests if 'images' in test}
+    return ''.join(
+        f' {name} had {" or ".join(map(str, sorted(numbers)))} images: some scores are of others.'
+        for name, numbers in found.items()
+        if len(numbers) > 1
     )
 
 
@@ -315,13 +329,14 @@ def update_document(path: Path, summaries: Sequence[Summary]) -> list[str]:
     """
     if not path.is_file():
         raise ConfigError(f'document not found: {path}')
-    text = path.read_text(encoding='utf-8')
+    text = path.read_bytes().decode('utf-8')  # its line ends stay
     filled = []
     for summary in summaries:
-        begin, end = (f'<!-- {summary["place"]} {edge} -->' for edge in ('begin', 'end'))
-        before, found, rest = text.partition(f'{begin}\n')
-        if found and end in rest:
-            text = f'{before}{begin}\n\n{markdown(summary)}\n{end}{rest.partition(end)[2]}'
+        begin, end = (re.escape(f'<!-- {summary["place"]} {edge} -->') for edge in ('begin', 'end'))
+        found = re.search(rf'(?<={begin})(\r?\n).*?(?={end})', text, re.DOTALL)
+        if found is not None:
+            table = f'\n\n{markdown(summary)}\n'.replace('\n', found[1])
+            text = text[: found.start()] + table + text[found.end() :]
             filled.append(summary['place'])
     if not filled:
         places = ', '.join(f'<!-- {s["place"]} begin --> ... end -->' for s in summaries)

@@ -60,6 +60,8 @@ parser.add_argument('checkpoint')
 parser.add_argument('--dataset')
 parser.add_argument('--json')
 parser.add_argument('--batch-norms', default='plain')
+parser.add_argument('--report')
+parser.add_argument('--out')
 for name in ('--with', '--cfg-options'):
     parser.add_argument(name, nargs='+')
 args = parser.parse_args()
@@ -76,6 +78,8 @@ score += {'plain': 0, 'adabn': 5, 'precise': 3}[args.batch_norms]
 keys = ('mIoU', 'mIoU_official', 'mIoU_large_static', 'mIoU_dynamic', 'IoU/road')
 scores = {f'{args.dataset}/{key}': score for key in keys}
 scores[f'{args.dataset}/mIoU_small'] = None
+if args.report:
+    scores[f'{args.dataset}/boundary_IoU'] = score
 out = pathlib.Path(args.json)
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text(json.dumps(scores | {'checkpoint': args.checkpoint}))
@@ -113,7 +117,8 @@ class Stubs:
             (made / 'total').write_text(str(total))
             environment = {'git_commit': 'c0ffee1234', 'device': 'cpu'}
             meta = {'iter': total, 'environment': environment}
-            state = {f'norm.{"running_mean" if batch_norms else "weight"}': torch.zeros(1)}
+            student = f'student.norm.{"running_mean" if batch_norms else "weight"}'
+            state = {student: torch.zeros(1), 'refinement.aligner.running_mean': torch.zeros(1)}
             torch.save({'meta': meta, 'state_dict': state}, made / 'last.pth')
 
     def calls(self) -> list[str]:

@@ -93,6 +93,20 @@ def test_a_network_without_batch_norms_has_no_such_test(stubs, runs):
     assert all(inspect(run).finished for run in runs)
 
 
+def test_details_are_measured_of_runs_that_were_scored_without_them(stubs, runs):
+    do(stubs, runs)
+    stubs.calls()
+    runs = [replace(run, columns=(replace(VAL, detailed=True), ACDC)) for run in runs]
+    assert list(do(stubs, runs).values()) == [None, None]
+    assert stubs.calls() == [f'test {run.name} dark_zurich_val' for run in runs]
+    assert all(inspect(run).finished for run in runs)
+    runs[0].score_file(VAL).write_text('{"dark_zurich_val/mIoU": 20.0}')
+    stubs.behave(scores=SCORES, fail=['dark_zurich_val'])
+    assert do(stubs, runs)[BANK].endswith('error: a broken label')
+    (runs[0].folder / 'iter_4.pth').unlink()
+    assert inspect(runs[0]).finished  # nothing more can be had
+
+
 def test_scores_of_an_older_checkpoint_are_none(stubs, runs):
     do(stubs, runs)
     (runs[0].folder / 'iter_4.pth').rename(runs[0].folder / 'iter_6.pth')
@@ -130,6 +144,18 @@ def test_other_settings_in_the_same_folder_are_refused(stubs, runs):
     assert state.problem in do(stubs, runs)[BANK]
     written.unlink()
     assert 'holds no config' in inspect(runs[0]).problem
+
+
+def test_another_start_is_another_run(stubs, runs):
+    do(stubs, runs)
+    (written,) = runs[0].folder.glob('*.py')
+    text = written.read_text()
+    assert 'load_from = None' in text and 'resume = False' in text
+    written.write_text(text.replace('load_from = None', "load_from = 'start.pth'"))
+    assert 'other settings (load_from: start.pth -> None): move' in inspect(runs[0]).problem
+    resumed = written.read_text().replace('resume = False', 'resume = True')
+    written.write_text(resumed)  # what it was resumed from, not where it started
+    assert inspect(runs[0]).finished
 
 
 def test_data_that_were_made_anew_are_noticed(stubs, runs):

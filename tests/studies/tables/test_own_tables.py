@@ -173,9 +173,10 @@ def trained(tmp_path, repo_root, monkeypatch):
     """Folders of finished runs: what the trainer leaves, without the weights."""
     monkeypatch.chdir(repo_root)
 
-    def write(name, seed, **options):
+    def write(name, seed, start=None, **options):
         folder = tmp_path / name
         config = read_config(DEMO, options)
+        config.load_from = start
         configure_run(config, work_dir=str(folder), seed=seed)
         folder.mkdir()
         config.dump(folder / 'dsr_hrda_nightscape.py')
@@ -188,7 +189,9 @@ def trained(tmp_path, repo_root, monkeypatch):
 def test_runs_that_differ_in_the_seed_are_one_row(trained):
     folders = [trained(f'dsr-seed{seed}', seed) for seed in (3, 1)]
     other = trained('half', 1, **{'model.alpha': 0.5})
-    again = trained('again', 3)
+    again, elsewhere = trained('again', 3), trained('elsewhere', 5, start='other.pth')
+    one = compared_table([*folders, elsewhere])
+    assert [row.label for row in one.rows] == [folders[0].removesuffix('-seed3'), elsewhere]
     one = compared_table([*folders, other, again])
     assert [row.label for row in one.rows] == [folders[0].removesuffix('-seed3'), other, again]
     assert one.rows[0].folders == ((3, folders[0]), (1, folders[1]))

@@ -33,6 +33,14 @@ def test_a_row_that_tables_share_is_one_run_with_the_sets_of_all():
     assert [column.key for column in runs[1].columns] == ['dark_zurich_val']
 
 
+def test_of_a_column_that_two_tables_share_the_detailed_one_counts():
+    plain = table('3', 'nightscape')
+    detailed = replace(plain, columns=tuple(replace(c, detailed=True) for c in plain.columns))
+    for tables in ([plain, detailed], [detailed, plain]):
+        (run,) = plan(choose_rows(tables, ['dsr_hrda']), (0,), Settings('nightscape'))
+        assert [(c.key, c.detailed) for c in run.columns] == [('dark_zurich_val', True)]
+
+
 def test_what_must_not_be_mixed_lies_apart():
     folders = {
         str(Run(DSR, 0, Settings(data, max_iters=n, amp=amp)).folder)

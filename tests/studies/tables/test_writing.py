@@ -90,6 +90,12 @@ def test_differences_over_other_images(summary):
     ])  # fmt: skip
 
 
+def test_a_set_that_had_other_images_is_named(summary):
+    assert 'images:' not in writing.markdown(summary)
+    summary['rows'][3]['sets']['dark_zurich_val'] = cell({1: scores(23.25, images=5)}, {})
+    assert ' dark_zurich_val had 3 or 5 images: some scores are of' in writing.markdown(summary)
+
+
 def test_latex_escapes_and_sets_numbers_as_such(summary):
     text = writing.latex(summary)
     assert '\\caption{Table III on the real sets: components \\& parts}' in text
@@ -189,6 +195,17 @@ def test_a_document_gets_its_tables_and_keeps_the_rest(summary, tmp_path):
         )
 
 
+def test_the_line_ends_of_a_document_stay(summary, tmp_path):
+    document = tmp_path / 'results.md'
+    begin, end = (f'<!-- table3 real {edge} -->' for edge in ('begin', 'end'))
+    document.write_bytes(f'before\r\n{begin}\r\n{end}\r\nafter\r\n'.encode())
+    for _ in range(2):
+        writing.update_document(document, [summary])
+        text = document.read_bytes().decode()
+        assert text.count('\n') == text.count('\r\n') and text.endswith(f'{end}\r\nafter\r\n')
+        assert writing.markdown(summary) in text.replace('\r', '')
+
+
 def test_a_document_without_a_place_is_an_error(summary, tmp_path):
     document = tmp_path / 'results.md'
     with pytest.raises(ConfigError, match='document not found'):
@@ -240,7 +257,9 @@ def test_what_the_trainings_logged(summary, tmp_path):
             for i, value in enumerate(values)
         ]
         (folder / 'scalars.json').write_text('\n'.join(lines))
-    logged = logged_values([tmp_path / '0', tmp_path / '1'], ['right', 'absent'])
+    with (folder / 'scalars.json').open('a') as file:
+        file.write('\n{"step": 30, "right": NaN, "endless": Infinity}')
+    logged = logged_values([tmp_path / '0', tmp_path / '1'], ['right', 'absent', 'endless'])
     assert logged['right']['steps'] == {10: 3.0, 20: 5.0} and list(logged) == ['right']
     means = logged['right']['mean']  # of 2 and 6
     assert (means.mean, means.error, means.count) == (4, pytest.approx(2), 2)
