@@ -91,7 +91,7 @@ def write_page(
 
 
 def _cards(name: str, entries: Sequence[Entry]) -> Iterable[dict[str, Any]]:
-    """The mIoU of each, and what two of them differ by if they were scored on the same images."""
+    """The mIoU of each, and what two differ by that were scored on as many images."""
     scored = [(i, e, e.records[name]) for i, e in enumerate(entries) if name in e.records]
     for position, entry, record in scored:
         at = '' if record.iteration is None else f' after {record.iteration} iterations'
