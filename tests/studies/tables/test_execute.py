@@ -150,11 +150,11 @@ def test_another_start_is_another_run(stubs, runs):
     do(stubs, runs)
     (written,) = runs[0].folder.glob('*.py')
     text = written.read_text()
-    assert 'load_from = None' in text and 'resume = False' in text
-    written.write_text(text.replace('load_from = None', "load_from = 'start.pth'"))
+    assert 'load_from' not in text and 'resume = False' in text
+    written.write_text(f"{text}load_from = 'start.pth'\n")
     assert 'other settings (load_from: start.pth -> None): move' in inspect(runs[0]).problem
     resumed = written.read_text().replace('resume = False', 'resume = True')
-    written.write_text(resumed)  # what it was resumed from, not where it started
+    written.write_text(resumed)  # it names what it was resumed from, not where it started
     assert inspect(runs[0]).finished
 
 

@@ -207,7 +207,7 @@ def test_a_converted_network_is_a_row_though_nothing_here_trained_it(tmp_path):
         "model = dict(type='EncoderDecoder')\ntest_sets = dict(night=dict(type='DarkZurich'))\n"
     )
     (tmp_path / 'network.py').write_text(config)
-    torch.save(dict(state_dict={}, meta={}), tmp_path / 'iter_0.pth')
+    torch.save(dict(state_dict={'weight': torch.zeros(1)}, meta={}), tmp_path / 'iter_0.pth')
     one = compared_table([str(tmp_path)]).with_batch_norms(['plain', 'adabn'])
     (run,) = plan(choose_rows([one]), [0], Settings('', Path('out')))
     state = inspect(run)
