@@ -95,8 +95,12 @@ def test_nothing_is_left_of_what_cannot_be_written(test_config, checkpoint, tmp_
         write_submission(
             config, checkpoint, 'cityscapes', tmp_path / 'c.zip', invalid_below=0.5, **OPTIONS
         )
-    own = dict(classes=[f'class {i}' for i in range(19)])  # as many, but not those of the server
-    config.test_sets.cityscapes_test.metainfo = own
+    config.test_sets.cityscapes_test = dict(
+        type='FolderDataset',
+        images=str(tmp_path / 'cs'),
+        metainfo=dict(classes=[f'class {i}' for i in range(19)]),  # as many as the server's
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')],
+    )
     with pytest.raises(ConfigError, match=r'classes of its own \(class 0, .* score the 19 of City'):
         write_submission(config, checkpoint, 'cityscapes', tmp_path / 'c.zip', **OPTIONS)
     assert not list(tmp_path.glob('*.zip'))
