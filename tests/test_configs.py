@@ -42,6 +42,14 @@ def test_overlay_changes_the_config_that_it_names_and_says_how_to_run_it(path):
     assert changed == expected.get(path.stem, {'model'})
 
 
+@pytest.mark.parametrize('name', ['classmix', 'dacs', 'no_refinement'])
+def test_without_the_day_reference_no_step_takes_it_as_the_target(name):
+    for base in ('dsr_hrda_acdc', 'dsr_hrda_darkzurich'):
+        overlay = ROOT / f'configs/ablations/{name}.py'
+        model = read_config(ROOT / f'configs/{base}.py', overlays=[overlay]).model
+        assert model.refinement is None and not model.get('adapt_to_reference')
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
 def test_config_reads_without_unknown_names_and_says_how_to_run_it(path):
     config = read_config(path)

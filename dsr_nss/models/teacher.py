@@ -63,9 +63,6 @@ class EMATeacher(BaseModule):
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
         # mirror of the buffer, so that asking for it never waits for the device
         self._steps = 0
-        if teacher_bn == 'target':
-            for norm in running_norms(self.model):
-                track_inputs(norm)
         self.train()
 
     @property
@@ -86,6 +83,9 @@ class EMATeacher(BaseModule):
         """Stay in eval mode (batch norms as `teacher_bn` says), whatever the parent does."""
         super().train(False)
         for norm in running_norms(self.model):
+            # here, not once: converting to or from SyncBN makes new norms
+            if self.teacher_bn == 'target' and not hasattr(norm, 'follow_inputs'):
+                track_inputs(norm)
             norm.follow_inputs = mode and self.teacher_bn == 'target'
             if mode and self.teacher_bn in ('batch', 'batch_apart'):
                 norm.train()

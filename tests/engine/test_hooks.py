@@ -35,6 +35,7 @@ def runner(tmp_path, request):
         iter=0, max_iters=100, epoch=0, rank=0, seed=7, work_dir=str(tmp_path), hooks=[],
         model=nn.Linear(2, 2), message_hub=hub, train_dataloader=loader,
         logger=logging.getLogger('test_hooks'), saved=[],
+        optim_wrapper=SimpleNamespace(should_update=lambda: True),
         visualizer=SimpleNamespace(close=lambda: None, _vis_backends={}),
     )  # fmt: skip
 
@@ -175,6 +176,11 @@ def test_terms_may_come_and_go(runner):
     assert runner.message_hub.get_scalar('train/loss_proto').data[0].tolist() == [3.0]
 
 
+def accumulating(runner, counts):
+    """An optimiser that steps after every `counts` iterations."""
+    return SimpleNamespace(should_update=lambda: (runner.iter + 1) % counts == 0)
+
+
 # --- SafeCheckpointHook --------------------------------------------------------------------------
 
 
@@ -184,6 +190,14 @@ def test_saves_when_due_and_at_the_end(runner):
     for runner.iter in range(10):
         hook.after_train_iter(runner, runner.iter)
     assert runner.saved == [4, 8, 10]
+
+
+def test_a_checkpoint_waits_for_the_gradients_that_it_does_not_hold(runner):
+    hook = SafeCheckpointHook(interval=3)
+    runner.max_iters, runner.optim_wrapper = 11, accumulating(runner, 2)
+    for runner.iter in range(11):
+        hook.after_train_iter(runner, runner.iter)
+    assert runner.saved == [4, 6, 10, 11]  # due after 3, 6 and 9; 11 is the end
 
 
 def test_old_checkpoints_go_after_the_new_one_is_written(runner, tmp_path):
@@ -235,6 +249,20 @@ def test_signal_saves_and_exits_with_its_code(runner, number, caplog):
     assert 'python tools/train.py x.py --resume' in caplog.text
     assert 'iter_13.pth' in caplog.text
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_waits_for_the_step_of_accumulated_gradients(runner):
+    hook = GracefulStop()
+    hook.before_train(runner)
+    runner.optim_wrapper = accumulating(runner, 3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    for runner.iter in (0, 1):
+        hook.after_train_iter(runner, runner.iter)
+    hook.after_val_iter(runner, 0)
+    with pytest.raises(SystemExit):
+        runner.iter = 2
+        hook.after_train_iter(runner, 2)
+    assert runner.saved == [3]
 
 
 def test_second_ctrl_c_stops_at_once(runner):
@@ -323,6 +351,27 @@ def test_panel_is_asked_for_and_written(runner, tmp_path, monkeypatch):
 def test_model_without_panels_is_an_error(runner):
     with pytest.raises(ConfigError, match='Linear'):
         PanelHook().before_train(runner)
+
+
+def test_a_resumed_run_knows_the_best_score_of_after_its_checkpoint(tmp_path, caplog):
+    """A checkpoint is written before the validation of its iteration."""
+    written = MessageHub('written')
+    written.update_info('best_score', 30.0)
+    for name, iteration in (('best_iter_8', 8), ('best_iter_16', 16)):
+        content = dict(meta=dict(iter=iteration), message_hub=written.state_dict())
+        torch.save({**content, 'state_dict': {}}, tmp_path / f'{name}.pth')
+        written.update_info('best_score', 40.0)
+    (tmp_path / 'best_iter_4.pth').write_bytes(b'cut off')
+    hub = MessageHub('resumed')
+    runner = SimpleNamespace(
+        iter=8, work_dir=str(tmp_path), message_hub=hub, logger=logging.getLogger('best'),
+    )  # fmt: skip
+    hook = SafeCheckpointHook(save_best='mIoU')
+    with caplog.at_level(logging.WARNING):
+        hook.before_train(runner)
+    assert hub.get_info('best_score') == 30.0  # 16 is not yet reached
+    assert 'best_iter_4.pth' in caplog.text
+    hook.after_val_epoch(runner, {'mIoU': 29.0})  # would save, and fail for want of a runner
 
 
 def test_the_best_state_is_kept_besides(tmp_path):

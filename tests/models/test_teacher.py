@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
 from dsr_nss.models.teacher import STATISTICS, EMATeacher
@@ -167,3 +168,19 @@ def test_target_statistics_are_the_running_mean_of_the_teachers_own_passes():
         torch.equal(a, b)
         for a, b in zip(before.values(), teacher.state_dict().values(), strict=True)
     )
+
+
+def test_own_statistics_survive_the_conversion_to_and_from_synchronised_norms():
+    """As the runner does for `sync_bn`, and for a SyncBN of the config in a single process."""
+    torch.manual_seed(0)
+    model = nn.Module()
+    model.teacher = EMATeacher(student=Net(), teacher_bn='target')
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    revert_sync_batchnorm(model)
+    model.train()
+    image = 5 + torch.randn(2, 3, 6, 6)
+    model.teacher(image)
+    norm = model.teacher.model.norm
+    mean = model.teacher.model.conv(image).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, mean)
+    assert int(norm.num_batches_tracked) == 1

@@ -22,6 +22,8 @@ SAME_SIGNAL_SECONDS_OF_SEVERAL = 3.0
 class GracefulStop(Hook):
     """On SIGINT or SIGTERM: finish the iteration, save, say how to resume, exit with 128 + signal.
 
+    While gradients are accumulated, which no checkpoint holds, the step is finished first.
+
     A second Ctrl-C, more than a second later, stops at once. With several processes all stop after
     the same iteration. On GPUs they agree on it every `agree_every` iterations, since asking each
     time would wait for the device; note that torchrun kills its processes 30 seconds after it
@@ -81,14 +83,16 @@ class GracefulStop(Hook):
             number = torch.tensor([float(self._received)])
             all_reduce(number, op='max')
             self._received = int(number.item())
-        if self._received and runner.iter + 1 < runner.max_iters:
+        finished = runner.optim_wrapper.should_update()
+        if self._received and finished and runner.iter + 1 < runner.max_iters:
             self._stop(runner, iteration=runner.iter + 1)
 
     def after_val_iter(
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
     ) -> None:
         """Do not wait for the end of a validation within a run."""
-        if self._received and self._previous and not _several_processes():
+        finished = runner.optim_wrapper.should_update()
+        if self._received and finished and self._previous and not _several_processes():
             self._stop(runner, iteration=runner.iter)
 
     def _stop(self, runner, iteration: int) -> None:

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.engine.resume_points import checkpoints_of
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.values import Bounds, Count, checked
 
 #: Name of the best score in the message hub.
@@ -24,7 +25,9 @@ class SafeCheckpointHook(Hook):
     that broke would leave none.
 
     Args:
-        interval: Iterations between two checkpoints; the end of the run is always saved.
+        interval: Iterations between two checkpoints; the end of the run is always saved. While
+            gradients are accumulated, which no checkpoint holds, the next step of the optimiser is
+            waited for.
         max_keep_ckpts: Number of checkpoints to keep; -1 keeps all.
         save_best: A score of the validation, as `'mIoU'` or with its set `'night_val/mIoU'`: the
             state with the highest is kept besides, as `work_dir/best_iter_N.pth`. None keeps none.
@@ -43,20 +46,30 @@ class SafeCheckpointHook(Hook):
         self.interval = interval
         self.max_keep_ckpts = max_keep_ckpts
         self.save_best = save_best
+        self._due = False
+
+    def before_train(self, runner) -> None:
+        """Learn the best score so far: it may be younger than the checkpoint that is resumed."""
+        if self.save_best is not None and runner.iter:
+            score = [_kept_score(runner) if is_main_process() else None]
+            broadcast_object_list(score)
+            if score[0] is not None:
+                runner.message_hub.update_info(BEST, score[0])
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Save when due."""
         last = runner.iter + 1 == runner.max_iters
-        if last or self.every_n_train_iters(runner, self.interval):
+        self._due = self._due or self.every_n_train_iters(runner, self.interval)
+        if last or (self._due and runner.optim_wrapper.should_update()):
+            self._due = False
             runner.save_training_state(runner.iter + 1)
             if is_main_process() and self.max_keep_ckpts > 0:
                 self._remove_outdated(runner.work_dir, runner.iter + 1)
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
-        """Save the best state so far; its score goes along with checkpoints, so a resumed run
-        continues with it.
+        """Save the best state so far; a resumed run continues with its score.
 
         Raises:
             ConfigError: The validation has no such score, or several; lists those that it has.
@@ -90,3 +103,17 @@ class SafeCheckpointHook(Hook):
         earlier = [p for p in checkpoints_of(work_dir) if int(p.stem[5:]) <= current]
         for path in earlier[self.max_keep_ckpts :]:
             path.unlink()
+
+
+def _kept_score(runner) -> float | None:
+    """The score of the best state that lies in the work dir, unless it is of a later iteration."""
+    scores = []
+    for path in Path(runner.work_dir).glob('best_iter_*.pth'):
+        try:
+            content = load_checkpoint_file(path)
+        except (CheckpointError, OSError) as error:
+            runner.logger.warning(f'passed over: {error}')
+            continue
+        if content.get('meta', {}).get('iter', 0) <= runner.iter:
+            scores.append(content.get('message_hub', {}).get('runtime_info', {}).get(BEST))
+    return max((score for score in scores if score is not None), default=None)

@@ -83,6 +83,7 @@ class DSRNSS(Adaptation):
         self.confidence_threshold = confidence_threshold
         self.adapt_to_reference = adapt_to_reference
         self._noted: dict[str, Tensor] = {}
+        self._start_copied = False
 
     # --- the step ------------------------------------------------------------------------------
 
@@ -96,7 +97,7 @@ class DSRNSS(Adaptation):
                 f'{type(self).__name__} adapts to night images: set train_dataloader.dataset.target'
             )
         step = self.teacher.steps + 1
-        if step == 1:
+        if step == 1 and not self._start_copied:  # once, also while gradients are accumulated
             self._copy_start()
         batch = self._choose_target(inputs)
         self._noted = {}
@@ -144,6 +145,7 @@ class DSRNSS(Adaptation):
         self.teacher.copy_from(self.student)
         if self.feature_distance is not None:
             self.feature_distance.copy_from(self.student.backbone)
+        self._start_copied = True
 
     def _compilable(self) -> list[nn.Module]:
         frozen = [] if self.feature_distance is None else [self.feature_distance.encoder]

@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper
 
 from dsr_nss.functional.ema import ema_momentum
 from tests.models.segmentors.conftest import build, dsr_config, make_items
+from tests.models.segmentors.networks import deeplabv2_config
 
 
 def optimiser(model, lr: float = 1e-3) -> OptimWrapper:
@@ -253,6 +254,24 @@ def test_teacher_waits_while_gradients_are_accumulated(items):
         model.train_step(items, wrapper)
         steps.append(model.teacher.steps)
     assert steps == [0, 1, 1, 2]
+
+
+def test_the_frozen_encoder_is_the_start_also_while_gradients_are_accumulated(items):
+    """The first passes move the running statistics of the student's norms before any step."""
+    config = dsr_config(student=deeplabv2_config(width=8))
+    model = build(config)
+    start = {k: v.clone() for k, v in model.student.backbone.state_dict().items()}
+    wrapper = OptimWrapper(
+        torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3),
+        accumulative_counts=3,
+    )
+    wrapper.initialize_count_status(model, 0, 6)
+    for _ in range(2):
+        model.train_step(items, wrapper)
+    moved = model.student.backbone.state_dict()
+    assert any(not torch.equal(start[k], moved[k]) for k in start)
+    for name, value in model.feature_distance.encoder.state_dict().items():
+        assert torch.equal(value, start[name]), name
 
 
 def test_a_run_without_target_is_a_clear_error(items):
