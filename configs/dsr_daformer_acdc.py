@@ -2,8 +2,8 @@
 
     python tools/train.py configs/dsr_daformer_acdc.py --amp
 
-As on Dark Zurich; every second step takes the day reference itself as the target, as the authors'
-ACDC configs do.
+As on Dark Zurich; half of the steps, drawn at random, take the day reference itself as the target,
+as the authors' ACDC configs do.
 """
 
 _base_ = [

@@ -33,7 +33,7 @@ def check_widths(config: Config) -> None:
     """Compares the widths that are stated with the encoder's, where that can be asked.
 
     Raises:
-        ConfigError: A head states other widths.
+        ConfigError: A head states other widths, or the prototypes are on a map that is not there.
     """
     heads = list(_heads(config))
     try:
@@ -51,6 +51,12 @@ def check_widths(config: Config) -> None:
                 f'{path}.in_channels is {stated}, but the maps of the encoder have {wanted} '
                 'channels. Leave it out: it follows'
             )
+    alignment = config.model.get('alignment')
+    level = alignment.get('feature_level', -1) if isinstance(alignment, Mapping) else -1
+    if widths and not -len(widths) <= level < len(widths):
+        problems.append(
+            f'model.alignment.feature_level is {level}, but the encoder gives {len(widths)} map(s)'
+        )
     if problems:
         raise ConfigError('\n'.join(problems))
 

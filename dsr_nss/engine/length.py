@@ -11,13 +11,18 @@ from dsr_nss.errors import ConfigError
 #: Fields that count iterations, `*` is any part of the path, and the smallest value they may take.
 _COUNTS = {
     'train_cfg.val_interval': 1,
+    'train_cfg.val_begin': 1,
     'param_scheduler*.warmup': 0,
     'param_scheduler*.begin': 0,
     'param_scheduler*.end': 1,
     'param_scheduler*.milestones.*': 1,
+    'param_scheduler*.T_max': 1,
+    'param_scheduler*.step_size': 1,
+    'param_scheduler*.total_steps': 1,
     'model.alignment.start': 1,
     'model.bipath_start': 1,
     'default_hooks.*.interval': 1,
+    'custom_hooks.*.interval': 1,
 }
 
 

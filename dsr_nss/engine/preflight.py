@@ -44,6 +44,7 @@ def impossible(config: Config) -> Iterator[str]:
         for kind in kinds:
             if kind.__module__.startswith('dsr_nss'):
                 yield from _needed(path, component, kind)
+                yield from _unread(path, component.get('student'))
 
 
 def _loop(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -111,3 +112,23 @@ def _needed(path: str, component: Mapping[str, Any], kind: Any) -> Iterator[str]
         ):
             instead = getattr(kind, 'instead_of_none', {}).get(field, '')
             yield f'{path}.{field} must not be None: {kind.__name__} needs it{instead}'
+
+
+def _unread(path: str, student: Any) -> Iterator[str]:
+    """Fields of mmseg's heads by which our steps, with a loss of their own, would not train."""
+    if not isinstance(student, Mapping):
+        return
+    if student.get('auxiliary_head') is not None:
+        yield f'{path}.student.auxiliary_head would not be trained: leave it out'
+    for place, head in components(student.get('decode_head'), f'{path}.student.decode_head'):
+        loss, sampler = head.get('loss_decode'), head.get('sampler')
+        if loss is not None and not (isinstance(loss, Mapping) and _is_plain(loss)):
+            yield f'{place}.loss_decode would not be used: the loss is the cross-entropy of the step'
+        if sampler is not None:
+            yield f'{place}.sampler would not be used: the loss is a mean over all pixels'
+
+
+def _is_plain(loss: Mapping[str, Any]) -> bool:
+    """Whether it is the cross-entropy that most of mmseg's configs state."""
+    plain = dict(type='CrossEntropyLoss', reduction='mean', loss_weight=1.0, loss_name='loss_ce')
+    return {**plain, **{k: v for k, v in loss.items() if v}} == plain

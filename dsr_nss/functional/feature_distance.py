@@ -45,7 +45,8 @@ def feature_distance(
         an empty mask is NaN, a well-known false alarm of the base methods).
     """
     mask = dominant_class_mask(label, student.shape[-2:], counted, min_ratio)
-    difference = (student - frozen.detach()).to(torch.promote_types(student.dtype, torch.float32))
+    dtype = torch.promote_types(student.dtype, torch.float32)
+    difference = student.to(dtype) - frozen.detach().to(dtype)
     # squares of unmasked cells are zeroed before the root, whose gradient at 0 would be infinite
     square = difference.pow(2).sum(dim=1)
     safe = torch.where(mask & (square > 0), square, torch.ones_like(square))

@@ -194,6 +194,22 @@ def test_a_part_that_the_step_needs_must_not_be_none():
     assert 'random_half=False' in mixup
 
 
+def test_what_a_head_of_mmseg_states_and_the_step_does_not_read():
+    plain = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
+    head = dict(type='FCNHead', loss_decode=plain)
+    model = dict(type='SourceOnly', student=dict(type='AdaptableEncoderDecoder', decode_head=head))
+    assert list(impossible(Config(dict(model=model)))) == []
+    head.update(loss_decode=dict(plain, class_weight=[1.0] * 19), sampler=dict(min_kept=9))
+    model['student']['auxiliary_head'] = dict(type='FCNHead')
+    found = list(impossible(Config(dict(model=model))))
+    assert [line.split(' ')[0] for line in found] == [
+        'model.student.auxiliary_head',
+        'model.student.decode_head.loss_decode',
+        'model.student.decode_head.sampler',
+    ]
+    assert all('would not be' in line for line in found)
+
+
 def test_a_backend_needs_its_package(write, monkeypatch):
     monkeypatch.setattr(preflight.importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(ConfigError) as info:

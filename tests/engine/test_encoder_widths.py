@@ -75,3 +75,14 @@ def test_stated_widths_of_another_encoder_are_refused_before_the_run():
         check_widths(config)
     config.model.student.backbone.type = 'Nothing'  # building it says what is wrong
     check_widths(config)
+
+
+def test_prototypes_on_a_map_that_is_not_there():
+    """The step would notice it where prototype alignment starts, after a quarter of the run."""
+    config = student(RESNET, dict(type='DAFormerHead', in_channels=[8, 16, 32, 64]))
+    config.model.alignment = dict(type='FPALoss', start=10000, feature_level=3)
+    check_widths(config)
+    for level in (4, -5):
+        config.model.alignment.feature_level = level
+        with pytest.raises(ConfigError, match=rf'feature_level is {level}, but .* gives 4 map'):
+            check_widths(config)

@@ -52,11 +52,16 @@ def test_the_shortest_runs_have_no_impossible_values():
 
 def test_schedulers_and_losses_of_other_methods_follow_too():
     steps = dict(type='MultiStepLR', milestones=[20000, 30000], gamma=0.5)
+    cosine = dict(type='CosineAnnealingLR', T_max=40000)
     result = scaled(
         400,
         model=dict(bipath_start=10000, alignment=None, teacher=None),
-        param_scheduler=[dict(begin=0, end=1600), steps],
+        param_scheduler=[dict(begin=0, end=1600), steps, cosine],
+        train_cfg=dict(max_iters=40000, val_begin=20000),
+        custom_hooks=[dict(type='GradientShare', interval=200)],
     )
+    assert result.train_cfg == dict(max_iters=400, val_begin=200)
+    assert result.custom_hooks[0].interval == 2 and result.param_scheduler[2].T_max == 400
     assert result.model == dict(bipath_start=100, alignment=None, teacher=None)
     assert result.param_scheduler[0] == dict(begin=0, end=16)
     assert result.param_scheduler[1] == dict(type='MultiStepLR', milestones=[200, 300], gamma=0.5)

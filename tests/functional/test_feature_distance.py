@@ -44,6 +44,15 @@ def test_float32_is_close():
     assert actual.item() == pytest.approx(reference(student, frozen, label, THINGS, 5), rel=1e-5)
 
 
+def test_half_precision_features_are_compared_in_single():
+    student, frozen, label = _case(3)
+    halves = [torch.tensor(x).bfloat16() for x in (1e-2 * student + 10, 1e-2 * frozen)]
+    actual = feature_distance(*halves, torch.tensor(label), mask_of(THINGS, 5))
+    exact = [half.double().numpy() for half in halves]
+    assert actual.dtype == torch.float32
+    assert actual.item() == pytest.approx(reference(*exact, label, THINGS, 5), rel=1e-5)
+
+
 def test_by_hand():
     # Cells of 2 x 2 pixels, thing class 1. Cell 0: four pixels of 1 -> difference (3, 4), norm 5.
     # Cell 1: three of four, share 0.75, counts: (0, 1), norm 1. Cell 2: two of four, out. Cell 3:

@@ -1,5 +1,6 @@
 """Colour jitter and blur of the mixed image."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
@@ -68,7 +69,8 @@ class PhotometricAugmentation(BaseModule):
             one decision for all, as in the published code.
 
     Raises:
-        ConfigError: Unknown `definition` or `decide`, or a number out of its range.
+        ConfigError: Unknown `definition` or `decide`, or a number out of its range; torchvision's
+            hue turns by half of the circle at most.
     """
 
     def __init__(
@@ -82,10 +84,17 @@ class PhotometricAugmentation(BaseModule):
         decide: Annotated[str, OneOf(('image', 'batch'))] = 'image',
     ) -> None:
         super().__init__()
+        if definition == 'torchvision' and jitter_strength > 0.5:
+            raise ValueError(
+                f"jitter_strength is {jitter_strength}, but the hue of definition='torchvision' "
+                'turns by 0.5 at most'
+            )
         self.jitter_probability = jitter_probability
         self.jitter_strength = jitter_strength
         self.blur_probability = blur_probability
         self.blur_sigma = blur_sigma
+        #: 5 pixels for the published sigma; the same share of a wider kernel.
+        self.blur_radius = max(5, math.ceil(max(blur_sigma) * 5 / 1.15))
         self.definition = definition
         self.decide = decide
 
@@ -109,7 +118,8 @@ class PhotometricAugmentation(BaseModule):
             image = _where(draws.jittered, jittered, image)
         if draws.blurred.any():
             sigma = draws.sigma.to(image.device, non_blocking=True)
-            image = _where(draws.blurred, photometric.gaussian_blur(image, sigma), image)
+            blurred = photometric.gaussian_blur(image, sigma, self.blur_radius)
+            image = _where(draws.blurred, blurred, image)
         return image
 
     def draw(self, batch: int) -> 'Draws':

@@ -97,3 +97,23 @@ def test_one_decision_a_batch_is_a_choice():
 def test_a_bad_value_is_named(field):
     with pytest.raises(ValueError, match=field):
         PhotometricAugmentation(**{field: 'other'})
+
+
+def test_a_hue_that_torchvision_cannot_turn_is_told_at_once():
+    """Its own error would come in the first step that draws such a turn."""
+    PhotometricAugmentation(jitter_strength=0.6)
+    with pytest.raises(ValueError, match='jitter_strength is 0.6, but the hue'):
+        PhotometricAugmentation(jitter_strength=0.6, definition='torchvision')
+
+
+def test_a_wider_blur_keeps_its_width():
+    """The variance of a blurred point is that of the Gaussian, as for the published sigma."""
+    image = torch.zeros(1, 1, 41, 41).expand(1, 3, 41, 41).clone()
+    image[..., 20, 20] = 1
+    place = torch.arange(41) - 20.0
+    for sigma in (1.15, 4.0):
+        blurred = augment(
+            image, jitter_probability=0.0, blur_probability=1.0, blur_sigma=(sigma, sigma)
+        )
+        variance = (blurred[0, 0].sum(dim=0) * place**2).sum()
+        assert variance.item() == pytest.approx(sigma**2, rel=1e-2)
