@@ -123,7 +123,7 @@ def _unread(path: str, student: Any) -> Iterator[str]:
     for place, head in components(student.get('decode_head'), f'{path}.student.decode_head'):
         loss, sampler = head.get('loss_decode'), head.get('sampler')
         if loss is not None and not (isinstance(loss, Mapping) and _is_plain(loss)):
-            yield f'{place}.loss_decode would not be used: the loss is the cross-entropy of the step'
+            yield f'{place}.loss_decode would not be used: the step has its own cross-entropy'
         if sampler is not None:
             yield f'{place}.sampler would not be used: the loss is a mean over all pixels'
 

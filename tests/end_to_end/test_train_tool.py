@@ -67,6 +67,16 @@ def test_resumed_run_equals_the_unbroken_one_to_the_last_bit(train, tmp_path):
     assert_same_state(tmp_path / 'whole/iter_6.pth', tmp_path / 'parts/iter_6.pth')
 
 
+def test_a_resumed_run_has_lost_no_accumulated_gradients(train, tmp_path):
+    """The checkpoint that is due after the third iteration waits for the step of the fourth."""
+    twice = ['--cfg-options', '+optim_wrapper.accumulative_counts=2']
+    assert train('--work-dir', 'whole', *twice)[0] == 0
+    (tmp_path / 'parts').mkdir()
+    shutil.copy('whole/iter_4.pth', 'parts/iter_4.pth')
+    assert train('--work-dir', 'parts', '--resume', *twice)[0] == 0
+    assert_same_state(tmp_path / 'whole/iter_6.pth', tmp_path / 'parts/iter_6.pth')
+
+
 @pytest.mark.slow
 def test_seed_changes_the_run(train, tmp_path):
     states = []

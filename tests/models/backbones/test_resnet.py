@@ -147,3 +147,15 @@ def test_bad_fields():
         ResNetEncoder(20)
     with pytest.raises(ValueError, match='init_cfg must be None'):
         ResNetEncoder(18, init_cfg=dict(type='Normal'))
+
+
+def test_recomputed_passes_need_frozen_norms():
+    """Or the running statistics would take in what is computed again, outside of every guard."""
+    with pytest.raises(ValueError, match='norm_eval=True'):
+        ResNetEncoder(18, with_cp=True)
+    encoder = ResNetEncoder(18, with_cp=True, norm_eval=True, base_channels=8, stem_channels=8)
+    before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
+    maps = encoder.train()(torch.randn(2, 3, 64, 64, requires_grad=True))
+    sum(each.square().mean() for each in maps).backward()
+    for name, buffer in encoder.named_buffers():
+        assert torch.equal(buffer, before[name]), name
