@@ -18,8 +18,9 @@ class AdaptationDDP(MMDistributedDataParallel):
 
     Every process holds its own teacher and its own bank. The students stay equal: gradients are
     averaged, and so are the running statistics of their batch norms after each step. So do the
-    teachers, which follow them. The banks hold what each process saw, so buffers are never
-    broadcast; a checkpoint holds what every process has for itself (`process_states`).
+    teachers, which follow them, but for statistics of their own (`teacher_bn='target'`). The banks
+    hold what each process saw, so buffers are never broadcast; a checkpoint holds what every
+    process has for itself (`process_states`).
 
     Args:
         module: The model.

@@ -20,6 +20,7 @@ from dsr_nss.engine.hooks import (
     SafeCheckpointHook,
     SeedEachIteration,
     TrainingInfoHook,
+    graceful_stop,
 )
 from dsr_nss.engine.hooks.graceful_stop import SAME_SIGNAL_SECONDS
 from dsr_nss.engine.hooks.seed_each_iteration import iteration_seed
@@ -263,6 +264,24 @@ def test_a_signal_waits_for_the_step_of_accumulated_gradients(runner):
         runner.iter = 2
         hook.after_train_iter(runner, 2)
     assert runner.saved == [3]
+
+
+def test_processes_on_gpus_that_have_agreed_stop_after_the_next_step(runner, monkeypatch):
+    """Not only where a step of the optimiser falls on an agreement."""
+    agreed = []
+    monkeypatch.setattr(graceful_stop, '_several_processes', lambda: True)
+    monkeypatch.setattr(torch.distributed, 'get_backend', lambda: 'nccl')
+    monkeypatch.setattr(graceful_stop, 'all_reduce', lambda *_, **__: agreed.append(runner.iter))
+    hook = GracefulStop(agree_every=4)
+    hook.before_train(runner)
+    runner.optim_wrapper = accumulating(runner, 3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    for runner.iter in range(5):
+        hook.after_train_iter(runner, runner.iter)
+    with pytest.raises(SystemExit):
+        runner.iter = 5
+        hook.after_train_iter(runner, 5)
+    assert agreed == [3] and runner.saved == [6]
 
 
 def test_second_ctrl_c_stops_at_once(runner):

@@ -41,6 +41,7 @@ class GracefulStop(Hook):
         self.agree_every = agree_every
         self._received = 0
         self._received_at = 0.0
+        self._agreed = False
         self._previous: dict[int, object] = {}
         self._process = 0
 
@@ -76,13 +77,14 @@ class GracefulStop(Hook):
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Stop here if a signal came; on all processes, if it came to any."""
-        if _several_processes():
+        if _several_processes() and not self._agreed:
             on_cpu = torch.distributed.get_backend() == 'gloo'
             if not on_cpu and not self.every_n_train_iters(runner, self.agree_every):
                 return
             number = torch.tensor([float(self._received)])
             all_reduce(number, op='max')
             self._received = int(number.item())
+            self._agreed = self._received > 0
         finished = runner.optim_wrapper.should_update()
         if self._received and finished and runner.iter + 1 < runner.max_iters:
             self._stop(runner, iteration=runner.iter + 1)
