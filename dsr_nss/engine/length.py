@@ -29,10 +29,10 @@ _COUNTS = {
 def scale_length(config: Config, max_iters: int) -> None:
     """Make the run `max_iters` long, in place, and keep its proportions.
 
-    Intervals of hooks and of the validation, warm-up, milestones and the starts of losses keep their
-    share of the run (what a step counts itself, as the bank's interval, stays), and so does the
-    memory of the teacher: `lambda = 1 - m / max_iters` with the `m` of the config. Fields that
-    the config does not state, or that are None, stay as they are.
+    Intervals of hooks and of the validation, warm-up, milestones and the starts of losses keep
+    their share of the run (the bank's interval stays), and so does the memory of the teacher:
+    `lambda = 1 - m / max_iters` with the `m` of the config. Fields that the config does not state,
+    or that are None, stay as they are.
 
     Args:
         config: A config whose loop counts iterations.

@@ -19,10 +19,11 @@ _CURRENT = ('lr', 'base_lr', 'gradient_', 'pseudo_accuracy')
 class AdaptationLogProcessor(LogProcessor):
     """`Iter  50/800  eta 0:03:10  lr 6.0e-04  loss 2.31  loss_source 1.23 ...  4.9 samples/s  ...`
 
-    Every loss and number of the first process by name, averaged over the window (of what is measured
-    now and then, the last one), then samples (a source image and its night image) per second over all processes,
-    seconds per iteration with the share that waited for data, and memory: the peak on the GPU, else
-    that of this process. All of it goes to TensorBoard too.
+    Every loss and number by name, averaged over the window (of what is measured now and then, the
+    last one), those of the first process where there are several; then samples (a source image and
+    its night image) per second over all processes, seconds per iteration with the share that waited
+    for data, and memory: the peak on the GPU, else that of this process. All of it goes to
+    TensorBoard too.
 
     Args:
         window_size: Iterations that are averaged.
