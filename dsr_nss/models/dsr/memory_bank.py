@@ -34,8 +34,8 @@ class LongTailMemoryBank(BaseModule):
         size: (height, width) of the training crops.
         capacity: Number of stored images.
         interval: Paste on every `interval`-th step.
-        device: Place of the store: `'model'`, wherever the model is, or `'cpu'`, which saves memory of
-            a GPU and waits for it in every step.
+        device: Place of the store: `'model'`, wherever the model is, or `'cpu'`, which saves memory
+            of a GPU and waits for it in every step.
     """
 
     class_fields = dict(class_names='names', long_tail_classes='long_tail')
