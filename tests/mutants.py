@@ -38,7 +38,7 @@ MUTANTS = [
     (STEP, 'frozen_running_statistics(self.student) if frozen', 'nullcontext() if frozen'),
     (STEP, 'self.teacher.follow(self.student)', 'None'),
     (STEP, 'step = self.teacher.steps + 1', 'step = self.teacher.steps'),
-    (STEP, 'if step == 1:', 'if step == 2:'),
+    (STEP, 'if step == 1 and', 'if step == 2 and'),
     (STEP, 'self.teacher.copy_from(self.student)', 'None'),
     (STEP, 'self.feature_distance.copy_from(self.student.backbone)', 'None'),
     (STEP, '.item() >= self.adapt_to_reference', '.item() < self.adapt_to_reference'),
