@@ -1,6 +1,7 @@
 """Reading a config strictly: a name that nothing reads is an error, not a silent default."""
 
 import difflib
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from dsr_nss.engine.class_block import apply_classes
 from dsr_nss.engine.components import accepted_fields, components, registered
 from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.engine.encoder_widths import fill_widths
-from dsr_nss.engine.length import scale_length
+from dsr_nss.engine.length import refuse_idle_length, scale_length
 from dsr_nss.engine.options import Options, option_values
 from dsr_nss.engine.overlays import lay_over
 from dsr_nss.engine.preflight import complete_validation, impossible
@@ -22,7 +23,7 @@ from dsr_nss.engine.trackers import use_tracker
 from dsr_nss.engine.value_checks import component_problems, section_problems
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import DISK_FULL, storage_error
-from dsr_nss.shipped import PREFIX, config_file
+from dsr_nss.shipped import ENDINGS, PREFIX, config_file
 
 #: Top-level keys that the runner or a tool reads. Others are a config's own variables.
 KNOWN_KEYS = (
@@ -129,10 +130,14 @@ def open_config(path: str | Path) -> Config:
         StorageError: The disk of temporary files is full, where mmengine puts a copy.
     """
     path = config_file(path)
+    if path.is_dir():
+        raise FileNotFoundError(f'{path} is a folder; name a config file')
     if not path.is_file():
         raise FileNotFoundError(f'config not found: {path}')
+    if path.suffix not in ENDINGS:
+        raise ConfigError(f'{path} is no config: the name of one ends in {", ".join(ENDINGS)}')
     try:
-        return Config.fromfile(str(path))
+        config = Config.fromfile(str(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: {error}') from error
     except OSError as error:
@@ -143,6 +148,14 @@ def open_config(path: str | Path) -> Config:
         raise ConfigError(f'{path} cannot be read: {_import_problem(error)}') from error
     except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+    if {'_base_', 'max_iters'} <= _assigned(path):
+        refuse_idle_length(config, path)
+    return config
+
+
+def _assigned(path: Path) -> set[str]:
+    """Names at the beginning of a line of the file itself, without those of its bases."""
+    return set(re.findall(r'^(\w+) *=', path.read_text(encoding='utf-8'), re.MULTILINE))
 
 
 def _import_problem(error: ImportError) -> str:
@@ -263,7 +276,7 @@ def check_config(config: Config) -> None:
     """
     problems = []
     for key in config:
-        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.88)
+        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.8)  # modle, train_config
         if key not in KNOWN_KEYS and near:
             problems.append(f'unknown config key {key!r}; did you mean {near[0]!r}?')
     missing = [key for key in _REQUIRED if config.get(key) is None]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -54,6 +55,25 @@ def scale_length(config: Config, max_iters: int) -> None:
         for pattern, smallest in _COUNTS.items():
             if fnmatch(field, pattern):
                 node[key] = max(smallest, round(node[key] * max_iters / before))
+
+
+def refuse_idle_length(config: Config, origin: str | Path) -> None:
+    """Refuse a file that sets the variable `max_iters` after its base has used it.
+
+    Args:
+        config: What the file makes of its base.
+        origin: The file, which assigns `max_iters`.
+
+    Raises:
+        ConfigError: The run has another length than the file seems to say.
+    """
+    stated, length = config.get('max_iters'), (config.get('train_cfg') or {}).get('max_iters')
+    if isinstance(stated, int) and isinstance(length, int) and stated != length:
+        raise ConfigError(
+            f'{origin}: max_iters = {stated} changes nothing, for the base has used its {length} '
+            f'already. `--max-iters {stated}` makes the whole run so long, '
+            f'train_cfg = dict(max_iters={stated}) the loop alone'
+        )
 
 
 def _numbers(node: Any, path: str = '') -> Iterator[tuple[Any, Any, str]]:

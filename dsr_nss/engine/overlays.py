@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
+from dsr_nss.engine.length import refuse_idle_length
 from dsr_nss.errors import ConfigError
 from dsr_nss.shipped import config_file
 
@@ -55,6 +56,8 @@ def _lay_over(config: Config, path: Path) -> Config:
         raise ConfigError(f'{path} does not fit {name}: {error}') from error
     if whole._cfg_dict == before:
         raise ConfigError(f'{path} changes nothing in {name}: leave it out')
+    if 'max_iters' in changes:
+        refuse_idle_length(whole, path)
     if before.get('work_dir') and 'work_dir' not in changes:
         whole.work_dir = f'{before["work_dir"].rstrip("/")}-{path.stem}'
     return whole

@@ -39,6 +39,14 @@ def test_missing_config_is_named():
         read_config('nowhere.py')
 
 
+def test_what_is_no_config_is_named(tmp_path):
+    (tmp_path / 'iter_9.pth').touch()
+    with pytest.raises(ConfigError, match=r'iter_9.pth is no config: .*\.py, \.json'):
+        open_config(tmp_path / 'iter_9.pth')
+    with pytest.raises(FileNotFoundError, match='is a folder; name a config file'):
+        open_config(tmp_path)
+
+
 def test_a_full_disk_of_temporary_files_is_named(write):
     path = write()
     with largest_file(100), pytest.raises(StorageError, match='cannot write .*/toy.py: File too'):
@@ -66,6 +74,9 @@ def test_missing_base_is_named(write, tmp_path):
             r'model\.data_preprocessor\.bgr_to_rbg.*mean bgr_to_rgb',
         ),
         ('train_cfg = dict(', 'unused = dict(', 'it has no train_cfg'),
+        ('model = dict(', 'modle = dict(', "'modle'; did you mean 'model'"),
+        ('optim_wrapper = dict(', 'optimizer_wrapper = dict(', "mean 'optim_wrapper'"),
+        ('train_cfg = dict(', 'train_config = dict(', "mean 'train_cfg'"),
     ],
 )
 def test_unknown_field_is_named_with_its_path(write, old, new, message):

@@ -3,8 +3,9 @@
 import pytest
 from mmengine.config import Config
 
-from dsr_nss.engine.config import read_config
+from dsr_nss.engine.config import open_config, read_config
 from dsr_nss.engine.length import scale_length
+from dsr_nss.engine.overlays import lay_over
 from dsr_nss.errors import ConfigError
 
 
@@ -21,6 +22,28 @@ def config(**fields) -> Config:
         ),
     )
     return Config(content | fields)
+
+
+BASE = 'max_iters = 600\ntrain_cfg = dict(max_iters=max_iters, val_interval=150)\n'
+
+
+def test_a_length_that_the_base_has_used_already_is_refused(tmp_path):
+    """It would train 600 steps; the same in an overlay. What a run dumps has no base."""
+    base, mine = tmp_path / 'base.py', tmp_path / 'mine.py'
+    base.write_text(BASE)
+    mine.write_text("_base_ = 'base.py'\nmax_iters = 50\n")
+    idle = r'mine.py: max_iters = 50 changes nothing.* its 600 .*`--max-iters 50`'
+    with pytest.raises(ConfigError, match=idle):
+        open_config(mine)
+    mine.write_text('max_iters = 50\n')
+    with pytest.raises(ConfigError, match=idle):
+        lay_over(open_config(base), [mine])
+    mine.write_text("_base_ = 'base.py'\ntrain_cfg = dict(max_iters=50)\n")
+    assert open_config(mine).train_cfg.max_iters == 50
+    mine.write_text("_base_ = 'base.py'\nmax_iters = 50\ntrain_cfg = dict(max_iters=max_iters)\n")
+    assert open_config(mine).train_cfg.max_iters == 50
+    mine.write_text('max_iters = 50\ntrain_cfg = dict(max_iters=9)\n')
+    assert open_config(mine).train_cfg.max_iters == 9
 
 
 def scaled(max_iters: int, **fields) -> Config:
