@@ -18,10 +18,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     add_overlay_option(parser)
     parser.add_argument('--split', default=TRAIN, help="'train' or the name of a test set")
-    parser.add_argument('--num', type=int, default=20, help='how many items')
-    parser.add_argument('--out', default='work_dirs/browse', help='folder of the pictures')
+    parser.add_argument('--num', type=int, default=20, help='how many items (default: 20)')
+    parser.add_argument('--out', default='work_dirs/browse', help='folder of the pictures (default: work_dirs/browse)')
     add_config_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.num < 1:
+        parser.error(f'--num must be >= 1, got {args.num}')
+    return args
 
 
 def main() -> int:

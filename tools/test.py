@@ -13,6 +13,7 @@ test server takes.
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    # a sentence, without the line of code that says it
+    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
     import torch
     from mmengine.dist import is_main_process
 

@@ -25,6 +25,7 @@ from dsr_nss.checkpoints.file_checks import (
 )
 from dsr_nss.checkpoints.writing import META
 from dsr_nss.errors import CheckpointError
+from dsr_nss.shipped import ENDINGS
 
 
 def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
@@ -112,6 +113,8 @@ def _check_backed(path: Path, name: str, tensor: Tensor) -> None:
 
 def _explain(path: Path, error: Exception) -> str:
     """The one line that says what is wrong with the file."""
+    if path.suffix in ENDINGS:
+        return f'{path} is no checkpoint; by its name it is a config'
     forbidden = re.search(r'GLOBAL (getattr of .*|[\w.]+)', str(error))
     names = [forbidden.group(1)] if forbidden else foreign_globals(path)
     if names:

@@ -83,6 +83,11 @@ class FolderDataset(RoadSceneDataset):
         """Lists the images and what pairs with them."""
         of_image, of_label, of_reference = self.suffixes
         images = _by_stem(self.image_folder, IMAGE_SUFFIXES, of_image)
+        if not images:
+            kinds = ', '.join(f'*{of_image}{suffix}' for suffix in IMAGE_SUFFIXES)
+            raise FileNotFoundError(
+                f'{self.title}: no images below {self.image_folder} (looked for {kinds})'
+            )
         labels = _by_stem(self.label_folder, ('.png',), of_label) if self.label_folder else None
         references = {}
         if self.reference_folder:

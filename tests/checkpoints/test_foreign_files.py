@@ -189,6 +189,13 @@ def test_tensors_without_values(tmp_path):
         load_checkpoint_file(tmp_path / 'b.pth')
 
 
+def test_a_config_in_the_place_of_a_checkpoint_is_told(tmp_path):
+    """Read as a pickle, its first word would be the name of a class."""
+    (tmp_path / 'run.py').write_text("classes = dict(names=('road', 'car'))\nmodel = dict()\n")
+    with pytest.raises(CheckpointError, match='run.py is no checkpoint; by its name it is a conf'):
+        load_checkpoint_file(tmp_path / 'run.py')
+
+
 @pytest.mark.parametrize('start', ['version https://git-lfs', '<!DOCTYPE html>', 'epoch,loss\n1,2'])
 def test_text_files_are_quoted(tmp_path, start):
     (tmp_path / 'a.pth').write_text(f'{start} and more\n')

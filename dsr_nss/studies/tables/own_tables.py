@@ -10,6 +10,7 @@ from typing import Any
 from dsr_nss.engine.config import open_config
 from dsr_nss.engine.options import option_values
 from dsr_nss.errors import ConfigError
+from dsr_nss.shipped import PREFIX, config_file
 from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on
 from dsr_nss.studies.tables.runs import Run, Settings, run_changes, trained_config
 from dsr_nss.studies.tables.table import Column, Row, Table
@@ -100,7 +101,7 @@ def compared_table(
             continue
         first, *parts = [word] if Path(word).is_file() else re.split(r'(?<!\+)\+', word)
         config = first or config
-        if not config.endswith('.py'):
+        if not config.endswith('.py') and not config.startswith(PREFIX):
             raise ConfigError(f'{word} is neither a config (.py) nor the folder of a run')
         rows.append(_compared_row(config, parts, overlays, options))
     _require_names(rows, f'{" ".join(words)}: name rows that differ')
@@ -121,11 +122,11 @@ def compared_table(
 def _compared_row(
     config: str, parts: Sequence[str], overlays: Sequence[str], options: Sequence[str]
 ) -> Row:
-    files = [part if part.endswith('.py') else f'configs/ablations/{part}.py'
-             for part in parts if '=' not in part]  # fmt: skip
+    files = [part if part.endswith('.py') or part.startswith(PREFIX)
+             else f'configs/ablations/{part}.py' for part in parts if '=' not in part]  # fmt: skip
     texts = [part for part in parts if '=' in part]
-    own = [Path(file).stem for file in (config, *files)] + texts
-    common = [*(Path(file).stem for file in overlays), *options]
+    own = [config_file(file).stem for file in (config, *files)] + texts
+    common = [*(config_file(file).stem for file in overlays), *options]
     values = _options(option_values([*texts, *options]), '--cfg-options')
     name = '-'.join([*own, *common]).replace('/', '_')
     if len(name) > _LONGEST_NAME:  # it names a folder

@@ -129,6 +129,19 @@ def test_a_row_is_a_config_and_what_differs(tmp_path):
     )  # fmt: skip
 
 
+def test_configs_of_the_package_are_named_as_everywhere():
+    named = compared_table(
+        ['dsr_nss::demo/dsr_hrda_nightscape', '+dsr_nss::ablations/no_bank'],
+        overlays=['dsr_nss::ablations/no_fpa'],
+    )
+    stem = 'dsr_hrda_nightscape'
+    assert [row.name for row in named.rows] == [f'{stem}-no_fpa', f'{stem}-no_bank-no_fpa']
+    changed = Run(named.rows[1], 0, Settings('')).config()
+    assert changed.model.bank is None and changed.model.alignment is None
+    with pytest.raises(FileNotFoundError, match='no_bankk; did you mean dsr_nss::ablations/no_b'):
+        compared_table(['dsr_nss::demo/dsr_hrda_nightscape', '+dsr_nss::ablations/no_bankk'])
+
+
 @pytest.mark.usefixtures('checkout')
 def test_rows_read_as_their_words_say():
     one = compared_table([f'{DEMO}+no_bank++model.teacher.teacher_bn=running', DEMO])
