@@ -19,7 +19,11 @@ def parse_args() -> argparse.Namespace:
     add_overlay_option(parser)
     parser.add_argument('--split', default=TRAIN, help="'train' or the name of a test set")
     parser.add_argument('--num', type=int, default=20, help='how many items (default: 20)')
-    parser.add_argument('--out', default='work_dirs/browse', help='folder of the pictures (default: work_dirs/browse)')
+    parser.add_argument(
+        '--out',
+        default='work_dirs/browse',
+        help='folder of the pictures (default: work_dirs/browse)',
+    )
     add_config_options(parser)
     args = parser.parse_args()
     if args.num < 1:

@@ -15,7 +15,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('out', nargs='?', type=Path, help='folder of the set')
+    parser.add_argument(
+        'out', nargs='?', type=Path, help='folder of the set; an older set in it is replaced'
+    )
     parser.add_argument(
         '--scenes', type=int, default=120, help='source train scenes; the rest follows [120]'
     )

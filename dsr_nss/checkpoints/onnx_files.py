@@ -44,7 +44,7 @@ def optional_package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ConfigError(
-            f'ONNX files need the package {name}: `pip install -e .[export]`'
+            f"ONNX files need the package {name}: `pip install -e '.[export]'`"
         ) from error
 
 

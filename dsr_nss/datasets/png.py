@@ -3,7 +3,7 @@
 Two thirds of the time of a PNG decoder go into zlib. `deflate` (libdeflate) inflates two to three
 times as fast, and `pyspng` (libspng) undoes the row filters faster than OpenCV and Pillow; so the
 pixels are inflated by the first and handed to the second as a PNG whose data are stored instead of
-compressed. `pip install -e .[fast]` brings both. The pixels are the same either way.
+compressed. `pip install -e '.[fast]'` brings both. The pixels are the same either way.
 """
 
 import struct

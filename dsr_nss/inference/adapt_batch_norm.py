@@ -90,8 +90,8 @@ def renew_statistics(model: nn.Module, config: Config, batch_norms: str) -> Adap
     named, scale = training.get(domain), training.get(f'{domain}_scale')
     if named is None:
         raise ConfigError(
-            f'train_dataloader.dataset.{domain}: the config names no {domain} images. Take one that '
-            'does: an adaptation to them with the same network'
+            f'train_dataloader.dataset.{domain}: the config names no {domain} images. Take one '
+            'that does: an adaptation to them with the same network'
         )
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:

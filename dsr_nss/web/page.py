@@ -28,7 +28,7 @@ os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # it is asked when gradio is i
 try:
     import gradio as gr
 except ImportError as error:
-    raise ConfigError('the page needs the package gradio: `pip install -e .[web]`') from error
+    raise ConfigError("the page needs the package gradio: `pip install -e '.[web]'`") from error
 
 _CSS = (Path(__file__).parent / 'page.css').read_text()
 

@@ -80,6 +80,6 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(onnx_files, 'importlib', type('', (), dict(import_module=absent)))
-    with pytest.raises(ConfigError, match=r'need the package onnx: `pip install -e .\[export\]`'):
+    with pytest.raises(ConfigError, match=r"need the package onnx: `pip install -e '.\[export\]'`"):
         read_onnx(tmp_path / 'a.onnx')
     assert importlib.import_module('onnx') is onnx

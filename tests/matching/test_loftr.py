@@ -108,7 +108,7 @@ def test_values_that_make_no_sense(matcher):
 def test_without_kornia_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'kornia', None)
     monkeypatch.setitem(sys.modules, 'kornia.feature', None)
-    with pytest.raises(ImportError, match=r'needs kornia: .*pip install -e \.\[matching\]'):
+    with pytest.raises(ImportError, match=r"needs kornia: .*pip install -e '\.\[matching\]'"):
         LoFTR()
 
 

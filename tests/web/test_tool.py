@@ -81,7 +81,7 @@ def test_without_gradio_the_extra_is_named(call, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     code, said = call('web', describing_checkpoint(tmp_path), '--no-browser', '--device', 'cpu')
     assert (code, said) == (
-        2, 'error: the page needs the package gradio: `pip install -e .[web]`\n'
+        2, "error: the page needs the package gradio: `pip install -e '.[web]'`\n"
     )  # fmt: skip
 
 
