@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import shared_options
@@ -147,6 +148,25 @@ def test_missing_words_are_named(parse, capsys, words, inputs, message):
     with pytest.raises(SystemExit):
         parse(words, inputs)
     assert message in capsys.readouterr().err
+
+
+def test_as_many_pictures_as_none_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['browse_dataset.py', 'c.py', '--num', '0'])
+    with pytest.raises(SystemExit):
+        load('browse_dataset').parse_args()
+    assert '--num must be >= 1, got 0' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('images', 'frames', 'text'),
+    [(0, 0, '0 images in'), (1, 0, '1 image in'), (0, 1, '1 frame of videos in'),
+     (2, 3, '2 images and 3 frames of videos in')],
+)  # fmt: skip
+def test_what_was_predicted_is_counted(capsys, images, frames, text):
+    result = SimpleNamespace(images=images, frames=frames, kept=0, others={}, failed={})
+    args = argparse.Namespace(checkpoint='a.pth', model='student', out='o')
+    load('infer').report(result, args, 1.0)
+    assert f'{text} 1.0 s' in capsys.readouterr().out.splitlines()
 
 
 def test_options_that_take_several_may_be_repeated(parse):

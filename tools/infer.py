@@ -109,18 +109,27 @@ def read_config(args: argparse.Namespace) -> 'Config | None':
 def report(result: 'InferReport', args: argparse.Namespace, seconds: float) -> None:
     """Say what came out, what did not, and where it is."""
     print(f'{network_name(args)}: {args.out}')
+    made = counted(result.images, 'image') if result.images or not result.frames else ''
+    frames = f'{counted(result.frames, "frame")} of videos' if result.frames else ''
     print(
-        f'{result.images} images and {result.frames} frames of videos in {seconds:.1f} s'
+        f'{" and ".join(filter(None, (made, frames)))} in {seconds:.1f} s'
         + (f', {result.kept} of them kept from an earlier run' if result.kept else '')
     )
     if result.others:
         kinds = ', '.join(f'{n} {suffix}' for suffix, n in sorted(result.others.items()))
         print(f'left out, neither image nor video: {kinds}')
     if result.failed:
-        print(f'error: {len(result.failed)} inputs could not be predicted:', file=sys.stderr)
+        print(
+            f'error: {counted(len(result.failed), "input")} could not be predicted:',
+            file=sys.stderr,
+        )
         for path, message in result.failed.items():
             text = message if str(path) in message else f'{path}: {message}'
             print(f'  {text}', file=sys.stderr)
+
+
+def counted(number: int, thing: str) -> str:
+    return f'{number} {thing}{"" if number == 1 else "s"}'
 
 
 def network_name(args: argparse.Namespace) -> str:

@@ -124,13 +124,25 @@ def model_of(
     use_scope(config)
     state = network_state(content, which, checkpoint)
     model = _build(segmentor_config(config))
-    load_strictly(model, state, checkpoint)
+    try:
+        load_strictly(model, state, checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f'{error} {_whose_config(content, config)}') from error
     _warn_of_random(content, checkpoint)
     if torch.device(device).type == 'cpu':
         model = revert_sync_batchnorm(model)  # it works on GPUs only
     model.cfg = config
     model.dataset_meta = dataset_meta(content, int(model.num_classes), class_block(config))
     return model.to(device).eval()
+
+
+def _whose_config(content: Mapping[str, Any], config: Config) -> str:
+    """What to do about a checkpoint that does not fit, after the list of what does not."""
+    meta = content.get('meta')
+    carries = isinstance(meta, Mapping) and isinstance(meta.get('cfg'), str)
+    without = ', or none: this checkpoint carries its own' if carries else ''
+    named = f' instead of {config.filename}' if config.filename else ''
+    return f'Name the config that it was trained with{named}{without}'
 
 
 def _warn_of_random(content: Mapping[str, Any], checkpoint: str | Path) -> None:

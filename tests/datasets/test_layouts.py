@@ -250,6 +250,12 @@ class TestFolder:
         with pytest.raises(FileNotFoundError, match='images does not exist'):
             build('FolderDataset', tmp_path, images='images')
 
+    def test_no_image(self, tmp_path):
+        (tmp_path / 'images').mkdir()
+        (tmp_path / 'images/a.jpg').touch()
+        with pytest.raises(FileNotFoundError, match=r'below .*images \(looked for \*_x\.png'):
+            build('FolderDataset', tmp_path, images='images', image_suffix='_x')
+
     def test_two_images_of_one_stem(self, tmp_path, rng):
         write_image(make_folder(tmp_path) / 'images/a/0.png', rng)
         with pytest.raises(DataError, match='the same stem'):

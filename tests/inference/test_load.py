@@ -105,8 +105,13 @@ def test_checkpoint_of_another_model(tmp_path, config_file, checkpoint):
         '1 missing: decode_head.conv_seg.bias',
         '1 unknown: neck.conv.weight',
         'decode_head.conv_seg.weight (7, 4, 1, 1) for (19, 4, 1, 1)',
+        f'Name the config that it was trained with instead of {config_file}',
     ):
         assert part in str(info.value)
+    assert 'carries' not in str(info.value)
+    torch.save(dict(state_dict=state, meta=dict(cfg='model = dict()')), tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError, match='or none: this checkpoint carries its own'):
+        load_model(config_file, tmp_path / 'other.pth')
 
 
 def test_classes_of_the_checkpoint(tmp_path, config_file, checkpoint):
