@@ -7,6 +7,7 @@ out while the command is looked up, and the tool imports the package anew, after
 import difflib
 import importlib.util
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ COMMANDS = {
     'demo': 'demo',
     'benchmark': 'benchmark',
 }
+_NAMES = {tool: name for name, tool in COMMANDS.items()}
 
 
 def main() -> int:
@@ -51,7 +53,7 @@ def main() -> int:
         sys.argv = [f'dsr-nss {name}', *arguments]
         return _main_of(COMMANDS[name])()
     else:
-        names = {**{tool: name for name, tool in COMMANDS.items()}, **{n: n for n in COMMANDS}}
+        names = _NAMES | {n: n for n in COMMANDS}
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f'did you mean {names[near[0]]}?' if near else '`dsr-nss --help` lists all'
         print(f'error: dsr-nss has no command {name!r}; {hint}', file=sys.stderr)
@@ -101,7 +103,14 @@ def _main_of(tool: str) -> Callable[[], int]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.__doc__ = _spelled(module.__doc__ or '')  # its examples, which `--help` prints
     return module.main
+
+
+def _spelled(text: str) -> str:
+    """Examples of a checkout as they are typed without one."""
+    text = re.sub(r'python tools/(\w+)\.py', lambda found: f'dsr-nss {_NAMES[found[1]]}', text)
+    return re.sub(r'\bconfigs/([\w/]+)\.py', rf'{PREFIX}\1', text)
 
 
 def _help() -> str:

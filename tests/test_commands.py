@@ -58,6 +58,13 @@ def test_a_command_is_its_tool(call):
     assert (code, said) == (2, 'error: config not found: nowhere.py\n')
 
 
+def test_examples_are_those_of_the_command(call):
+    for name in commands.COMMANDS:
+        assert 'python tools/' not in call(name, '--help')[1]
+    said = call('doctor', '--help')[1]
+    assert '\ndsr-nss doctor dsr_nss::dsr_hrda_darkzurich --with dsr_nss::ablations/no_b' in said
+
+
 def test_help_imports_nothing_heavy(repo_root, tmp_path):
     command = [sys.executable, '-X', 'importtime', '-m', 'dsr_nss', 'train', '--help']
     done = subprocess.run(

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -167,6 +168,13 @@ def test_what_was_predicted_is_counted(capsys, images, frames, text):
     args = argparse.Namespace(checkpoint='a.pth', model='student', out='o')
     load('infer').report(result, args, 1.0)
     assert f'{text} 1.0 s' in capsys.readouterr().out.splitlines()
+
+
+def test_warnings_are_sentences(monkeypatch):
+    monkeypatch.setattr(warnings, 'formatwarning', warnings.formatwarning)
+    shared_options.print_warnings_plainly()
+    said = warnings.formatwarning('two images', UserWarning, 'submission.py', 107)
+    assert said == 'warning: two images\n'
 
 
 def test_options_that_take_several_may_be_repeated(parse):

@@ -13,6 +13,7 @@ Nothing in the file is executed. Exit status: 0 complete, 1 incomplete (nothing 
 
 import argparse
 import sys
+from pathlib import Path
 
 from shared_options import NETWORKS
 
@@ -107,6 +108,8 @@ def main() -> int:
     except EXPLAINED as error:
         return explain(error, args.debug)
     print(describe_conversion(result))
+    if args.hub and result.written:
+        print(f'card: {Path(args.destination) / "README.md"}')
     return 0 if result.written else 1
 
 

@@ -19,6 +19,7 @@ from shared_options import (
     add_checkpoint_arguments,
     add_config_options,
     parse_checkpoint_arguments,
+    print_warnings_plainly,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def _size(text: str) -> 'tuple[int, int] | str':
 
 def main() -> int:
     args = parse_args()
+    print_warnings_plainly()
     from dsr_nss.conversion.export import export_network
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED

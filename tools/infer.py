@@ -19,6 +19,7 @@ from shared_options import (
     add_config_options,
     add_network_options,
     parse_checkpoint_arguments,
+    print_warnings_plainly,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    print_warnings_plainly()
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
     from dsr_nss.inference.files import infer

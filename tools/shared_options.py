@@ -7,6 +7,7 @@ package knows stand in the tools once more, and `tests/test_tools.py` compares t
 """
 
 import argparse
+import warnings
 
 #: The networks of a checkpoint.
 NETWORKS = ('student', 'teacher')
@@ -20,6 +21,11 @@ SERVERS = ('dark_zurich', 'acdc', 'cityscapes')
 CONFIG_ENDINGS = ('.py', '.json', '.yaml', '.yml')
 #: How configs begin that come with the package.
 CONFIG_PREFIX = 'dsr_nss::'
+
+
+def print_warnings_plainly() -> None:
+    """A warning is a sentence, without the line of code that says it."""
+    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
 
 
 def add_overlay_option(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,6 @@ test server takes.
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from shared_options import (
     add_network_options,
     add_overlay_option,
     parse_checkpoint_arguments,
+    print_warnings_plainly,
 )
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    # a sentence, without the line of code that says it
-    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
+    print_warnings_plainly()
     import torch
     from mmengine.dist import is_main_process
 

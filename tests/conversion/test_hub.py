@@ -150,7 +150,8 @@ def test_the_tool(run, tmp_path, repo_root, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     assert call('a', '--hub', '--data', 'Five streets.') == 0
-    assert 'checkpoint: a/model.safetensors' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert 'checkpoint: a/model.safetensors' in said and said.endswith('card: a/README.md\n')
     assert 'Five streets.' in (tmp_path / 'a/README.md').read_text()
     config = (tmp_path / 'a/config.py').read_text()
     assert '/test.py config.py model.safetensors\n' in config and "'data/dark_zurich'" in config
