@@ -20,8 +20,10 @@ def add_start(work_dir: str | Path, seed: int | None) -> None:
         work_dir: Folder of the run.
         seed: Its seed.
     """
+    program, *arguments = sys.argv
+    called = program.split() if program.startswith('dsr-nss ') else ['python', program]
     start = dict(
-        command=shlex.join(['python', *sys.argv]),
+        command=shlex.join([*called, *arguments]),
         time=datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
         seed=seed,
         machine=describe_machine(),

@@ -70,10 +70,12 @@ def _training_item(item: dict, meta: dict) -> np.ndarray:
     source, label = _pixels(item['source_image']), item['source_label'].numpy()
     row = [source, overlay(source, label, meta['palette'])]
     captions = ['source', 'source with its label']
-    for key, caption in (('night_image', 'night'), ('reference_image', 'day reference')):
-        if key in item:
-            row.append(_pixels(item[key]))
-            captions.append(caption)
+    if 'night_image' in item:
+        row.append(_pixels(item['night_image']))
+        captions.append('night')
+    if item.get('has_reference'):  # else its pixels are zeros
+        row.append(_pixels(item['reference_image']))
+        captions.append('day reference')
     return _with_legend([fit(picture, TILE_SIDE) for picture in row], captions, label, meta)
 
 

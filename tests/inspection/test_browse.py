@@ -55,6 +55,14 @@ def test_training_items_and_test_sets(config, tmp_path):
     )
 
 
+def test_no_tile_stands_for_a_reference_that_is_not_there(config, tmp_path):
+    (with_it,) = browse(config, 'train', 1, tmp_path / 'with')
+    del config.train_dataloader.dataset.target['references']
+    (without,) = browse(config, 'train', 1, tmp_path / 'without')
+    tiles = [Image.open(path).width for path in (with_it, without)]
+    assert tiles[0] / tiles[1] == pytest.approx(4 / 3, abs=0.05)
+
+
 def test_test_images_keep_their_colours(config, tmp_path):
     shown = np.asarray(Image.open(next(iter(browse(config, 'val', 1, tmp_path / 'out')))))
     original = np.asarray(Image.open(tmp_path / 'images/0.png'))

@@ -18,6 +18,7 @@ from dsr_nss.engine.config_changes import DECIDING, config_changes
 from dsr_nss.engine.environment import describe_machine
 from dsr_nss.engine.launch import configure_run
 from dsr_nss.engine.resume_points import latest_checkpoint
+from dsr_nss.engine.run_info import read_starts
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_json
 from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
@@ -304,10 +305,19 @@ def note(run: Run, checkpoint: Path | None = None) -> None:
             'environment': content['meta'].get('environment', {}),
             'iterations': _iteration(checkpoint),
         }
-        if 'machine' not in facts and not run.row.folders:  # else it was trained elsewhere
-            new['machine'] = describe_machine()
+        if 'machine' not in facts and (machine := _machine(run)):
+            new['machine'] = machine
     if new != facts:
         write_json(run.folder / 'run.json', new)
+
+
+def _machine(run: Run) -> str | None:
+    """What a run was trained on: this machine, or the one that a named folder tells of."""
+    if not run.row.folders:
+        return describe_machine()
+    starts = read_starts(dict(run.row.folders)[run.seed])
+    said = starts[-1].get('machine') if starts else None
+    return said if isinstance(said, str) else None
 
 
 def data_facts(config: Config) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Tables of one's own: files of rows, and what `tools/compare.py` names."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -221,6 +222,8 @@ def test_a_converted_network_is_a_row_though_nothing_here_trained_it(tmp_path):
     )
     (tmp_path / 'network.py').write_text(config)
     torch.save(dict(state_dict={'weight': torch.zeros(1)}, meta={}), tmp_path / 'iter_0.pth')
+    starts = [dict(machine='1 core of X'), dict(machine='9 cores of X')]
+    (tmp_path / 'run_info.json').write_text(json.dumps(dict(starts=starts)))
     one = compared_table([str(tmp_path)]).with_batch_norms(['plain', 'adabn'])
     (run,) = plan(choose_rows([one]), [0], Settings('', Path('out')))
     state = inspect(run)
@@ -229,6 +232,7 @@ def test_a_converted_network_is_a_row_though_nothing_here_trained_it(tmp_path):
     note(run, state.checkpoint)
     facts = read_facts(run)
     assert (facts['data'], facts['iterations']) == ({}, 0)
+    assert facts['machine'] == '9 cores of X'  # where it was resumed last, not where it is compared
     assert logged_values([run.folder], one.logged) == {}
 
 
