@@ -140,9 +140,10 @@ def _whose_config(content: Mapping[str, Any], config: Config) -> str:
     """What to do about a checkpoint that does not fit, after the list of what does not."""
     meta = content.get('meta')
     carries = isinstance(meta, Mapping) and isinstance(meta.get('cfg'), str)
+    if not config.filename:  # it was the checkpoint's own
+        return 'Name the config that it was trained with'
     without = ', or none: this checkpoint carries its own' if carries else ''
-    named = f' instead of {config.filename}' if config.filename else ''
-    return f'Name the config that it was trained with{named}{without}'
+    return f'Name the config that it was trained with instead of {config.filename}{without}'
 
 
 def _warn_of_random(content: Mapping[str, Any], checkpoint: str | Path) -> None:
