@@ -43,6 +43,33 @@ def _history_buffer_method(owner: object, name: str) -> Any:
     return getattr(HistoryBuffer, name)
 
 
+def _number_type(code: str, *_: Any) -> np.dtype:
+    """Stand-in for `numpy.dtype`: numbers alone, and numpy's own object for each.
+
+    A copy of one takes any fields and flags out of a pickle, and numpy then takes the bytes of an
+    array for the addresses of objects. numpy's own keep what they are. (Arrays of big-endian
+    machines, which say so in these fields, are not read as such.)
+    """
+    if not isinstance(code, str) or code.lstrip('<=|') not in _NUMBERS:
+        raise pickle.UnpicklingError(f'Unsupported global: GLOBAL numpy.dtype of {code!r:.60}')
+    return np.dtype(code)
+
+
+def _empty_array(*_: Any) -> np.ndarray:
+    """Stand-in for what begins an array: its size and values follow, and must fit each other."""
+    return np.empty(0, np.uint8)
+
+
+def _number(kind: np.dtype, data: Any) -> np.generic:
+    """Stand-in for what makes a number of numpy."""
+    if not isinstance(kind, np.dtype) or not isinstance(data, (bytes, str)):
+        raise pickle.UnpicklingError('Unsupported global: GLOBAL numpy.scalar of no number')
+    return np.frombuffer(data if isinstance(data, bytes) else data.encode('latin1'), kind, 1)[0]
+
+
+#: numpy's codes of numbers: flags, whole, floating.
+_NUMBERS = {np.dtype(code).str.lstrip('<>=|') for code in '?bBhHiIlLqQefdg'}
+
 #: PyTorch Lightning 1.x and 2.x, under each of the names that its packages had.
 ATTRIBUTE_DICTS = (
     'pytorch_lightning.utilities.parsing.AttributeDict',
@@ -70,15 +97,13 @@ PATHS = ('PosixPath', 'PurePosixPath', 'WindowsPath', 'PureWindowsPath')
 
 def allowed_globals() -> list[Global]:
     """What `torch.serialization.safe_globals` takes."""
-    from numpy._core import multiarray
-
     allowed: list[Global] = [
         HistoryBuffer,
         (_history_buffer_method, 'builtins.getattr'),
         (_history_buffer_method, '__builtin__.getattr'),
         slice,
         np.ndarray,
-        np.dtype,
+        (_number_type, 'numpy.dtype'),
         *{type(np.dtype(code)) for code in '?bBhHiIlLqQefdg'},
         *((_AttributeDict, name) for name in ATTRIBUTE_DICTS),
         *((_Namespace, name) for name in NAMESPACES),
@@ -86,11 +111,16 @@ def allowed_globals() -> list[Global]:
         *((PurePosixPath, f'{module}.{name}') for module in _PATH_MODULES for name in PATHS),
     ]
     for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):  # numpy 2, numpy 1
-        allowed.append((multiarray._reconstruct, f'{module}._reconstruct'))
-        allowed.append((multiarray.scalar, f'{module}.scalar'))
+        allowed.append((_empty_array, f'{module}._reconstruct'))
+        allowed.append((_number, f'{module}.scalar'))
     return allowed
 
 
+_BUILTINS = tuple(
+    f'{module}.{name}'
+    for module in ('builtins', '__builtin__')
+    for name in ('bytearray', 'set', 'complex')
+)
 _PATH_MODULES = ('pathlib', 'pathlib._local')
 
 
@@ -100,4 +130,5 @@ def is_allowed(name: str) -> bool:
         entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'
         for entry in allowed_globals()
     )
-    return name.startswith(('torch.', 'collections.')) or name in named
+    torchs_own = ('torch.', 'collections.', '_codecs.encode', *_BUILTINS)
+    return name.startswith(torchs_own) or name in named

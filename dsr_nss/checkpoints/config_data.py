@@ -27,7 +27,7 @@ def parse_config(text: str, origin: str) -> dict[str, Any]:
     try:
         module = ast.parse(text)
         return {target: value for target, value in map(_assignment, module.body) if target}
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f'{origin} cannot be read as plain data: {error}') from error
 
 

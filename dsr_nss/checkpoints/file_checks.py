@@ -5,6 +5,7 @@ import json
 import pickletools
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from dsr_nss.checkpoints.allowed_globals import is_allowed
 
@@ -16,6 +17,8 @@ LONGEST_HEADER = 100 << 20
 PICKLE_BYTES = 64 << 20
 #: How much of an entry is read at once to compare its checksum.
 CHUNK = 1 << 20
+#: Bytes of the three records at the end of a zip file.
+_ENDS = 56 + 20 + 22
 
 
 def is_zip(path: Path) -> bool:
@@ -61,6 +64,9 @@ def archive_problem(path: Path) -> str | None:
                     f'holds a compressed entry ({packed[0]!r}), which torch never writes; it was '
                     'refused. Save it anew with torch.save'
                 )
+            with path.open('rb') as file:
+                if _stated_directory(file, size) != archive.start_dir:
+                    return 'has two lists of entries, or something behind its end; it was refused'
             damaged = _damaged_entry(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return (
@@ -73,6 +79,24 @@ def archive_problem(path: Path) -> str | None:
         f'is damaged: its entry {damaged!r} is not what was written (checksum, name or place); '
         'fetch or copy it again, or use an older one'
     )
+
+
+def _stated_directory(file: BinaryIO, size: int) -> int | None:
+    """Where the end of a zip file says that the list of its entries is: there torch reads it.
+
+    Python's reader takes the list right before the end, wherever the end says that it is, so the
+    entries that are checked need not be those that are used. None where the end is not at the end.
+    """
+    file.seek(-min(size, _ENDS), 2)
+    end = file.read()
+    if end[-22:-18] != b'PK\5\6':
+        return None
+    if end[-42:-38] != b'PK\6\7':
+        return int.from_bytes(end[-6:-2], 'little')
+    # beyond 4 GB there are two more records
+    if end[:4] != b'PK\6\6' or int.from_bytes(end[-34:-26], 'little') != size - _ENDS:
+        return None
+    return int.from_bytes(end[48:56], 'little')
 
 
 def _damaged_entry(archive: zipfile.ZipFile) -> str | None:

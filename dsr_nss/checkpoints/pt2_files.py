@@ -3,16 +3,19 @@
 torch unpickles entries of such a file, evaluates its shapes and guards as Python, looks up what its
 graph calls by any name below `torch`, and loads compiled libraries; it warns of untrusted files.
 Files of this package need none of that: their entries are JSON and plain weights, their graphs call
-a short list of operators. So everything that is not on the lists below is refused unread.
+a short list of operators. So everything that is not on the lists below is refused unread. torch
+reads zip files by a reader of its own, which can find other entries in a file than Python's; so it
+gets a copy of the entries that were checked, never the file.
 """
 
+import io
 import json
 import re
 import zipfile
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsr_nss.checkpoints.allowed_kinds import shown
 from dsr_nss.checkpoints.file_checks import archive_problem, is_zip
@@ -90,11 +93,20 @@ _OPERATORS = re.compile(
 )
 
 
-def read_pt2(path: Path) -> str:
-    """Checks a `.pt2` file that this package exported, before torch reads it.
+class Pt2File(NamedTuple):
+    """A file that torch may be given.
 
-    Returns:
-        The text that it carries as `FACTS_ENTRY`.
+    Attributes:
+        content: A copy of the file with the entries that were checked.
+        facts: The text that it carries as `FACTS_ENTRY`.
+    """
+
+    content: io.BytesIO
+    facts: str
+
+
+def read_pt2(path: Path) -> Pt2File:
+    """Reads a `.pt2` file that this package exported, before torch does.
 
     Raises:
         CheckpointError: The file is damaged, is not of this package, or holds what is never read.
@@ -104,7 +116,8 @@ def read_pt2(path: Path) -> str:
         raise CheckpointError(f'{path} {problem}')
     try:
         with zipfile.ZipFile(path) as archive:
-            return _checked(archive)
+            facts = _checked(archive)
+            return Pt2File(_copied(archive), facts)
     except _Foreign as foreign:
         raise CheckpointError(f'{path} was refused: {foreign}') from None
     except (ValueError, KeyError, RecursionError, AttributeError, TypeError) as error:
@@ -135,6 +148,15 @@ def _checked(archive: zipfile.ZipFile) -> str:
         raise _Foreign(f'its graph has more than {MOST_GRAPH_BYTES} bytes')
     _check(json.loads(archive.read(f'{root}/{_GRAPH}')), '')
     return archive.read(f'{root}/{_FACTS}').decode()
+
+
+def _copied(archive: zipfile.ZipFile) -> io.BytesIO:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, 'w', zipfile.ZIP_STORED) as copy:
+        for entry in archive.infolist():
+            copy.writestr(entry.filename, archive.read(entry))
+    content.seek(0)
+    return content
 
 
 def _check_weight(values: Mapping[str, Any], entries: re.Pattern[str]) -> None:

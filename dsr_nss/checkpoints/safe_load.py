@@ -5,13 +5,16 @@ then reads the file again without that protection. Here the few harmless types t
 checkpoints hold are allowed by name (`allowed_globals`), and everything else is an error.
 """
 
+import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 from safetensors import safe_open
 from torch import Tensor
 
@@ -26,6 +29,10 @@ from dsr_nss.checkpoints.file_checks import (
 from dsr_nss.checkpoints.writing import META
 from dsr_nss.errors import CheckpointError
 from dsr_nss.shipped import ENDINGS
+
+#: More than any training checkpoint holds, in depth and in all. A file of a kilobyte can hold a
+#: list of two lists that are the same list, and so on: copied or printed, it fills any memory.
+DEEPEST, MOST_ENTRIES = 50, 1_000_000
 
 
 def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
@@ -63,8 +70,16 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
         if name in checkpoint and not isinstance(checkpoint[name], Mapping):
             kind = type(checkpoint[name]).__name__
             raise CheckpointError(f'checkpoint {path}: its {name} is a {kind}, not a dict by name')
-    for name, tensor in _tensors(checkpoint):
-        _check_backed(path, name, tensor)
+    for name, value in _values(path, checkpoint):
+        if isinstance(value, Tensor):
+            _check_backed(path, name, value)
+        elif isinstance(value, np.ndarray) and (
+            value.dtype.hasobject or value.nbytes > path.stat().st_size
+        ):
+            raise CheckpointError(
+                f'checkpoint {path}: {name} claims {value.size} elements of {value.dtype}, which '
+                'the file does not hold; it was refused'
+            )
     return checkpoint
 
 
@@ -81,16 +96,32 @@ def _read(path: Path, map_location: str | torch.device) -> Any:
         return torch.load(path, map_location=map_location, weights_only=True)
 
 
-def _tensors(content: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
-    """All tensors in nested containers, with dotted names."""
-    if isinstance(content, Tensor):
-        yield name, content
-    elif isinstance(content, Mapping):
-        for key, value in content.items():
-            yield from _tensors(value, f'{name}.{key}' if name else str(key))
-    elif isinstance(content, (list, tuple)):
-        for i, value in enumerate(content):
-            yield from _tensors(value, f'{name}.{i}')
+def _values(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
+    """All that nested containers hold, themselves included, with dotted names.
+
+    Raises:
+        CheckpointError: They are nested too deep, or in themselves, or unfold to too much.
+    """
+    waiting: list[tuple[str, Any, int]] = [('', content, 0)]
+    for number in itertools.count():
+        if not waiting:
+            return
+        name, value, depth = waiting.pop()
+        if depth > DEEPEST or number > MOST_ENTRIES:
+            raise CheckpointError(
+                f'checkpoint {path}: {name[:60]!r} is nested more than {DEEPEST} deep, or all '
+                f'unfolds to more than {MOST_ENTRIES} entries; it was refused'
+            )
+        yield name, value
+        if isinstance(value, HistoryBuffer):
+            value = vars(value)
+        if isinstance(value, Mapping):
+            inner: Iterable[tuple[Any, Any]] = value.items()
+        else:
+            inner = enumerate(value) if isinstance(value, (list, tuple)) else ()
+        for key, item in inner:
+            shown = key if isinstance(key, (str, int)) else type(key).__name__
+            waiting.append((f'{name}.{shown}' if name else f'{shown}', item, depth + 1))
 
 
 def _check_backed(path: Path, name: str, tensor: Tensor) -> None:
@@ -104,6 +135,7 @@ def _check_backed(path: Path, name: str, tensor: Tensor) -> None:
             f'checkpoint {path}: {name} is a sparse or quantised tensor; such weights are refused'
         )
     stored = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
+    stored = min(stored, path.stat().st_size)  # a pickle can ask for memory without values
     if tensor.numel() * tensor.itemsize > stored:
         raise CheckpointError(
             f'checkpoint {path}: {name} claims {tensor.numel()} elements but the file holds '

@@ -4,6 +4,7 @@ Reading, windows, joining and writing are those of a checkpoint; a graph alone c
 Nothing is built from a config here.
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,10 @@ def load_exported(path: Path, device: str | torch.device = 'auto') -> ExportedNe
         facts = read_facts(text, path)
         graph, device = _onnx_graph(content, path, device)
     else:
-        text = read_pt2(path)
+        archive, text = read_pt2(path)
         facts = read_facts(text, path)
         device = default_device() if device == 'auto' else device
-        graph = _torch_graph(path, torch.device(device))
+        graph = _torch_graph(archive, path, torch.device(device))
     return ExportedNetwork(graph, facts, path, device)
 
 
@@ -152,6 +153,8 @@ def _onnx_graph(
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
+    # bytes can be a file of onnxruntime's own format as well, in which nothing was checked
+    options.add_session_config_entry('session.load_model_format', 'ONNX')
     provider = (
         'CPUExecutionProvider'
         if place.type == 'cpu'
@@ -172,9 +175,9 @@ def _onnx_graph(
     return run, device
 
 
-def _torch_graph(path: Path, device: torch.device) -> Graph:
+def _torch_graph(content: io.BytesIO, path: Path, device: torch.device) -> Graph:
     try:
-        program = torch.export.load(str(path))
+        program = torch.export.load(content)
         if device.type != 'cpu':
             program = move_to_device_pass(program, device)
         module = program.module()
