@@ -3,16 +3,19 @@
 The start weights of mmseg's own encoders (`init_cfg=dict(type='Pretrained', ...)`) and mmseg's
 `init_model` read files through mmengine, which falls back to unrestricted unpickling; its runner
 also executes a text that they hold when it resumes. mmengine lets the reader of a scheme be
-replaced; this is done once, when `dsr_nss` is imported.
+replaced; this is done once, when `dsr_nss` is imported. Names such as `open-mmlab://resnet50_v1c`
+stand for addresses in lists of mmengine, which then calls its own reader of addresses by name.
 """
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import torch
 from mmengine.dist import barrier, is_main_process
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, checkpoint
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.errors import CheckpointError
@@ -20,12 +23,16 @@ from dsr_nss.errors import CheckpointError
 #: Entry of `meta` that mmengine's runner executes as a Python config when it resumes. (mmengine
 #: itself writes `cfg`; files of mmseg 0.x hold `config`.)
 EXECUTED_BY_MMENGINE = 'config'
+#: Schemes of stores, under the names that mmengine gives them.
+_UNREAD = ('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://')
 
 
 def restrict_mmengine_loading() -> None:
     """Makes mmengine read local and downloaded files through `load_checkpoint_file`."""
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+    checkpoint.load_from_http = load_from_http
+    CheckpointLoader.register_scheme(_UNREAD, refuse, force=True)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict:
@@ -36,6 +43,11 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
 def load_from_http(filename: str, map_location: Any = None) -> dict:
     """A file from the net."""
     return _load(local_file(filename), map_location)
+
+
+def refuse(filename: str, map_location: Any = None) -> dict:
+    """Raises `CheckpointError`: what these schemes fetch would be unpickled without restriction."""
+    raise CheckpointError(f'{filename}: get the file from its store and name its path')
 
 
 def is_address(file: str | Path) -> bool:
@@ -56,7 +68,7 @@ def local_file(file: str | Path) -> Path:
         raise CheckpointError(
             f'{address} is no address that is fetched here (http or https); name a file'
         )
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(urlparse(address).path).name
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / _kept_as(address)
     if is_main_process() and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -67,6 +79,14 @@ def local_file(file: str | Path) -> Path:
             ) from error
     barrier()
     return path
+
+
+def _kept_as(address: str) -> str:
+    """Files that are called `model.pth` lie at many addresses; a digest in a name says which."""
+    name = Path(urlparse(address).path).name
+    if re.search(r'-[0-9a-f]{8,}\.\w+$', name):
+        return name
+    return f'{hashlib.sha256(address.encode()).hexdigest()[:16]}_{name[-100:]}'
 
 
 def _load(path: Path, map_location: Any) -> dict:

@@ -4,7 +4,6 @@ import csv
 import io
 import pickle
 import zipfile
-import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from dsr_nss.datasets.base import first_of
 from dsr_nss.datasets.images import read_image
 from dsr_nss.datasets.listed_files import listed_file, read_text, require_once
 from dsr_nss.datasets.pixels import Size, resize_image
+from dsr_nss.datasets.regular_files import MAX_BYTES
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
 from dsr_nss.errors import DataError
 from dsr_nss.values import Bounds, Count, checked
@@ -300,15 +300,36 @@ def _scene_file(folder: Path, name: str, where: str) -> Path:
     return other if other.is_file() else listed_file(folder, f'{name}.0.npz', where)
 
 
+class _Names:
+    """Stand-in for a pickled array: what it holds, without its own idea of types and sizes.
+
+    numpy's own takes a type with any fields and flags out of a pickle, and then the bytes of the
+    file for the addresses of objects.
+    """
+
+    values: Any = ()
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None:
+        self.values = state[-1]
+
+
+def _text(_: Any, data: bytes) -> str:
+    """Stand-in for what makes a string of numpy."""
+    return data.decode('utf-32-le')
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads arrays of strings and nothing else: a downloaded pickle could run any code."""
 
-    ALLOWED = ('_reconstruct', 'ndarray', 'dtype', 'scalar', '_frombuffer')
+    STAND_INS = {'_reconstruct': _Names, 'ndarray': _Names, 'dtype': _Names, 'scalar': _text}
 
     def find_class(self, module: str, name: str) -> Any:
-        numpy = module.split('.')[0] == 'numpy' and name in self.ALLOWED
-        # how older protocols write the bytes of an array
-        if numpy or (module, name) == ('_codecs', 'encode'):
+        if module.split('.')[0] == 'numpy' and name in self.STAND_INS:
+            return self.STAND_INS[name]
+        # how older protocols write the bytes of a string of numpy
+        if (module, name) == ('_codecs', 'encode'):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f'{module}.{name} has no place in an array of names')
 
@@ -324,10 +345,13 @@ def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
             absent = [name for name in names if f'{name}.npy' not in archive.namelist()]
             if absent:
                 raise DataError(f'{path}: there is no {" and no ".join(absent)} in the file')
+            large = sum(archive.getinfo(f'{name}.npy').file_size for name in names)
+            if large > MAX_BYTES:
+                raise DataError(f'{path}: unpacks to {large:,} bytes, more than any scene has')
             return {name: _read_array(archive.read(f'{name}.npy')) for name in names}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, pickle.UnpicklingError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except Exception as error:  # damaged archives and pickles fail in any way
         raise DataError(f'{path}: cannot be read ({error}); get it again') from None
 
 
@@ -342,5 +366,7 @@ def _read_array(data: bytes) -> np.ndarray:
     shape, _, dtype = read_header(stream)
     if not dtype.hasobject:
         return np.load(io.BytesIO(data), allow_pickle=False)
-    array = _ArrayUnpickler(stream, encoding='latin1').load()
-    return np.asarray(array, object).reshape(shape)
+    names = _ArrayUnpickler(stream, encoding='latin1').load().values
+    if not isinstance(names, list) or not all(isinstance(n, (str, type(None))) for n in names):
+        raise ValueError('an array of something else than names')
+    return np.array(names, object).reshape(shape)

@@ -128,6 +128,9 @@ def test_addresses(monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
-    assert local_file('https://a.b/c.pth') == tmp_path / 'checkpoints/c.pth'
+    assert local_file('https://a.b/net-0123abcd.pth') == tmp_path / 'checkpoints/net-0123abcd.pth'
+    # names without a digest are given to many files
+    kept = {local_file(f'https://a.b/{name}') for name in ('1/c.pth', '2/c.pth', 'c.pth?id=2', '')}
+    assert len(kept) == 4 and all(file.parent == tmp_path / 'checkpoints' for file in kept)
     with pytest.raises(CheckpointError, match=r'https://gone/d.pth cannot be fetched \(no route\)'):
         local_file('https://gone/d.pth')

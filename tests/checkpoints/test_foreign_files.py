@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from dsr_nss.checkpoints.allowed_globals import ATTRIBUTE_DICTS, CALLBACKS
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.errors import CheckpointError
+from tests.two_faced import two_faced
 
 
 class Evil:
@@ -226,3 +227,77 @@ def test_random_bytes_never_escape(tmp_path):
             assert isinstance(load_checkpoint_file(tmp_path / 'a.pth'), dict), i
         except CheckpointError as error:
             assert 'a.pth' in str(error)
+
+
+def test_a_compressed_archive_behind_an_honest_list(tmp_path):
+    """torch would unpack what the list that is checked does not name."""
+    kinds = (zipfile.ZIP_STORED, [1]), (zipfile.ZIP_DEFLATED, 'a' * 2_000_000)
+    archives = []
+    for kind, content in kinds:
+        with zipfile.ZipFile(stream := io.BytesIO(), 'w', kind) as archive:
+            archive.writestr('a/data.pkl', pickle.dumps({'w': content}, 2))
+            archive.writestr('a/version', '3\n')
+        archives.append(stream.getvalue())
+    (tmp_path / 'a.pth').write_bytes(two_faced(*archives))
+    with pytest.raises(CheckpointError, match='has two lists of entries'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+# --- what a pickle of allowed types can ask for ---------------------------------------------------
+
+
+class Call:
+    """Pickled as a call of a function, and what is then set in its result."""
+
+    def __init__(self, function, arguments, *state):
+        self.reduced = (function, arguments, *state)
+
+    def __reduce__(self):
+        return self.reduced
+
+
+RECONSTRUCT = np.ones(1).__reduce__()[0]
+OBJECTS = Call(np.dtype, ('O',))
+#: Numbers that numpy would take for the addresses of objects when the array goes.
+ADDRESSES = Call(np.dtype, ('f8', False, True), (3, '<', (OBJECTS, (1,)), None, None, 8, 8, 1))
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (OBJECTS, 'numpy.dtype'),
+        (Call(np.dtype, ([('a', 'O')],)), 'numpy.dtype'),
+        (Call(np.ndarray, ((3,), 'O')), 'of object, which the file does not hold'),
+        (Call(np.ndarray, ((2**33,), 'b')), 'claims 8589934592 elements of int8'),
+        (Call(torch.Tensor, (2**31,)), 'claims 2147483648 elements'),
+    ],
+)
+def test_types_and_memory_that_the_file_does_not_hold(tmp_path, value, message):
+    torch.save({'w': torch.ones(1), 'x': [value]}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+def test_a_number_type_keeps_its_size_and_kind(tmp_path):
+    state = (1, (1,), ADDRESSES, False, b'\x41' * 8)
+    torch.save({'x': Call(RECONSTRUCT, (np.ndarray, (0,), b'b'), state)}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='numpy.dtype'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+    ADDRESSES.reduced = (*ADDRESSES.reduced[:2], (3, '<', None, ('a',), {}, 800, 8, 1))
+    torch.save({'x': Call(RECONSTRUCT, (np.ndarray, (0,), b'b'), state)}, tmp_path / 'a.pth')
+    (array,) = load_checkpoint_file(tmp_path / 'a.pth').values()
+    assert array.dtype is np.dtype('f8') and not array.dtype.hasobject
+
+
+def test_containers_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr('dsr_nss.checkpoints.safe_load.MOST_ENTRIES', 1000)
+    doubled, deep, endless = [1], [], {}
+    endless['a'] = endless
+    for _ in range(40):
+        doubled = [doubled, doubled]
+    for _ in range(200):
+        deep = [deep]
+    for content in (doubled, deep, endless):
+        torch.save({'w': torch.ones(1), 'x': content}, tmp_path / 'a.pth')
+        with pytest.raises(CheckpointError, match='is nested more than 50 deep, or all unfolds to'):
+            load_checkpoint_file(tmp_path / 'a.pth')

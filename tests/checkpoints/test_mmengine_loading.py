@@ -52,7 +52,30 @@ def test_downloads(evil_file, tmp_path, monkeypatch):
         content = CheckpointLoader.load_checkpoint(url, map_location='cpu')
         assert content['w'].tolist() == [1, 1]
     assert asked == [url]
-    evil_file.rename(tmp_path / 'hub' / 'checkpoints' / 'evil.pth')
+    evil_file.rename(tmp_path / 'hub' / 'checkpoints' / 'evil-0123abcd.pth')
     with pytest.raises(CheckpointError, match='mkdir'):
-        load_from_http('https://nowhere.example/evil.pth')
+        load_from_http('https://nowhere.example/evil-0123abcd.pth')
     assert not (tmp_path / 'evil').exists()
+
+
+@pytest.mark.parametrize(
+    'name, file',
+    [
+        ('open-mmlab://resnet50_v1c', 'resnet50_v1c-2cccc1ad.pth'),
+        ('torchvision://resnet50', 'resnet50-0676ba61.pth'),
+    ],
+)
+def test_names_of_mmengines_lists(evil_file, tmp_path, monkeypatch, name, file):
+    """mmengine finds their addresses, and would read what lies there by its own reader."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    (tmp_path / 'hub/checkpoints').mkdir(parents=True)
+    evil_file.rename(tmp_path / 'hub/checkpoints' / file)
+    with pytest.raises(CheckpointError, match='mkdir'):
+        CheckpointLoader.load_checkpoint(name, map_location='cpu')
+    assert not (tmp_path / 'evil').exists()
+
+
+@pytest.mark.parametrize('address', ['s3://a/b.pth', 'cluster:s3://a/b.pth', 'pavi://a'])
+def test_stores_that_mmengine_would_unpickle_from(address):
+    with pytest.raises(CheckpointError, match='get the file from its store'):
+        CheckpointLoader.load_checkpoint(address)

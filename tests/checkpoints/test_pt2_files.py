@@ -13,6 +13,7 @@ import dsr_nss
 from dsr_nss.checkpoints.pt2_files import read_pt2
 from dsr_nss.errors import CheckpointError
 from tests.exported_networks import facts, write_pt2
+from tests.two_faced import two_faced
 
 GRAPH = 'models/model.json'
 
@@ -60,7 +61,7 @@ class Canary:
 
 
 def test_a_file_of_this_package_is_read_and_runs(written, change):
-    assert read_pt2(written) == facts(size=(64, 64)).text() == read_pt2(change())
+    assert read_pt2(written).facts == facts(size=(64, 64)).text() == read_pt2(change()).facts
     model = dsr_nss.load(change(), device='cpu')
     image = torch.zeros(3, 64, 64)
     image[1, :20] = 1
@@ -159,6 +160,22 @@ def test_pickles_libraries_and_huge_weights_are_refused(change, tmp_path):
         with pytest.raises(CheckpointError, match=message):
             read_pt2(change(**entries))
     assert not canary.exists()
+
+
+def test_a_file_with_two_lists_of_entries_gets_no_code_to_torch(change, tmp_path, monkeypatch):
+    """Python reads the list before the end of a zip file, torch the one that the end points to."""
+    monkeypatch.chdir(tmp_path)
+    good = change().read_bytes()
+    bad = change(models__model_json=first_size("__import__('os').mkdir('CANARY')")).read_bytes()
+    (tmp_path / 'two.pt2').write_bytes(two_faced(good, bad))
+    with pytest.raises(CheckpointError, match='two lists of entries'):
+        read_pt2(tmp_path / 'two.pt2')
+    monkeypatch.setattr('dsr_nss.checkpoints.pt2_files.archive_problem', lambda path: None)
+    torch.export.load(read_pt2(tmp_path / 'two.pt2').content)  # what was checked, in any case
+    assert not (tmp_path / 'CANARY').exists()
+    with pytest.raises(Exception):  # noqa: B017  as above
+        torch.export.load(str(tmp_path / 'two.pt2'))
+    assert (tmp_path / 'CANARY').exists()
 
 
 def test_damage_and_other_files_are_named(written, tmp_path):

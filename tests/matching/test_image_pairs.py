@@ -194,8 +194,10 @@ def test_megadepth_says_what_is_missing(tmp_path, rng):
         MegaDepthPairs(data_root=str(tmp_path), size=SIZE, scenes='other.txt')
 
 
-@pytest.mark.parametrize('content', ['truncated', 'code', 'other arrays', 'other shape'])
-def test_a_scene_file_that_cannot_be_used_is_refused(tmp_path, rng, content):
+@pytest.mark.parametrize(
+    'content', ['truncated', 'code', 'other arrays', 'other shape', 'addresses', 'too much']
+)
+def test_a_scene_file_that_cannot_be_used_is_refused(tmp_path, rng, content, monkeypatch):
     make_scene(tmp_path, '0001', OVERLAP, rng)
     file = tmp_path / 'scene_info/0001.0.npz'
     names = np.array(['a.png'] * 4, object)
@@ -206,6 +208,12 @@ def test_a_scene_file_that_cannot_be_used_is_refused(tmp_path, rng, content):
         np.savez(file, image_paths=names, overlap_matrix=OVERLAP)
     elif content == 'other arrays':
         np.savez(file, image_paths=names)
+    elif content == 'addresses':
+        names[0] = Addresses()
+        np.savez(file, image_paths=names, overlap_matrix=OVERLAP)
+    elif content == 'too much':
+        monkeypatch.setattr('dsr_nss.matching.image_pairs.MAX_BYTES', 10**6)
+        np.savez_compressed(file, image_paths=names, overlap_matrix=np.zeros(10**6))
     else:
         np.savez(file, image_paths=names, overlap_matrix=OVERLAP[:2])
     with pytest.raises(DataError, match='0001.0.npz'):
@@ -221,3 +229,17 @@ class Harmful:
 
     def __reduce__(self):
         return (open, (str(self.path), 'w'))
+
+
+class Addresses:
+    """An array whose type has numpy take the bytes of the file for the addresses of objects."""
+
+    def __reduce__(self):
+        reconstruct, arguments, state = np.zeros(1, 'V8').__reduce__()
+        return reconstruct, arguments, (1, (1,), AddressType(), False, b'A' * 8)
+
+
+class AddressType:
+    def __reduce__(self):
+        fields = {'a': (np.dtype('O'), 0)}
+        return np.dtype, ('V8', False, True), (3, '|', None, ('a',), fields, 8, 1, 0)
