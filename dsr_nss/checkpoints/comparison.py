@@ -94,7 +94,11 @@ def _kind(tensor: Tensor) -> str:
 
 def is_finite(tensor: Tensor) -> bool:
     """Whether it holds neither NaN nor infinities."""
-    return _kind(tensor) not in ('floating', 'complex') or bool(torch.isfinite(tensor).all())
+    if _kind(tensor) not in ('floating', 'complex'):
+        return True
+    if tensor.itemsize == 1:  # torch cannot ask it of 8-bit floats
+        tensor = tensor.float()
+    return bool(torch.isfinite(tensor).all())
 
 
 def printable(text: str) -> str:

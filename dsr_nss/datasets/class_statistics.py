@@ -64,7 +64,7 @@ def load_class_counts(path: Path) -> tuple[ClassCounts, dict[str, int]]:
         return counts, dict(content.get('checksums', {}))  # earlier releases wrote none
     except DataError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f'{path}: no class statistics ({type(error).__name__}: {error}); delete it and '
             'prepare the data again'

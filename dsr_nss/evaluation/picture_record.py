@@ -154,7 +154,7 @@ def read_record(folder: Path) -> Record | None:
         for kind in ('worst', 'drawn'):
             content[kind] = [_shown(folder, entry) for entry in content[kind]]
         return Record(**content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f'{path} is no record of a scored set ({error}); remove it') from error
 
 

@@ -27,6 +27,8 @@ from dsr_nss.errors import CheckpointError, ConfigError
 #: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
 PREFIXES = {'student': 'student.', 'teacher': 'teacher.model.'}
 LONGEST_CLASS_NAME = 100
+#: Class ids are bytes, and 255 means unlabelled.
+MOST_CLASSES = 255
 
 
 def read_model_config(
@@ -208,6 +210,11 @@ def _build(config: dict) -> nn.Module:
         raise ConfigError(f'the model of the config cannot be built: {error}') from error
     if not hasattr(model, 'num_classes'):
         raise ConfigError(f'the model {type(model).__name__} of the config is no segmentor')
+    if model.num_classes > MOST_CLASSES:
+        raise ConfigError(
+            f'the network tells {model.num_classes} classes apart, and a class map here has room '
+            f'for {MOST_CLASSES}'
+        )
     return model
 
 

@@ -131,6 +131,8 @@ class Predictor:
             raise ValueError(f'batch_size must be >= 1, got {batch_size}')
         if isinstance(images, ImageLike):
             return next(self._predict_all([images], 1))
+        if isinstance(images, bytes) or not isinstance(images, Iterable):
+            raise _no_image(images)
         results = self._predict_all(images, batch_size)
         return list(results) if isinstance(images, (list, tuple)) else results
 
@@ -302,14 +304,18 @@ def _pixels(image: ImageLike) -> np.ndarray:
     if isinstance(image, Tensor):
         return _from_tensor(image)
     if not isinstance(image, np.ndarray):
-        raise TypeError(
-            'an image is a path, a PIL image, an array or a tensor, got ' + type(image).__name__
-        )
+        raise _no_image(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(
             f'an image array must be (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}'
         )
-    return image
+    return image.copy()  # a camera's buffer gets the next frame while the result is used
+
+
+def _no_image(image: object) -> TypeError:
+    return TypeError(
+        f'an image is a path, a PIL image, an array or a tensor, got {type(image).__name__}'
+    )
 
 
 def _from_tensor(image: Tensor) -> np.ndarray:

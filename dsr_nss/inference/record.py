@@ -71,8 +71,8 @@ class Results:
         if not (self.out / LABEL_FOLDER).is_dir():
             return
         try:
-            earlier = json.loads((self.out / RUN_FILE).read_text())
-        except (OSError, ValueError):
+            earlier = dict(json.loads((self.out / RUN_FILE).read_text()))
+        except (OSError, ValueError, TypeError, RecursionError):
             earlier = {}
         differing = [key for key, value in self.run.items() if earlier.get(key) != value]
         if differing:
@@ -159,9 +159,10 @@ def _read_rows(path: Path) -> dict[str, Row]:
     for line in path.read_text(errors='replace').splitlines():
         try:
             row = Row(**json.loads(line))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue  # the torn line of a program that was killed: its result is made again
-        rows[row.result] = row
+        if isinstance(row.result, str) and isinstance(row.frames, (int, type(None))):
+            rows[row.result] = row
     return rows
 
 

@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
+from dsr_nss.datasets.images import MAX_PIXELS
 from dsr_nss.datasets.regular_files import require_regular
 from dsr_nss.errors import DataError
 
@@ -128,6 +129,14 @@ def _open(path: Path) -> av.container.InputContainer:
     if not container.streams.video:
         container.close()
         raise _no_video(path)
+    context = container.streams.video[0].codec_context
+    if context.width * context.height > MAX_PIXELS:
+        container.close()
+        raise DataError(
+            f'{path}: frames of {context.height}x{context.width} pixels (height x width), more '
+            f'than {MAX_PIXELS}'
+        )
+    context.options = {'max_pixels': str(MAX_PIXELS)}  # the size may change on the way
     return container
 
 

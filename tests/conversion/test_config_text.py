@@ -72,6 +72,7 @@ def test_what_is_no_plain_data_is_not_written():
         ('a = (', 'cannot be read'),
         ('a = ' + '(' * 500 + ')' * 500, 'cannot be read'),
         ('a = 1\0', 'cannot be read'),
+        ('a = {[1]: 2}', 'unhashable'),
     ],
 )
 def test_code_is_refused(text, what):

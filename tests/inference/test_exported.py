@@ -126,6 +126,16 @@ def test_another_network_is_refused(tmp_path):
     assert dsr_nss.load(file, device='cpu').model.facts.network == 'teacher'
 
 
+def test_bytes_that_are_of_onnxruntimes_own_format_too_are_read_as_onnx(tmp_path, pixels):
+    """Its mark, four bytes behind the start; nothing in that format was checked."""
+    onnx = pytest.importorskip('onnx', reason='the extra export is not installed')
+    model = onnx.load(write_onnx(tmp_path / 'a.onnx'))
+    model.producer_name = 'ORTM'
+    (tmp_path / 'a.onnx').write_bytes(model.SerializeToString())
+    assert (tmp_path / 'a.onnx').read_bytes()[4:8] == b'ORTM'
+    assert dsr_nss.load(tmp_path / 'a.onnx', device='cpu').predict(pixels).labels.shape == (80, 100)
+
+
 def test_logits_of_other_classes_are_refused(tmp_path, pixels):
     text = facts(classes=('a', 'b'), palette=[[1, 1, 1], [2, 2, 2]]).text()
     model = dsr_nss.load(write_onnx(tmp_path / 'a.onnx', text), device='cpu')

@@ -2,6 +2,7 @@
 
 import errno
 import importlib.util
+import json
 import os
 import sys
 
@@ -134,6 +135,20 @@ def test_what_no_line_tells_of_is_made_again(predict, tmp_path, data_root):
     assert (report.kept, report.predicted) == (2, 1)
     assert predict(data_root / 'images', out).kept == 3
     assert record.read_text().startswith(''.join(lines[:2]))
+
+
+@pytest.mark.parametrize('text', ['[1]', '"a"', '[' * 100_000, '{"result": [1]}'])
+def test_records_that_are_none_are_no_traceback(predict, tmp_path, data_root, text):
+    out = tmp_path / 'out'
+    predict(data_root / 'images', out)
+    lines = (out / 'infer_results.jsonl').read_text()
+    row = json.loads(lines.splitlines()[0])
+    odd = [text, json.dumps({**row, 'result': [1]}), json.dumps({**row, 'frames': 'many'})]
+    (out / 'infer_results.jsonl').write_text('\n'.join([lines, *odd]))
+    assert predict(data_root / 'images', out).kept == 3
+    (out / 'infer.json').write_text(text)
+    with pytest.raises(ConfigError, match='holds results of another run'):
+        predict(data_root / 'images', out)
 
 
 def test_settings_that_change_no_result_may_change(config_file, checkpoint):

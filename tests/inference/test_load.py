@@ -138,6 +138,15 @@ def test_bad_configs(tmp_path, checkpoint):
             load_model(tmp_path / 'bad.py', checkpoint)
 
 
+def test_more_classes_than_a_map_has_room_for(tmp_path, adaptation_file):
+    text = adaptation_file.read_text().replace('num_classes=19', 'num_classes=256')
+    adaptation_file.write_text(text)
+    student = MODELS.build({**read_model_config(adaptation_file).model.student})
+    torch.save(student.state_dict(), tmp_path / 'a.pth')
+    with pytest.raises(ConfigError, match='256 classes apart, and a class map here has room for 255'):
+        load_model(adaptation_file, tmp_path / 'a.pth')
+
+
 def test_names_of_the_config_and_of_the_checkpoint(tmp_path, config_file, checkpoint):
     names = tuple(f'thing_{i}' for i in range(19))
     config_file.write_text(config_file.read_text() + f'classes = dict(names={names})')

@@ -125,12 +125,21 @@ def test_lists_and_iterators_keep_their_order_and_share_batches(model, data_root
         (torch.zeros(3, 4, 4, dtype=torch.int64), ValueError, 'int64'),
         (Image.new('RGBA', (4, 4)), ValueError, 'mode RGBA'),
         ([None], TypeError, 'NoneType'),
+        (None, TypeError, 'got NoneType'),
+        (b'night.jpg', TypeError, 'got bytes'),
         ('nowhere.jpg', FileNotFoundError, 'nowhere.jpg'),
     ],
 )
 def test_what_is_no_image_is_named(model, image, error, message):
     with pytest.raises(error, match=message):
         model.predict(image)
+
+
+def test_a_result_keeps_its_image_when_a_camera_writes_over_it(model):
+    buffer = np.full((32, 48, 3), 7, np.uint8)
+    result = model.predict(buffer)
+    buffer[:] = 0
+    assert (result.image == 7).all()
 
 
 def test_a_folder_stands_for_its_newest_checkpoint(run, config_file):

@@ -44,6 +44,13 @@ def test_video(predict, tmp_path, seen, workers):
         assert np.mean(alone != ids[i]) < 0.005
 
 
+def test_frames_that_would_fill_the_memory_are_refused(predict, tmp_path, monkeypatch):
+    video = make_video(tmp_path / 'drive.avi')
+    monkeypatch.setattr('dsr_nss.inference.video.MAX_PIXELS', 24 * 40 - 1)
+    report = predict(video, tmp_path / 'out')
+    assert 'frames of 24x40 pixels (height x width), more than 959' in report.failed[video]
+
+
 def test_a_stopped_video_goes_on(predict, tmp_path, seen):
     video, out = make_video(tmp_path / 'drive.avi'), tmp_path / 'out'
     predict(video, out)

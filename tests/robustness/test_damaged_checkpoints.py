@@ -218,7 +218,7 @@ def test_parts_of_another_type(uses, entry, value):
 
 def test_other_precisions_are_no_odd_weights(segmentor, tmp_path):
     config, state = segmentor
-    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+    for dtype in (torch.float16, torch.bfloat16, torch.float64, torch.float8_e5m2):
         half = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
         torch.save(dict(state_dict=half), tmp_path / 'a.pth')
         assert load_model(config, tmp_path / 'a.pth')

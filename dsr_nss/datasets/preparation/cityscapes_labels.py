@@ -68,7 +68,9 @@ def train_ids_of_polygons(path: Path) -> np.ndarray:
             value = None if thing.get('deleted') else _train_id(thing['label'])
             if value is not None:
                 draw.polygon(_corners(thing['polygon']), fill=value)
-    except (ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
+    except (
+        ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError
+    ) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
