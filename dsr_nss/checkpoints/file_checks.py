@@ -59,6 +59,11 @@ def archive_problem(path: Path) -> str | None:
                     f'claims to hold {claimed} bytes in a file of {size}: it is damaged, or made '
                     'to fill the memory; it was refused'
                 )
+            if any(entry.filename.endswith('/constants.pkl') for entry in entries):
+                return (
+                    'is a TorchScript archive, which is a program; it was refused. Where you trust '
+                    'it: torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)'
+                )
             if packed:
                 return (
                     f'holds a compressed entry ({packed[0]!r}), which torch never writes; it was '

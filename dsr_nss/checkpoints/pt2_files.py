@@ -23,7 +23,7 @@ from dsr_nss.errors import CheckpointError
 
 #: The entry with what is around the graph; `torch.export.save` puts `extra/` before it.
 FACTS_ENTRY = 'dsr_nss.json'
-#: Values of one weight, at most.
+#: Values of all weights together, at most.
 MOST_VALUES = 500_000_000
 #: Bytes of the graph's JSON, at most.
 MOST_GRAPH_BYTES = 256 << 20
@@ -141,9 +141,12 @@ def _checked(archive: zipfile.ZipFile) -> str:
         raise _Foreign(f'it has no {_FACTS}; tools/export.py makes such a file of a checkpoint')
     if archive.getinfo(f'{root}/{_SAMPLES}').file_size:
         raise _Foreign('it holds sample inputs, which torch unpickles')
+    values = 0
     for name, entries in _CONFIGS.items():
-        for values in json.loads(archive.read(f'{root}/{name}'))['config'].values():
-            _check_weight(values, entries)
+        for weight in json.loads(archive.read(f'{root}/{name}'))['config'].values():
+            values += _checked_weight(weight, entries)
+    if values > MOST_VALUES:  # torch makes what an empty entry claims
+        raise _Foreign(f'its weights have {values:,} values, more than {MOST_VALUES:,}')
     if archive.getinfo(f'{root}/{_GRAPH}').file_size > MOST_GRAPH_BYTES:
         raise _Foreign(f'its graph has more than {MOST_GRAPH_BYTES} bytes')
     _check(json.loads(archive.read(f'{root}/{_GRAPH}')), '')
@@ -159,12 +162,14 @@ def _copied(archive: zipfile.ZipFile) -> io.BytesIO:
     return content
 
 
-def _check_weight(values: Mapping[str, Any], entries: re.Pattern[str]) -> None:
+def _checked_weight(values: Mapping[str, Any], entries: re.Pattern[str]) -> int:
+    """How many values a weight has."""
     if values['use_pickle'] is not False or not entries.fullmatch(values['path_name']):
         raise _Foreign(f'its weight {shown(values["path_name"])} is a pickle or lies elsewhere')
     sizes = [size['as_int'] for size in values['tensor_meta']['sizes']]
-    if not all(type(size) is int and size >= 0 for size in sizes) or prod(sizes) > MOST_VALUES:
+    if not all(type(size) is int and size >= 0 for size in sizes):
         raise _Foreign(f'it holds a weight of the sizes {shown(sizes)}')
+    return prod(sizes)
 
 
 def _check(node: Any, field: str) -> None:

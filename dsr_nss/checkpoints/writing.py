@@ -41,7 +41,9 @@ def save_checkpoint_file(path: str | Path, content: Mapping[str, Any]) -> Path:
     with atomic_file(path) as file:
         if path.suffix == '.safetensors':
             header = {'format': 'pt', META: json.dumps(content['meta'])}
-            file.write(safetensors.torch.save(dict(content['state_dict']), header))
+            # it refuses tensors that share their memory
+            state = {name: value.clone() for name, value in content['state_dict'].items()}
+            file.write(safetensors.torch.save(state, header))
         else:
             torch.save(dict(content), file)
     return path

@@ -77,6 +77,8 @@ def write_hub_folder(
     if result.written is None:
         return result
     if result.kind != 'segmentor':
+        for name in (WEIGHTS, CONFIG):
+            (folder / name).unlink()
         raise ConfigError(f'{source} holds an {result.kind}; a hub folder is of a segmentor')
     text = (folder / CONFIG).read_text(encoding='utf-8')
     for name in (CONFIG, WEIGHTS):
@@ -94,9 +96,10 @@ def _scores(path: Path, network: str) -> dict[str, Any]:
     """What `tools/test.py --json` wrote."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f'--scores {path} is no JSON file ({error})') from error
-    if not isinstance(content, dict) or not set_names(content):
+    names = set_names(content) if isinstance(content, dict) else []
+    if not names or any(f'{name}/images' not in content for name in names):
         raise ConfigError(f'--scores {path} holds no scores: name what `--json` of the test wrote')
     if content.get('model') != network:
         raise ConfigError(

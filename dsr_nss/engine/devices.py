@@ -2,6 +2,8 @@
 
 import torch
 
+from dsr_nss.errors import ConfigError
+
 #: Precisions that the network can run in.
 AMP_TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -9,3 +11,19 @@ AMP_TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 def default_device() -> str:
     """The GPU if there is one."""
     return 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ConfigError: There is none of that name, or none that torch can use here.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # torch has both
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f'the device {str(device)!r} cannot be used here ({reason}); '
+            f'torch sees cpu and {torch.cuda.device_count()} GPUs (cuda)'
+        ) from error

@@ -17,7 +17,7 @@ from torch.export.passes import move_to_device_pass
 
 from dsr_nss.checkpoints.onnx_files import INPUT, optional_package, read_onnx
 from dsr_nss.checkpoints.pt2_files import read_pt2
-from dsr_nss.engine.devices import default_device
+from dsr_nss.engine.devices import default_device, usable_device
 from dsr_nss.errors import CheckpointError, ConfigError, DataError
 from dsr_nss.functional.windows import Box, crop, sliding_boxes
 from dsr_nss.inference.export_facts import LARGEST, SMALLEST, ExportFacts, read_facts
@@ -131,7 +131,8 @@ def load_exported(path: Path, device: str | torch.device = 'auto') -> ExportedNe
         archive, text = read_pt2(path)
         facts = read_facts(text, path)
         device = default_device() if device == 'auto' else device
-        graph = _torch_graph(archive, path, torch.device(device))
+        device = usable_device(device)
+        graph = _torch_graph(archive, path, device)
     return ExportedNetwork(graph, facts, path, device)
 
 
@@ -142,14 +143,14 @@ def _onnx_graph(
     has_cuda = 'CUDAExecutionProvider' in runtime.get_available_providers()
     if device == 'auto':
         device = default_device() if has_cuda else 'cpu'
-    place = torch.device(device)
-    if place.type not in ('cpu', 'cuda'):
-        raise ConfigError(f'{path}: onnxruntime runs on cpu or cuda here, not on {place.type}')
-    if place.type == 'cuda' and not has_cuda:
+    if str(device).startswith('cuda') and not has_cuda:
         raise ConfigError(
             f'{path}: the installed onnxruntime has no CUDA provider; install onnxruntime-gpu in '
             'its place, or use --device cpu'
         )
+    place = usable_device(device)
+    if place.type not in ('cpu', 'cuda'):
+        raise ConfigError(f'{path}: onnxruntime runs on cpu or cuda here, not on {place.type}')
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

@@ -19,6 +19,7 @@ from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES, complete_palette
 from dsr_nss.engine.class_block import ClassBlock, class_block
 from dsr_nss.engine.config import apply_options, complete, open_config, use_scope
+from dsr_nss.engine.devices import usable_device
 from dsr_nss.engine.options import Options
 from dsr_nss.engine.overlays import lay_over
 from dsr_nss.engine.test_loop import add_test_loop
@@ -123,6 +124,7 @@ def model_of(
     """
     if which not in PREFIXES:
         raise ValueError(f'which must be one of {sorted(PREFIXES)}, got {which!r}')
+    device = usable_device(device)
     use_scope(config)
     state = network_state(content, which, checkpoint)
     model = _build(segmentor_config(config))
@@ -131,7 +133,7 @@ def model_of(
     except CheckpointError as error:
         raise CheckpointError(f'{error} {_whose_config(content, config)}') from error
     _warn_of_random(content, checkpoint)
-    if torch.device(device).type == 'cpu':
+    if device.type == 'cpu':
         model = revert_sync_batchnorm(model)  # it works on GPUs only
     model.cfg = config
     model.dataset_meta = dataset_meta(content, int(model.num_classes), class_block(config))
@@ -281,7 +283,9 @@ def _groups(saved: Any, classes: Sequence[str]) -> dict[str, dict[str, tuple[str
     groups = {
         name: tuple(members)
         for name, members in saved.items()
-        if _is_name(name) and isinstance(members, (list, tuple)) and set(members) <= set(classes)
+        if _is_name(name)
+        and isinstance(members, (list, tuple))
+        and all(member in classes for member in members)
     }
     return {'groups': groups}
 

@@ -16,6 +16,9 @@ from dsr_nss.datasets.images import MAX_PIXELS
 from dsr_nss.datasets.listed_files import listed_file, read_text
 from dsr_nss.errors import DataError
 
+#: Bytes of a flow of the largest image that is read, in float32 with two masks.
+MOST_BYTES = 10 * MAX_PIXELS
+
 
 class Truth(NamedTuple):
     """Where points of the target lie in the reference.
@@ -148,6 +151,8 @@ def read_flow_arrays(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     shape = flow.shape[1:]
     if flow.ndim != 3 or len(flow) != 2 or any(mask.shape != shape for mask in masks.values()):
         raise DataError(f'{path}: expected flow (2, H, W) and masks (H, W), got {flow.shape}')
+    if flow.dtype.kind not in 'fiu':
+        raise DataError(f'{path}: expected a flow of numbers, got {flow.dtype}')
     return flow, masks
 
 

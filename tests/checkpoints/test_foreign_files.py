@@ -197,6 +197,15 @@ def test_a_config_in_the_place_of_a_checkpoint_is_told(tmp_path):
         load_checkpoint_file(tmp_path / 'run.py')
 
 
+@pytest.mark.filterwarnings('error')
+def test_a_program_of_torchscript(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'a.pt', 'w') as archive:
+        for name in ('data.pkl', 'constants.pkl', 'code/__torch__.py'):
+            archive.writestr(f'a/{name}', pickle.dumps(()))
+    with pytest.raises(CheckpointError, match='is a TorchScript archive, which is a program'):
+        load_checkpoint_file(tmp_path / 'a.pt')
+
+
 @pytest.mark.parametrize('start', ['version https://git-lfs', '<!DOCTYPE html>', 'epoch,loss\n1,2'])
 def test_text_files_are_quoted(tmp_path, start):
     (tmp_path / 'a.pth').write_text(f'{start} and more\n')

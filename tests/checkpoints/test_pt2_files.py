@@ -138,8 +138,13 @@ def elsewhere(config):
 
 
 def huge(config):
-    meta = next(iter(config['config'].values()))['tensor_meta']
-    meta['sizes'] = [dict(as_int=10**6)] * 3
+    weight = next(iter(config['config'].values()))
+    weight['tensor_meta']['sizes'] = [dict(as_int=10**4)] * 2
+    config['config'] |= {f'more{i}': weight for i in range(5)}
+
+
+def odd(config):
+    next(iter(config['config'].values()))['tensor_meta']['sizes'] = [dict(as_int=-1)]
 
 
 def test_pickles_libraries_and_huge_weights_are_refused(change, tmp_path):
@@ -154,7 +159,8 @@ def test_pickles_libraries_and_huge_weights_are_refused(change, tmp_path):
         ({'data__aotinductor__model__a.so': b'\x7fELF'}, 'aotinductor'),
         ({weights: pickled}, 'is a pickle or lies elsewhere'),
         ({weights: elsewhere}, 'is a pickle or lies elsewhere'),
-        ({weights: huge}, 'a weight of the sizes'),
+        ({weights: huge}, 'weights have 600,000,000 values'),
+        ({weights: odd}, 'a weight of the sizes'),
         ({weights: lambda config: config.clear()}, 'KeyError'),
     ):
         with pytest.raises(CheckpointError, match=message):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from mmengine.config import Config
 from safetensors import safe_open
@@ -65,6 +66,16 @@ def test_safetensors_out_is_the_torch_file_in_another_format(run, tmp_path, nigh
     assert np.array_equal(first.labels, second.labels)
 
 
+def test_entries_that_share_their_memory_are_written_apart(run, tmp_path):
+    content = torch.load(run)
+    state = content['state_dict']
+    first, second = [name for name in state if name.endswith(('running_mean', 'running_var'))][:2]
+    state[second] = state[first]
+    torch.save(content, tmp_path / 'tied.pth')
+    file = convert_checkpoint(tmp_path / 'tied.pth', tmp_path / 'a.safetensors').written
+    assert torch.equal(load_file(file)[second], state[first])
+
+
 @pytest.mark.parametrize('meta', ['{', '[1]'])
 def test_a_damaged_header_is_refused(tmp_path, meta):
     save_file({'w': torch.ones(2)}, tmp_path / 'a.safetensors', {'dsr_nss': meta})
@@ -118,6 +129,7 @@ def test_what_nobody_says_is_not_invented(run, tmp_path):
     [
         ('nonsense', 'is no JSON file'),
         ('{"a": 1}', 'holds no scores'),
+        ('{"night_val/mIoU": 1, "model": "student"}', 'holds no scores'),
         (
             json.dumps({**SCORES, 'model': 'teacher'}),
             'is of the teacher, the folder of the student',
@@ -129,6 +141,13 @@ def test_scores_of_something_else_are_refused(run, tmp_path, scores, message):
     with pytest.raises(ConfigError, match=message):
         write_hub_folder(run, tmp_path / 'folder', scores=[tmp_path / 'scores.json'])
     assert not (tmp_path / 'folder').exists()
+
+
+def test_an_encoder_leaves_no_folder_of_half_a_network(tmp_path):
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / 'encoder.pth')
+    with pytest.raises(ConfigError, match='a hub folder is of a segmentor'):
+        write_hub_folder(tmp_path / 'encoder.pth', tmp_path / 'folder')
+    assert not list((tmp_path / 'folder').iterdir())
 
 
 def test_a_card_that_was_edited_is_kept(run, tmp_path):

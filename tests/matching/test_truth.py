@@ -1,5 +1,8 @@
 """Pairs with a known flow: nightscape's truth, flow files, lists of points."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -50,7 +53,10 @@ def test_a_flow_without_masks_is_valid_where_it_is_finite(tmp_path):
     assert truth.visible is None
 
 
-@pytest.mark.parametrize('arrays', [dict(x=np.zeros(2)), dict(flow=np.zeros((3, 4)))])
+@pytest.mark.parametrize(
+    'arrays',
+    [dict(x=np.zeros(2)), dict(flow=np.zeros((3, 4))), dict(flow=np.full((2, 3, 4), 'a'))],
+)
 def test_another_file_is_no_flow(tmp_path, arrays):
     np.savez(tmp_path / 'flow.npz', **arrays)
     with pytest.raises(DataError, match='flow.npz'):
@@ -66,6 +72,21 @@ def test_a_flow_that_is_cut_off_or_not_finite_is_refused(tmp_path):
     content = (tmp_path / 'flow.npz').read_bytes()
     (tmp_path / 'flow.npz').write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match='flow.npz: no flow can be read'):
+        read_flow(tmp_path / 'flow.npz')
+
+
+def test_a_flow_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('dsr_nss.matching.truth.MOST_BYTES', 10**6)
+    np.savez_compressed(tmp_path / 'flow.npz', flow=np.zeros((2, 500, 500), np.float32))
+    with pytest.raises(DataError, match='unpacks to more than 1,000,000 bytes'):
+        read_flow(tmp_path / 'flow.npz')
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, dict(descr='<f4', fortran_order=False, shape=(2, 2**30, 2**20))
+    )
+    with zipfile.ZipFile(tmp_path / 'flow.npz', 'w') as archive:
+        archive.writestr('flow.npy', header.getvalue())
+    with pytest.raises(DataError, match='no flow can be read'):
         read_flow(tmp_path / 'flow.npz')
 
 

@@ -68,14 +68,10 @@ def train_ids_of_polygons(path: Path) -> np.ndarray:
             value = None if thing.get('deleted') else _train_id(thing['label'])
             if value is not None:
                 draw.polygon(_corners(thing['polygon']), fill=value)
-    except (
-        ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError
-    ) as error:
-        if isinstance(error, DataError):
+    except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError) as e:
+        if isinstance(e, DataError):
             raise
-        raise DataError(
-            f'{path}: no Cityscapes polygons ({type(error).__name__}: {error})'
-        ) from None
+        raise DataError(f'{path}: no Cityscapes polygons ({type(e).__name__}: {e})') from None
     return np.array(canvas)
 
 

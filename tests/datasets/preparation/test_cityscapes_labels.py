@@ -76,9 +76,10 @@ def test_bad_polygons(tmp_path):
     path = write_polygons(tmp_path / 'a.json', [('spaceship', box(0, 0, 2, 2), {})])
     with pytest.raises(DataError, match=r"a\.json: .*unknown label 'spaceship'"):
         train_ids_of_polygons(path)
-    path.write_text('{}')
-    with pytest.raises(DataError, match='no Cityscapes polygons'):
-        train_ids_of_polygons(path)
+    for text in ('{}', '[' * 100_000):
+        path.write_text(text)
+        with pytest.raises(DataError, match='no Cityscapes polygons'):
+            train_ids_of_polygons(path)
 
 
 @pytest.mark.parametrize(
