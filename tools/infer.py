@@ -117,8 +117,11 @@ def report(result: 'InferReport', args: argparse.Namespace, seconds: float) -> N
         f'{" and ".join(filter(None, (made, frames)))} in {seconds:.1f} s'
         + (f', {result.kept} of them kept from an earlier run' if result.kept else '')
     )
+    from dsr_nss.checkpoints.comparison import printable
+
     if result.others:
         kinds = ', '.join(f'{n} {suffix}' for suffix, n in sorted(result.others.items()))
+        kinds = printable(kinds)
         print(f'left out, neither image nor video: {kinds}')
     if result.failed:
         print(
@@ -127,7 +130,7 @@ def report(result: 'InferReport', args: argparse.Namespace, seconds: float) -> N
         )
         for path, message in result.failed.items():
             text = message if str(path) in message else f'{path}: {message}'
-            print(f'  {text}', file=sys.stderr)
+            print(f'  {printable(text)}', file=sys.stderr)
 
 
 def counted(number: int, thing: str) -> str:

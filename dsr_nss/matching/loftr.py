@@ -7,7 +7,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.reading import read_state_dict, start_file
+from dsr_nss.checkpoints.reading import load_strictly, read_state_dict, start_file
 from dsr_nss.errors import CheckpointError
 from dsr_nss.matching.match_aligner import MatchAligner, enlargement
 from dsr_nss.values import checked
@@ -53,11 +53,7 @@ class LoFTR(MatchAligner):
                 "dict(type='Pretrained', checkpoint=PATH)"
             )
         path, prefix = start_file(self.init_cfg, 'LoFTR')
-        state_dict = read_state_dict(path, HINT, prefix)
-        try:
-            self.matcher.load_state_dict(state_dict)
-        except RuntimeError as error:
-            raise CheckpointError(f'{path} does not fit LoFTR: {error}') from error
+        load_strictly(self.matcher, read_state_dict(path, HINT, prefix), path)
         self.is_init = True
 
     def match(self, night: Tensor, day: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -89,9 +89,10 @@ def test_weights_of_a_file(matcher, tmp_path):
     torch.save({'state_dict': {'weight': torch.arange(3.0)}}, path)
     aligner(path).init_weights()
     assert matcher.weight.tolist() == [0, 1, 2]
-    torch.save({'state_dict': {'other': torch.zeros(2)}}, path)
-    with pytest.raises(CheckpointError, match='loftr.ckpt does not fit LoFTR'):
-        aligner(path).init_weights()
+    for state in ({'other': torch.zeros(2)}, {'weight': torch.full((3,), torch.nan)}):
+        torch.save({'state_dict': state}, path)
+        with pytest.raises(CheckpointError, match='loftr.ckpt does not fit'):
+            aligner(path).init_weights()
     with pytest.raises(FileNotFoundError, match=r'no\.ckpt.*loftr_outdoor.ckpt.*type=Identity'):
         aligner(tmp_path / 'no.ckpt').init_weights()
     with pytest.raises(CheckpointError, match='aligns with trained weights'):
