@@ -146,8 +146,9 @@ def remove_abandoned(paths: Iterable[Path]) -> None:
             continue
         for one in list(os.scandir(folder)):
             ours = one.name.startswith(tuple(prefixes)) and one.is_file(follow_symlinks=False)
-            if ours and time.time() - one.stat().st_mtime > _ABANDONED:
-                Path(one.path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # it has got its name in the meantime
+                if ours and time.time() - one.stat().st_mtime > _ABANDONED:
+                    Path(one.path).unlink()
 
 
 def make_folder(path: str | Path) -> Path:

@@ -102,6 +102,15 @@ def test_only_old_files_of_its_own_are_removed(tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted(file.name for file in (young, link, other))
 
 
+def test_another_program_may_finish_its_file_in_the_meantime(tmp_path, monkeypatch):
+    path = tmp_path / 'a.txt'
+    partial = tmp_path / f'{temporary_prefix(path)}a'
+    partial.touch()
+    monkeypatch.setattr('dsr_nss.files.time.time', lambda: partial.replace(path) and 1e12)
+    remove_abandoned([path])
+    assert os.listdir(tmp_path) == ['a.txt']
+
+
 @pytest.mark.parametrize('number', [float('nan'), float('inf')])
 def test_json_holds_numbers_alone(tmp_path, number):
     """What is no number would be a file that other programs cannot read."""

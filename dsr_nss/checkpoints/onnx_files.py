@@ -89,7 +89,7 @@ def _problems(onnx: Any, model: Any) -> Iterator[str]:
         if node.domain not in STANDARD:
             yield f'it uses the operator {node.op_type!r} of {node.domain!r}, not of ONNX itself'
     for one in attributes:
-        if one.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+        if one.HasField('g') or one.graphs:  # whatever its `type` says
             yield 'it holds a loop or a branch, which may never end'
     tensors = [*graph.initializer, *(one.t for one in attributes)]
     tensors += [tensor for one in attributes for tensor in one.tensors]

@@ -57,12 +57,17 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
         raise FileNotFoundError(f'checkpoint not found: {path}')
     try:
         checkpoint = _read(path, map_location)
+        _check_content(path, checkpoint)
     except CheckpointError:
         raise
     except PermissionError as error:
         raise CheckpointError(f'checkpoint {path} cannot be read: {error.strerror}') from error
     except Exception as error:  # damaged pickles fail in any way; none of them is our fault
         raise CheckpointError(_explain(path, error)) from error
+    return checkpoint
+
+
+def _check_content(path: Path, checkpoint: Any) -> None:
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise CheckpointError(f'{path} is no checkpoint: it holds a {kind}, not a dict of tensors')
@@ -80,7 +85,6 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
                 f'checkpoint {path}: {name} claims {value.size} elements of {value.dtype}, which '
                 'the file does not hold; it was refused'
             )
-    return checkpoint
 
 
 def _read(path: Path, map_location: str | torch.device) -> Any:

@@ -277,7 +277,7 @@ def newest_checkpoint(path: str | Path) -> Path:
     numbered = {
         int(file.stem.removeprefix('iter_')): file
         for file in path.glob('iter_*.pth')
-        if file.stem.removeprefix('iter_').isdigit()
+        if file.stem.removeprefix('iter_').isdecimal()
     }
     if numbered:
         return numbered[max(numbered)]

@@ -298,6 +298,15 @@ def test_a_number_type_keeps_its_size_and_kind(tmp_path):
     assert array.dtype is np.dtype('f8') and not array.dtype.hasobject
 
 
+def test_a_dict_that_is_none(tmp_path):
+    """A pickle may set attributes of an ordered dict, its methods among them."""
+    state = collections.OrderedDict(w=torch.ones(1))
+    state.items = 3
+    torch.save({'state_dict': state}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='no checkpoint that torch can read'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
 def test_containers_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr('dsr_nss.checkpoints.safe_load.MOST_ENTRIES', 1000)
     doubled, deep, endless = [1], [], {}

@@ -40,6 +40,11 @@ def add_loop(model):
     model.graph.node.append(onnx.helper.make_node('Loop', [], ['n'], body=body))
 
 
+def add_loop_of_no_type(model):
+    add_loop(model)
+    model.graph.node[-1].attribute[0].ClearField('type')
+
+
 def add_operator(model):
     node = onnx.helper.make_node('EPContext', ['image'], ['n'], domain='com.microsoft')
     model.graph.node.append(node)
@@ -53,6 +58,7 @@ def add_operator(model):
         (lambda m: move_weight(m, 'beside.bin'), "another file, 'beside.bin'"),
         (lambda m: add_constant(m, '/etc/passwd'), "'inner' lie in another file"),
         (add_loop, 'a loop or a branch'),
+        (add_loop_of_no_type, 'a loop or a branch'),
         (add_operator, "the operator 'EPContext' of 'com.microsoft'"),
         (lambda m: m.functions.add(name='f', domain='x'), 'functions'),
         (lambda m: m.graph.input.add(name='more'), "does not take 'image' alone"),
