@@ -300,8 +300,7 @@ def test_a_number_type_keeps_its_size_and_kind(tmp_path):
 
 def test_a_dict_that_is_none(tmp_path):
     """A pickle may set attributes of an ordered dict, its methods among them."""
-    state = collections.OrderedDict(w=torch.ones(1))
-    state.items = 3
+    state = Call(collections.OrderedDict, ([('w', torch.ones(1))],), {'items': 3})
     torch.save({'state_dict': state}, tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='no checkpoint that torch can read'):
         load_checkpoint_file(tmp_path / 'a.pth')

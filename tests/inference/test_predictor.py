@@ -146,6 +146,7 @@ def test_a_folder_stands_for_its_newest_checkpoint(run, config_file):
     (run.parent / 'iter_9.pth').write_bytes(b'not read')
     (run.parent / 'iter_\u00b2.pth').write_bytes(b'no number')
     assert dsr_nss.load(run.parent, device='cpu').names == CLASSES
+    (run.parent / 'iter_\u00b2.pth').unlink()
     run.unlink()
     (run.parent / 'iter_9.pth').rename(run.parent / 'a.pth')
     (run.parent / 'b.safetensors').write_bytes(b'')
