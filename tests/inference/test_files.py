@@ -214,7 +214,7 @@ def test_a_broken_input_does_not_stop_the_others(
     code = run_here(config_file, checkpoint, folder, '--out', tmp_path / 'out')
     printed = capfd.readouterr()
     assert code == 1
-    assert '2 images and 0 frames' in printed.out and '1 .txt' in printed.out
+    assert '2 images in ' in printed.out and '1 .txt' in printed.out
     assert 'error: 5 inputs could not be predicted:' in printed.err
     for message in (
         'alpha.png: a PNG with an alpha channel',
