@@ -1,0 +1,56 @@
+"""The best state of a run by its validation: `save_best` of `SafeCheckpointHook`."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from dsr_nss.engine.hooks import SafeCheckpointHook
+from dsr_nss.errors import ConfigError
+
+
+def test_a_resumed_run_knows_the_best_score_of_after_its_checkpoint(tmp_path, caplog):
+    """A checkpoint is written before the validation of its iteration."""
+    written = MessageHub('written')
+    written.update_info('best_score', 30.0)
+    for name, iteration in (('best_iter_8', 8), ('best_iter_16', 16)):
+        content = dict(meta=dict(iter=iteration), message_hub=written.state_dict())
+        torch.save({**content, 'state_dict': {}}, tmp_path / f'{name}.pth')
+        written.update_info('best_score', 40.0)
+    (tmp_path / 'best_iter_4.pth').write_bytes(b'cut off')
+    hub = MessageHub('resumed')
+    runner = SimpleNamespace(
+        iter=8, work_dir=str(tmp_path), message_hub=hub, logger=logging.getLogger('best'),
+    )  # fmt: skip
+    hook = SafeCheckpointHook(save_best='mIoU')
+    with caplog.at_level(logging.WARNING):
+        hook.before_train(runner)
+    assert hub.get_info('best_score') == 30.0  # 16 is not yet reached
+    assert 'best_iter_4.pth' in caplog.text
+    hook.after_val_epoch(runner, {'mIoU': 29.0})  # would save, and fail for want of a runner
+
+
+def test_the_best_state_is_kept_besides(tmp_path):
+    hub = MessageHub('best')
+    saved = []
+
+    def save(folder, name, **kwargs):
+        saved.append((name, kwargs['meta']['iter']))
+        (tmp_path / name).touch()
+
+    runner = SimpleNamespace(
+        iter=4, epoch=0, work_dir=str(tmp_path), message_hub=hub, save_checkpoint=save,
+        logger=logging.getLogger('best'),
+    )  # fmt: skip
+    hook = SafeCheckpointHook(save_best='mIoU')
+    for runner.iter, score in ((4, 20.0), (8, 30.0), (12, 25.0)):
+        hook.after_val_epoch(runner, {'night_val/mIoU': score, 'night_val/mIoU_small': 99.0})
+    assert saved == [('best_iter_4.pth', 4), ('best_iter_8.pth', 8)]
+    assert [path.name for path in tmp_path.iterdir()] == ['best_iter_8.pth']
+    # a resumed run has the score in its message hub
+    SafeCheckpointHook(save_best='night_val/mIoU').after_val_epoch(runner, {'night_val/mIoU': 29.0})
+    assert len(saved) == 2
+    with pytest.raises(ConfigError, match=r"'IoU' is no score of the validation; it has night_val"):
+        SafeCheckpointHook(save_best='IoU').after_val_epoch(runner, {'night_val/mIoU': 1.0})
