@@ -116,10 +116,14 @@ def allowed_globals() -> list[Global]:
     return allowed
 
 
-_BUILTINS = tuple(
-    f'{module}.{name}'
-    for module in ('builtins', '__builtin__')
-    for name in ('bytearray', 'set', 'complex')
+#: What torch's reader allows besides.
+_TORCHS_OWN = (
+    '_codecs.encode',
+    *(
+        f'{module}.{name}'
+        for module in ('builtins', '__builtin__')
+        for name in ('bytearray', 'set', 'complex')
+    ),
 )
 _PATH_MODULES = ('pathlib', 'pathlib._local')
 
@@ -130,5 +134,4 @@ def is_allowed(name: str) -> bool:
         entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'
         for entry in allowed_globals()
     )
-    torchs_own = ('torch.', 'collections.', '_codecs.encode', *_BUILTINS)
-    return name.startswith(torchs_own) or name in named
+    return name.startswith(('torch.', 'collections.')) or name in (*_TORCHS_OWN, *named)

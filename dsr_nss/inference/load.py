@@ -16,7 +16,7 @@ from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.comparison import listing, printable
 from dsr_nss.checkpoints.reading import load_strictly, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.classes import CLASSES, complete_palette
+from dsr_nss.classes import CLASSES, MOST_CLASSES, complete_palette
 from dsr_nss.engine.class_block import ClassBlock, class_block
 from dsr_nss.engine.config import apply_options, complete, open_config, use_scope
 from dsr_nss.engine.devices import usable_device
@@ -28,8 +28,6 @@ from dsr_nss.errors import CheckpointError, ConfigError
 #: Where the state dict of a training run holds each network; see `dsr_nss.models.segmentors`.
 PREFIXES = {'student': 'student.', 'teacher': 'teacher.model.'}
 LONGEST_CLASS_NAME = 100
-#: Class ids are bytes, and 255 means unlabelled.
-MOST_CLASSES = 255
 
 
 def read_model_config(

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dsr_nss.checkpoints.allowed_globals import ATTRIBUTE_DICTS, CALLBACKS
+from dsr_nss.checkpoints.allowed_globals import ATTRIBUTE_DICTS, CALLBACKS, is_allowed
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.errors import CheckpointError
 from tests.two_faced import two_faced
@@ -304,6 +304,13 @@ def test_a_dict_that_is_none(tmp_path):
     torch.save({'state_dict': state}, tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='no checkpoint that torch can read'):
         load_checkpoint_file(tmp_path / 'a.pth')
+
+
+def test_a_message_leaves_out_what_is_allowed_and_no_name_that_begins_so():
+    for name in ('builtins.set', '_codecs.encode', 'torch.FloatStorage', 'numpy.dtype'):
+        assert is_allowed(name)
+    for name in ('builtins.setattr', '_codecs.encoder', 'numpy.dtypes', 'torchvision.models'):
+        assert not is_allowed(name)
 
 
 def test_containers_without_end(tmp_path, monkeypatch):
