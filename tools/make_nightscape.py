@@ -16,7 +16,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'out', nargs='?', type=Path, help='folder of the set; an older set in it is replaced'
+        'out', nargs='?', type=Path, help='folder of the set; the same set in it is made anew'
     )
     parser.add_argument(
         '--scenes', type=int, default=120, help='source train scenes; the rest follows [120]'
@@ -29,7 +29,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='same seed, same bytes [0]')
     parser.add_argument('--workers', type=int, help='processes [all cores]')
     parser.add_argument(
-        '--overwrite', action='store_true', help='write into a folder that holds other things'
+        '--overwrite',
+        action='store_true',
+        help='replace a set of other settings; write into a folder that holds other things',
     )
     parser.add_argument(
         '--preview', type=Path, metavar='PNG', help='write the picture for the README instead'

@@ -5,6 +5,7 @@ import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 from tqdm import tqdm
@@ -63,20 +64,24 @@ def parse_size(text: str) -> tuple[Size, Size]:
     return size, size
 
 
-def prepare_folder(out: Path, overwrite: bool) -> None:
+def prepare_folder(out: Path, settings: Settings, overwrite: bool) -> None:
     """Make `out` ready: remove an older Nightscape in it, refuse to touch anything else.
 
     Args:
         out: Folder of the set.
-        overwrite: Also write into a folder that holds other things; those are kept.
+        settings: What is going to be generated.
+        overwrite: Also replace a whole set of other settings, and write into a folder that holds
+            other things; those are kept.
 
     Raises:
-        FileExistsError: `out` holds something that is not ours.
+        FileExistsError: `out` holds something that is not ours, or another whole set.
         NotADirectoryError: `out` is a file.
     """
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f'{out} is a file; name a folder')
     if (out / INFO_NAME).is_file():
+        if not overwrite:
+            _refuse_to_replace(out, settings)
         for name in _FOLDERS:
             if (out / name).is_symlink():
                 (out / name).unlink()
@@ -99,6 +104,24 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
         )
 
 
+def _refuse_to_replace(out: Path, settings: Settings) -> None:
+    """An unfinished set, or the same one again, loses nobody anything."""
+    try:
+        there = json.loads((out / INFO_NAME).read_text())
+        whole = there['complete']
+    except (ValueError, KeyError, TypeError):
+        whole = False  # killed while the file was written, at the start of a generation
+    if not whole:
+        return
+    new = _info(settings)
+    other = [f'{key} {there.get(key)}, not {new[key]}' for key in new if there.get(key) != new[key]]
+    if other:
+        raise FileExistsError(
+            f'{out} holds a whole Nightscape set of other settings ({"; ".join(other)}). '
+            'Name another folder, or pass --overwrite to replace it.'
+        )
+
+
 def generate(
     out: Path | str,
     settings: Settings,
@@ -113,7 +136,7 @@ def generate(
         out: Its folder; see `prepare_folder`.
         settings: What to generate.
         workers: Processes; None for as many as there are cores.
-        overwrite: Also write into a folder that holds other things; those are kept.
+        overwrite: As `prepare_folder` has it.
         show_progress: Show a progress bar.
 
     Returns:
@@ -129,7 +152,7 @@ def generate(
     workers = usable_cores() if workers is None else workers
     if workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
-    prepare_folder(out, overwrite)
+    prepare_folder(out, settings, overwrite)
     sizes = split_sizes(settings.scenes)
     _write_info(out, settings, sizes, complete=False)
     jobs = [
@@ -159,14 +182,16 @@ def generate(
 
 
 def _write_info(out: Path, settings: Settings, sizes: dict[str, int], *, complete: bool) -> None:
-    info = {
-        'name': 'nightscape',
+    info = {'name': 'nightscape', **_info(settings), 'splits': sizes, 'complete': complete}
+    (out / INFO_NAME).write_text(json.dumps(info, indent=2) + '\n')
+
+
+def _info(settings: Settings) -> dict[str, Any]:
+    """What decides every byte of a set, as `INFO_NAME` has it."""
+    return {
         'version': NIGHTSCAPE_VERSION,
         'seed': settings.seed,
         'scenes': settings.scenes,
         'source_size': list(settings.source_size),
         'target_size': list(settings.target_size),
-        'splits': sizes,
-        'complete': complete,
     }
-    (out / INFO_NAME).write_text(json.dumps(info, indent=2) + '\n')

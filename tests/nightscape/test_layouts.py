@@ -1,5 +1,6 @@
 """The written Nightscape set: files, bytes, refusals, command line."""
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from dsr_nss.nightscape import Settings, generate, parse_size
+from dsr_nss.nightscape.generate import INFO_NAME, _info, prepare_folder
 from dsr_nss.nightscape.layouts import Job, coarse_label, split_sizes, write_scene
 
 SIZE = (32, 64)
@@ -158,6 +160,36 @@ def test_foreign_folder_is_refused_and_kept(tmp_path):
     with pytest.raises(FileExistsError, match='cityscapes'):
         generate(tmp_path, SETTINGS, overwrite=True, show_progress=False)
     assert (tmp_path / 'cityscapes/precious.txt').read_text() == 'kept'
+
+
+def test_whole_set_of_other_settings_is_replaced_on_demand_alone(tmp_path):
+    (tmp_path / 'cityscapes').mkdir()
+    other = dataclasses.replace(SETTINGS, seed=6)
+
+    def write(**changes):
+        info = {**_info(SETTINGS), 'complete': True, **changes}
+        (tmp_path / INFO_NAME).write_text(json.dumps(info))
+
+    write()
+    with pytest.raises(FileExistsError, match='seed 5, not 6.*--overwrite'):
+        prepare_folder(tmp_path, other, overwrite=False)
+    assert (tmp_path / 'cityscapes').is_dir()
+    write(version=0)
+    with pytest.raises(FileExistsError, match='version 0, not'):
+        prepare_folder(tmp_path, SETTINGS, overwrite=False)
+    prepare_folder(tmp_path, other, overwrite=True)
+    assert not (tmp_path / 'cityscapes').exists()
+
+
+@pytest.mark.parametrize('info', ['the same', 'unfinished', 'cut off'])
+def test_set_that_nobody_loses_is_made_anew(tmp_path, info):
+    (tmp_path / 'cityscapes').mkdir()
+    known = {**_info(SETTINGS), 'complete': info == 'the same'}
+    known |= {} if known['complete'] else {'seed': 9}
+    text = json.dumps(known)
+    (tmp_path / INFO_NAME).write_text(text[:40] if info == 'cut off' else text)
+    prepare_folder(tmp_path, SETTINGS, overwrite=False)
+    assert not (tmp_path / 'cityscapes').exists()
 
 
 @pytest.mark.parametrize('text', ['256', '256x', 'axb', '256x512x3', ''])
