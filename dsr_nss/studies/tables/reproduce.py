@@ -6,10 +6,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dsr_nss.commands import typed
+from dsr_nss.errors import ConfigError
 from dsr_nss.files import make_folder
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.execute import STOPPED, execute
-from dsr_nss.studies.tables.runs import Run, Settings, inspect, plan
+from dsr_nss.studies.tables.runs import Run, Settings, State, inspect, plan
 from dsr_nss.studies.tables.summary import Summary, summarise
 from dsr_nss.studies.tables.table import Table, choose_rows
 from dsr_nss.studies.tables.writing import markdown, update_document, write_table
@@ -61,11 +62,13 @@ def reproduce(
         An exit status: 0, 1 when a run failed, 130 when the user stopped it.
 
     Raises:
-        ConfigError: Nonsense in the arguments.
+        ConfigError: Nonsense in the arguments, a set to be tested on that a config does not have.
     """
     runs = plan(choose_rows(tables, rows), seeds, settings)
-    make_folder(settings.folder)
     states = [inspect(run) for run in runs]
+    for run, state in zip(runs, states, strict=True):
+        _require_test_sets(run, state)  # now, not after the training
+    make_folder(settings.folder)
     todo = [run for run, state in zip(runs, states, strict=True) if not state.finished]
     trainings = sum(not state.trained for state in states)
     print(
@@ -101,3 +104,13 @@ def reproduce(
         print('\nStopped. The same command goes on where it was.')
         return 130
     return 1 if failed else 0
+
+
+def _require_test_sets(run: Run, state: State) -> None:
+    known = list(run.config().get('test_sets') or {})
+    unknown = sorted({c.test_set for c in state.missing if c.test_set not in known})
+    if unknown:
+        raise ConfigError(
+            f'{run.row.config} has no test set {", ".join(unknown)}; '
+            f'its test_sets are: {", ".join(known) or "none"}'
+        )

@@ -4,15 +4,17 @@ import importlib.util
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dsr_nss.errors import ConfigError
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.reproduce import listing, reproduce, train_lines
 from dsr_nss.studies.tables.rows import DATA, NUMERALS, table, tables_on
 from dsr_nss.studies.tables.runs import Settings, plan
-from dsr_nss.studies.tables.table import choose_rows
+from dsr_nss.studies.tables.table import Column, choose_rows
 
 ROWS = ['classmix_hrda', 'refinement_hrda', 'dsr_hrda']
 
@@ -140,6 +142,15 @@ def test_a_failure_is_reported_and_the_exit_status_says_so(prepared, capsys):
     content = json.loads((settings.folder / 'table3.json').read_text())
     measured = [r['row'] for r in content['rows'] if r['sets']['dark_zurich_val']['mIoU']]
     assert measured == ['classmix_hrda', 'dsr_hrda']
+
+
+def test_a_set_that_no_config_has_is_noticed_before_the_training(prepared):
+    stubs, tables, settings, _ = prepared
+    misspelt = replace(tables[0], columns=(Column('dark_zurich_vla'),))
+    known = 'dsr_hrda_nightscape.py has no test set dark_zurich_vla; its test_sets are: .*_val'
+    with pytest.raises(ConfigError, match=known):
+        run(stubs, [misspelt], settings)
+    assert stubs.calls() == [] and not settings.folder.exists()
 
 
 def test_the_document_is_filled(prepared, tmp_path):
