@@ -124,6 +124,7 @@ def predict_batch(
 
     Raises:
         ValueError: The images differ in size.
+        DataError: The network gives scores of NaN or infinity.
     """
     data = model.data_preprocessor(data, False)
     metas = [dict(sample.metainfo) for sample in data['data_samples']]
@@ -237,6 +238,7 @@ def _mosaic(
             windows = [model.inference(image, metas)]
             height, width = windows[0].shape[-2:]
             boxes = [(0, height, 0, width)]
+    _require_finite(windows, metas, amp)
     left, right, top, bottom = padding
     return Mosaic(
         windows,
@@ -246,6 +248,19 @@ def _mosaic(
         align_corners=bool(model.align_corners),
         mirrored=mirrored,
     )
+
+
+def _require_finite(windows: Sequence[Tensor], metas: list[dict], amp: str | None) -> None:
+    """NaN would become class 0 without a word; a head may exclude a class by minus infinity."""
+    if all((window < torch.inf).all() for window in windows):
+        return
+    reason = (
+        'float16 ends at 65504; take bf16, or leave amp out'
+        if amp == 'fp16'
+        else 'its weights or the image are not finite, or too large'
+    )
+    names = ', '.join(str(meta.get('img_path', 'the image')) for meta in metas)
+    raise DataError(f'{names}: the network gives scores of NaN or infinity: {reason}')
 
 
 def _mean_probability(views: Sequence[Tensor]) -> Tensor:

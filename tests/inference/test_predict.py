@@ -4,6 +4,7 @@ import mmengine.dataset
 import pytest
 import torch
 
+from dsr_nss.errors import DataError
 from dsr_nss.evaluation.test_sets import select_datasets
 from dsr_nss.inference.load import load_model, read_model_config
 from dsr_nss.inference.predict import predict, predict_set
@@ -60,3 +61,30 @@ def test_a_share_of_a_set(model_and_set):
     assert list(whole) == [0, 1, 2] and list(share) == [1]
     assert torch.equal(share[1], whole[1])
     assert list(predict_set(model, dataset, range(5, 3), **options)) == []
+
+
+@pytest.mark.parametrize(
+    ('value', 'amp', 'said'),
+    [
+        (float('nan'), None, 'its weights or the image'),
+        (float('inf'), None, 'its weights or the image'),
+        (float('nan'), 'fp16', 'float16 ends at 65504; take bf16'),
+    ],
+)
+def test_scores_that_are_not_finite_are_no_class(model_and_set, monkeypatch, value, amp, said):
+    model, dataset = model_and_set
+    data = mmengine.dataset.pseudo_collate([dataset[0]])
+
+    def inference(inputs, metas):
+        scores = torch.zeros(1, 19, *inputs.shape[-2:])
+        scores[0, 3] = -torch.inf  # a head that excludes a class
+        scores[0, 4] = 1
+        scores[0, 7, 0, 0] = worst
+        return scores
+
+    monkeypatch.setattr(model, 'inference', inference)
+    worst = 0.0
+    assert (predict(model, data)[0] == 4).all()
+    worst = value
+    with pytest.raises(DataError, match=rf'0\.jpg: .*NaN or infinity: {said}'):
+        predict(model, data, amp=amp)
