@@ -2,6 +2,15 @@
 title = 'from one trained source network, equal steps'
 test_sets = ['dark_zurich_val']
 detailed = True
+logged = [
+    'pseudo_weight',
+    'target_weight',
+    'pseudo_accuracy_large_static',
+    'pseudo_accuracy_dynamic',
+    'pseudo_accuracy_small',
+    'gradient_share_mixed',
+    'gradient_share_proto',
+]
 
 _source = 'configs/protocol/continued_source_nightscape.py'
 _method = 'configs/protocol/dsr_from_source_nightscape.py'

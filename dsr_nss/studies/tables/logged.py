@@ -59,9 +59,9 @@ def logged_figure(rows: Sequence[dict[str, Any]], keys: Sequence[str], title: st
         for i, row in enumerate(rows):
             if key in row['logged']:
                 steps = row['logged'][key]['steps']
-                (lines[row['label']],) = axes.plot(
-                    list(steps), list(steps.values()), color=_COLOURS[i % len(_COLOURS)], lw=1.6
-                )
+                again, colour = divmod(i, len(_COLOURS))  # dashed: the colours begin anew
+                style = dict(color=_COLOURS[colour], linestyle='--' if again else '-', lw=1.6)
+                (lines[row['label']],) = axes.plot(list(steps), list(steps.values()), **style)
         axes.set_title(key.replace('_', ' '), fontsize=10)
         axes.set_xlabel('iteration')
         axes.grid(axis='y', alpha=0.4)
