@@ -263,7 +263,7 @@ def test_options_change_the_network_that_a_checkpoint_carries(tool, tmp_path):
     (tmp_path / 'run').mkdir()
     torch.save(content, tmp_path / 'run/iter_7.pth')
     options = ['--cfg-options', '+model.data_preprocessor.mean=[1,2,3]', '--size', '64x64']
-    code, said = tool('export', tmp_path / 'run', '--format', 'torch_export', *options)
+    code, said = tool('export', tmp_path / 'run/iter_7.pth', '--format', 'torch_export', *options)
     assert code == 0, said
     assert dsr_nss.load(tmp_path / 'run/iter_7.pt2').model.facts.mean == (1, 2, 3)
 
