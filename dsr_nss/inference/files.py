@@ -323,13 +323,19 @@ class _Run:
         except (ValueError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
                 raise
-            for one in batch:  # too small for the network, or too large for the memory
-                self.report.failed[one.source.path] = str(error) or 'not enough memory'
-                self.bar.update(1)
+            failure = str(error) or 'not enough memory'
+        else:
+            for one, (ids, _) in zip(batch, results, strict=True):
+                self.report.predicted += 1
+                yield one, ids
             return
-        for one, (ids, _) in zip(batch, results, strict=True):
-            self.report.predicted += 1
-            yield one, ids
+        # behind the handler, which holds on to the memory of what failed
+        if len(batch) > 1:  # one of them may be at fault, or each alone may fit
+            for one in batch:
+                yield from self._predict_batch([one])
+            return
+        self.report.failed[batch[0].source.path] = failure  # too small, or too large
+        self.bar.update(1)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
