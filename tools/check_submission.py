@@ -1,6 +1,6 @@
 """Checks an archive before it goes to a test server.
 
-    python tools/check_submission.py ZIP [--kind dark_zurich|acdc|cityscapes] [--images DIR]
+    python tools/check_submission.py ZIP [--kind dark_zurich|acdc|cityscapes] [--images DIR ...]
 
 Looks at names, number, size, bit depth, channels and class ids of every file, without unpacking
 anything. Exit code 1 if there are problems (docs/submission.md).
@@ -28,9 +28,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--images',
         metavar='DIR',
+        action='append',
         type=Path,
-        help='folder of the test images, e.g. data/dark_zurich/rgb_anon/test/night: names and '
-        'sizes must be theirs (default: names of the right form, number and size as published)',
+        help='folder of the test images, e.g. data/dark_zurich/rgb_anon/test/night, once for each '
+        'condition of ACDC: names and sizes must be theirs (default: names of the right form, '
+        'number and size as published)',
     )
     return parser.parse_args()
 

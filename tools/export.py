@@ -4,8 +4,9 @@
     python tools/export.py CHECKPOINT --format torch_export --size 1080x1920 --out student.pt2
     python tools/export.py CHECKPOINT --format onnx --int8 some/night/images --out int8.onnx
 
-The file is written only if it gives the classes of the checkpoint. tools/infer.py and dsr_nss.load
-take it in place of a checkpoint (docs/export.md).
+In float32 the file is written only if it gives the classes of the checkpoint; other precisions say
+how many are the same. tools/infer.py and dsr_nss.load take it in place of a checkpoint
+(docs/export.md).
 """
 
 import argparse
@@ -20,6 +21,7 @@ from shared_options import (
     add_config_options,
     parse_checkpoint_arguments,
     print_warnings_plainly,
+    read_network_config,
 )
 
 if TYPE_CHECKING:
@@ -77,10 +79,11 @@ def main() -> int:
     from dsr_nss.inference.exported import SUFFIXES
 
     start = time.perf_counter()
-    out = args.out or str(Path(args.checkpoint).with_suffix(SUFFIXES[args.format]))
     try:
+        predictor = load(args)
+        out = args.out or str(Path(args.checkpoint).with_suffix(SUFFIXES[args.format]))
         report = export_network(
-            load(args),
+            predictor,
             out,
             form=args.format,
             network=args.model,
@@ -97,9 +100,8 @@ def main() -> int:
 def load(args: argparse.Namespace) -> 'Predictor':
     """The network that is exported, on the CPU."""
     import dsr_nss
-    from dsr_nss.inference.load import read_model_config
 
-    config = None if args.config is None else read_model_config(args.config, args.cfg_options)
+    config = read_network_config(args)
     return dsr_nss.load(args.checkpoint, config, which=args.model, device='cpu')
 
 

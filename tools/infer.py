@@ -20,11 +20,10 @@ from shared_options import (
     add_network_options,
     parse_checkpoint_arguments,
     print_warnings_plainly,
+    read_network_config,
 )
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
-
     from dsr_nss.inference.files import InferReport
 
 
@@ -70,7 +69,7 @@ def main() -> int:
     start = time.perf_counter()
     try:
         result = infer(
-            read_config(args),
+            read_network_config(args),
             args.checkpoint,
             args.inputs,
             args.out,
@@ -88,24 +87,6 @@ def main() -> int:
         return explain(error, args.debug)
     report(result, args, time.perf_counter() - start)
     return 1 if result.failed else 0
-
-
-def read_config(args: argparse.Namespace) -> 'Config | None':
-    """The config that was named, or the checkpoint's own; None for an exported network."""
-    from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-    from dsr_nss.errors import ConfigError
-    from dsr_nss.inference.exported import is_exported
-    from dsr_nss.inference.load import change_model_config, read_model_config
-    from dsr_nss.inference.saved_network import saved_config
-
-    if is_exported(args.checkpoint):
-        if args.config or args.cfg_options:
-            raise ConfigError(f'{args.checkpoint} is an exported network, which takes no config')
-        return None
-    if args.config is not None:
-        return read_model_config(args.config, args.cfg_options)
-    saved = saved_config(load_checkpoint_file(args.checkpoint), args.checkpoint)
-    return change_model_config(saved, args.cfg_options)
 
 
 def report(result: 'InferReport', args: argparse.Namespace, seconds: float) -> None:

@@ -8,6 +8,10 @@ package knows stand in the tools once more, and `tests/test_tools.py` compares t
 
 import argparse
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 #: The networks of a checkpoint.
 NETWORKS = ('student', 'teacher')
@@ -134,3 +138,26 @@ def parse_checkpoint_arguments(parser: argparse.ArgumentParser) -> argparse.Name
     elif rest:
         parser.error(f'{args.checkpoint} is no config: it must end in {", ".join(CONFIG_ENDINGS)}')
     return args
+
+
+def read_network_config(args: argparse.Namespace) -> 'Config | None':
+    """The config that was named, or the checkpoint's own; None for an exported network.
+
+    `args.checkpoint` becomes the newest file where it is the folder of a run.
+    """
+    from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+    from dsr_nss.errors import ConfigError
+    from dsr_nss.inference.exported import is_exported
+    from dsr_nss.inference.load import change_model_config, read_model_config
+    from dsr_nss.inference.predictor import newest_checkpoint
+    from dsr_nss.inference.saved_network import saved_config
+
+    args.checkpoint = str(newest_checkpoint(args.checkpoint))
+    if is_exported(args.checkpoint):
+        if args.config or args.cfg_options:
+            raise ConfigError(f'{args.checkpoint} is an exported network, which takes no config')
+        return None
+    if args.config is not None:
+        return read_model_config(args.config, args.cfg_options)
+    saved = saved_config(load_checkpoint_file(args.checkpoint), args.checkpoint)
+    return change_model_config(saved, args.cfg_options)

@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES
 from dsr_nss.engine.test_loop import first_test_loop
+from dsr_nss.inference.transforms import image_transforms
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
 
 PREPROCESSOR = dict(
@@ -28,6 +29,8 @@ PART_FIELDS = {
 #: Heads whose networks the configs of this package test on images of half the size, as the authors
 #: do, unless they go through an image in windows.
 HALF_SIZE_HEADS = ('DAFormerHead', 'DeepLabV2Head', 'RefineNetHead')
+#: What is done to an image for them.
+HALVED = [dict(type='Resize', scale_factor=0.5)]
 #: Fields of `AdaptableEncoderDecoder`'s `test_cfg` that mmseg does not have.
 OWN_TEST_FIELDS = ('max_windows',)
 
@@ -46,11 +49,14 @@ def whole_config(
         test_sets: Test sets of a config that the user trusts; None: the real night sets, where the
             network has the classes of Cityscapes.
         default_test_sets: Names of those that are tested when none is named.
-        test_pipeline: What a config that the user trusts does to an image; None: halve it, if the
-            network is tested so.
+        test_pipeline: What the network's own config does to an image, also in the real night sets;
+            None: halve it, if networks of this kind are tested so.
     """
     stock = _is_stock(model)
-    half_size = is_tested_at_half_size(model)
+    if test_pipeline is None:
+        transforms = HALVED if is_tested_at_half_size(model) else []
+        load, pack = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
+        test_pipeline = [load, *transforms, pack]
     config: dict[str, Any] = dict(
         default_scope='mmseg',
         # needed for the data sets alone where every part of the network is mmseg's
@@ -59,7 +65,7 @@ def whole_config(
         visualizer=dict(type='SegLocalVisualizer'),  # without it mmseg's inferencer stops
     )
     if test_sets is None and _classes(model) == len(CLASSES):
-        test_sets = real_test_sets(half_size)
+        test_sets = real_test_sets(image_transforms(dict(test_pipeline=test_pipeline)))
         default_test_sets = ['dark_zurich_val']
     if test_sets:
         names = list(default_test_sets) or list(test_sets)[:1]
@@ -68,9 +74,6 @@ def whole_config(
             default_test_sets=names,
             **first_test_loop(test_sets, names),
         )
-    if test_pipeline is None:
-        load = [dict(type='LoadImageFromFile'), *_resize(0.5, half_size)]
-        test_pipeline = [*load, dict(type='PackSegInputs')]
     # what mmseg's inference_model reads
     config['test_pipeline'] = [step for step in test_pipeline if step['type'] != 'LoadAnnotations']
     return config
@@ -91,15 +94,19 @@ def part_config(config: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     return {name: {**config, 'type': kind, 'init_cfg': start}}
 
 
-def real_test_sets(half_size: bool = False) -> dict[str, Any]:
+def real_test_sets(transforms: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """The real night sets in their published folder layouts (docs/datasets.md).
 
     Args:
-        half_size: Halve the image for the network; BDD100K's to the same 540x960.
+        transforms: What is done to an image for the network; where that is `HALVED`, images of
+            BDD100K come to the same 540x960.
     """
 
-    def data_set(kind: str, root: str, split: str, scale: float = 0.5, **fields: Any) -> dict:
-        load = [dict(type='LoadImageFromFile'), *_resize(scale, half_size)]
+    def data_set(kind: str, root: str, split: str, **fields: Any) -> dict:
+        steps = list(map(dict, transforms))
+        if kind == 'BDD100kNight' and steps == HALVED:
+            steps = [dict(type='Resize', scale_factor=0.75)]
+        load = [dict(type='LoadImageFromFile'), *steps]
         hidden = split == 'test' and kind != 'NighttimeDriving'  # the labels of test servers
         label = [] if hidden else [dict(type='LoadAnnotations')]
         pipeline = [*load, *label, dict(type='PackSegInputs')]
@@ -112,14 +119,10 @@ def real_test_sets(half_size: bool = False) -> dict[str, Any]:
         acdc_night_test=data_set('ACDC', 'acdc', 'test', condition='night'),
         acdc_test=data_set('ACDC', 'acdc', 'test', condition=['fog', 'night', 'rain', 'snow']),
         nighttime_driving=data_set('NighttimeDriving', 'nighttime_driving', 'test'),
-        bdd100k_night_val=data_set('BDD100kNight', 'bdd100k', 'val', scale=0.75),
+        bdd100k_night_val=data_set('BDD100kNight', 'bdd100k', 'val'),
         cityscapes_val=data_set('Cityscapes', 'cityscapes', 'val'),
         cityscapes_test=data_set('Cityscapes', 'cityscapes', 'test'),
     )
-
-
-def _resize(scale: float, wanted: bool) -> list[dict]:
-    return [dict(type='Resize', scale_factor=scale)] if wanted else []
 
 
 def _classes(model: Mapping[str, Any]) -> int | None:

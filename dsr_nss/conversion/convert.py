@@ -101,7 +101,8 @@ def convert_checkpoint(
         FileNotFoundError: No such file.
         CheckpointError: The file is damaged, could run code, has no known layout or lacks
             `network`.
-        ConfigError: The network cannot be built, or the source would be overwritten.
+        ConfigError: The network cannot be built, the source would be overwritten, or `config`
+            states other class names than the file.
         ValueError: An unknown `layout` or `network`.
     """
     source, destination = Path(source), Path(destination)
@@ -240,7 +241,8 @@ def _write(
     meta: dict[str, Any] = dict(provenance=provenance)
     if result.kind == 'segmentor':
         meta['cfg'] = format_config(whole, provenance['network'])
-        meta['dataset_meta'] = dataset_meta(content, number_of_classes(result.config))
+        number = number_of_classes(result.config)
+        meta['dataset_meta'] = dataset_meta(content, number, target.classes)
     path = result.config_written
     text = None if path is None else format_config(whole, _docstring(result, path, provenance))
     save_checkpoint_file(result.written, dict(meta=meta, state_dict=dict(weights)))

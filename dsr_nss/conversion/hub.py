@@ -85,7 +85,7 @@ def write_hub_folder(
         text = text.replace(str(folder / name), name)  # the folder will be elsewhere
     write_text(folder / CONFIG, text)
     content = load_checkpoint_file(source)
-    facts = {**_facts(result, content), **dict(_training(content, source))}
+    facts = {**_facts(result), **dict(_training(content, source))}
     write_text(
         folder / CARD, _card(folder.resolve().name, facts, licence, data, protocol, measured)
     )
@@ -105,14 +105,21 @@ def _scores(path: Path, network: str) -> dict[str, Any]:
         raise ConfigError(
             f'--scores {path} is of the {content.get("model")}, the folder of the {network}'
         )
+    norms = content.get('batch_norms', 'plain')
+    if norms != 'plain':
+        raise ConfigError(
+            f'--scores {path} was measured with --batch-norms {norms}: these statistics are not in '
+            f'{WEIGHTS}. Test without, or write them by tools/adapt_batch_norm.py first'
+        )
     return content
 
 
-def _facts(result: Conversion, content: Mapping[str, Any]) -> dict[str, str]:
+def _facts(result: Conversion) -> dict[str, str]:
     """What the network and the file are."""
     assert result.written is not None
     fields = dict(result.config)
-    classes = dataset_meta(content, number_of_classes(fields))['classes']
+    written = load_checkpoint_file(result.written)
+    classes = dataset_meta(written, number_of_classes(fields))['classes']
     testing = ', '.join(f'{key} {value}' for key, value in (fields.get('test_cfg') or {}).items())
     return {
         'network': network_title(fields),
@@ -201,9 +208,10 @@ def _card(
 def _score_lines(scores: Mapping[str, Any]) -> list[str]:
     images = ', '.join(f'{name}: {scores[f"{name}/images"]} images' for name in set_names(scores))
     tta = 'with' if scores.get('tta') else 'without'
+    tested = Path(str(scores.get('checkpoint', 'a file that is not named'))).name
     return [
-        f'IoU in percent of the {scores["model"]}, {tta} test-time augmentation, in '
-        f'{scores.get("amp") or "float32"}. {_cell(images)}.',
+        f'IoU in percent of the {scores["model"]} of {_cell(tested)}, {tta} test-time '
+        f'augmentation, in {scores.get("amp") or "float32"}. {_cell(images)}.',
         '',
         '```',
         printable(format_table(scores)),

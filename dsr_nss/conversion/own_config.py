@@ -15,7 +15,7 @@ def own_config(checkpoint: str | Path) -> Config:
 
     The network, and what is done to an image, are taken out of the config in the file
     (`saved_config`). Test sets never are: they are the published ones below `data/`, where the
-    network has the classes of Cityscapes, or none.
+    network has the classes of Cityscapes, or none; an image of them is treated as that config says.
 
     Args:
         checkpoint: The file; it is read as data, nothing in it is executed.

@@ -7,18 +7,20 @@ from typing import Any
 
 from torch import Tensor
 
+from dsr_nss.checkpoints.allowed_networks import allowed_steps
 from dsr_nss.checkpoints.comparison import listing
 from dsr_nss.conversion.config import PREPROCESSOR
 from dsr_nss.conversion.foundation import told_by_no_name
 from dsr_nss.conversion.layouts import Layout
 from dsr_nss.conversion.networks import describe_encoder, describe_segmentor
+from dsr_nss.engine.class_block import ClassBlock, class_block
 from dsr_nss.engine.config import use_scope
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.inference.load import read_model_config, segmentor_config
 from dsr_nss.inference.saved_network import for_loading, saved_fields, saved_network
 
 #: Top-level keys of a saved config that are never taken out of a file.
-DATA_KEYS = ('test_sets', 'test_dataloader', 'test_pipeline', 'test_evaluator')
+DATA_KEYS = ('test_sets', 'test_dataloader', 'test_evaluator')
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Target:
         config: Config of a segmentor with its preprocessor, of an encoder or of an aligner.
         test_sets: Those of the user's config; None if there is none.
         default_test_sets: Names of those that are tested when none is named.
-        test_pipeline: What the user's config does to an image; None if it does not say.
+        test_pipeline: What the user's config, or the checkpoint's own, does to an image; None if it
+            does not say.
+        classes: The classes of the user's config; None if it does not say.
         notes: Remarks for the user on how the network was found.
     """
 
@@ -37,6 +41,7 @@ class Target:
     test_sets: Mapping[str, Any] | None = None
     default_test_sets: list[str] = field(default_factory=list)
     test_pipeline: list[dict[str, Any]] | None = None
+    classes: ClassBlock | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -51,7 +56,8 @@ def find_target(
     """The network, from the user's config, the checkpoint's own, or the names and shapes.
 
     The user's config is trusted and may bring test sets. Of the checkpoint's own, which whoever
-    made the file has written, the network alone is taken, as far as `allowed_networks` lists it.
+    made the file has written, the network and how a test image is resized are taken, as far as
+    `allowed_networks` lists them.
 
     Args:
         layout: Layout of the file.
@@ -107,6 +113,7 @@ def _given_target(path: str | Path) -> Target:
         test_sets=config.get('test_sets'),
         default_test_sets=list(config.get('default_test_sets') or []),
         test_pipeline=config.get('test_pipeline'),
+        classes=class_block(given),
     )
 
 
@@ -121,7 +128,13 @@ def _saved_target(content: Mapping[str, Any], source: Path) -> Target | None:
         notes.append(f'left out, as the weights are in the file: {listing(left_out)}')
     if any(key in config for key in DATA_KEYS):
         notes.append(
-            'data sets, pipelines and hooks are never taken out of a file; --config takes those of '
-            'a config of your own'
+            'data sets, training pipelines and hooks are never taken out of a file; --config takes '
+            'those of a config of your own'
         )
-    return Target(model, notes=notes)
+    steps = None
+    try:
+        if config.get('test_pipeline'):
+            steps = allowed_steps(config['test_pipeline'], f'the config in {source}')
+    except ConfigError as error:
+        notes.append(f'what is done to a test image was not taken: {error}')
+    return Target(model, test_pipeline=steps, notes=notes)

@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def check_submission(
     path: str | Path,
     kind: str | SubmissionFormat | None = None,
     *,
-    images: str | Path | None = None,
+    images: str | Path | Sequence[str | Path] | None = None,
     progress: bool = False,
 ) -> SubmissionCheck:
     """Checks an archive.
@@ -101,8 +101,8 @@ def check_submission(
     Args:
         path: The archive.
         kind: One of `SUBMISSION_FORMATS`, or a format; None tells it from the names of the files.
-        images: Folder of the test images: their names and sizes are what is expected. None expects
-            names of the right form, and the number and the size of the published set.
+        images: Folder of the test images, or several: their names and sizes are what is expected.
+            None expects names of the right form, and the number and the size of the published set.
         progress: Show a bar with the time left, if there is a terminal.
 
     Returns:
@@ -170,12 +170,14 @@ class _Checker:
         self,
         archive: zipfile.ZipFile,
         check: SubmissionCheck,
-        images: str | Path | None,
+        images: str | Path | Sequence[str | Path] | None,
         progress: bool,
     ) -> None:
         self.archive = archive
         self.check = check
-        self.images = images
+        self.images: list[str | Path] = (
+            [images] if isinstance(images, (str, Path)) else list(images or ())
+        )
         self.progress = progress
         self.expected: dict[str, Size] | None = None
         self._contents = FrameContents()
@@ -196,7 +198,7 @@ class _Checker:
             )
             return
         self.format = self.check.format
-        if self.images is not None:
+        if self.images:
             self.expected = expected_images(self.images, self.format)
             self.check.by_form = False
         found = self._place(self._without_wrapper(entries))
@@ -291,9 +293,10 @@ class _Checker:
                 continue
             for frame in sorted(wanted - set(frames)):
                 self.check.add('missing', f'{self.format.path(part, frame)} is missing')
+            places = ', '.join(map(str, self.images))
             for frame in sorted(set(frames) - wanted):
                 name = frames[frame].filename
-                self.check.add('extra', f'{name}: there is no such image in {self.images}')
+                self.check.add('extra', f'{name}: there is no such image in {places}')
         if self.expected is None and len(every) not in self.format.counts:
             counts = ' or '.join(map(str, self.format.counts))
             self.check.add('count', f'predictions of {len(every)} images, not of {counts}')

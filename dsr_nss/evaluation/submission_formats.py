@@ -20,7 +20,7 @@ and ACDC servers themselves were not at hand (docs/submission.md says more):
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -176,17 +176,21 @@ def submission_format(kind: str | SubmissionFormat) -> SubmissionFormat:
     return SUBMISSION_FORMATS[kind]
 
 
-def expected_images(folder: str | Path, format: SubmissionFormat) -> dict[str, tuple[int, int]]:
-    """What identifies each image below a folder, and its height and width as a viewer shows it.
+def expected_images(
+    folders: Sequence[str | Path], format: SubmissionFormat
+) -> dict[str, tuple[int, int]]:
+    """What identifies each image below folders, and its height and width as a viewer shows it.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no image in it.
+        FileNotFoundError: There is no such folder, or no image in one.
         DataError: Images cannot be read (names them all), or have a name of another set.
     """
-    folder = Path(folder)
-    files = find_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
-    if not files:
-        raise FileNotFoundError(f'{folder}: no such folder, or no images in it')
+    files = []
+    for folder in map(Path, folders):
+        found = find_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
+        if not found:
+            raise FileNotFoundError(f'{folder}: no such folder, or no images in it')
+        files += found
     sizes, bad = {}, []
     for file in files:
         try:

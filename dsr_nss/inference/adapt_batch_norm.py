@@ -10,8 +10,9 @@ Sources: Li et al., "Revisiting Batch Normalization For Practical Domain Adaptat
 Johnson, "Rethinking 'Batch' in BatchNorm", 2021, which average over training batches instead.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -20,10 +21,11 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dsr_nss.checkpoints.writing import save_checkpoint_file
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.checkpoints.writing import save_checkpoint_file, sha256_of
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile
 from dsr_nss.errors import ConfigError
-from dsr_nss.inference.load import load_model
+from dsr_nss.inference.load import model_of
 
 #: How a network's statistics are called -> the training images that they are taken anew on.
 BATCH_NORMS = {'plain': None, 'adabn': 'target', 'precise': 'source'}
@@ -54,8 +56,8 @@ def adapt_batch_norm(
     Args:
         config: A training config; see `dsr_nss.inference.load.load_model`.
         checkpoint: The trained network.
-        destination: The file to write: a checkpoint of the segmentor alone, which
-            `tools/test.py CONFIG` takes.
+        destination: The file to write: a checkpoint of the segmentor alone, with its classes, the
+            config that the trained network carries and, under `provenance`, what was done.
         which: `'student'` or `'teacher'` of the checkpoint.
         device: Device on which the network runs.
         batch_norms: `'adabn'` or `'precise'`; see `renew_statistics`.
@@ -63,9 +65,20 @@ def adapt_batch_norm(
     Raises:
         ConfigError, DataError: Same as in `renew_statistics`.
     """
-    model = load_model(config, checkpoint, which, device)
+    content = load_checkpoint_file(checkpoint)
+    model = model_of(content, config, checkpoint, which, device)
     done = renew_statistics(model, config, batch_norms)
-    save_checkpoint_file(Path(destination), {'meta': {}, 'state_dict': model.state_dict()})
+    provenance = dict(
+        source=Path(checkpoint).name,
+        sha256=sha256_of(Path(checkpoint)),
+        model=which,
+        notes=[f'batch norms: {batch_norms}, statistics of {done.images} images'],
+    )
+    meta: dict[str, Any] = dict(dataset_meta=model.dataset_meta, provenance=provenance)
+    trained = content.get('meta')
+    if isinstance(trained, Mapping) and isinstance(trained.get('cfg'), str):
+        meta['cfg'] = trained['cfg']
+    save_checkpoint_file(Path(destination), {'meta': meta, 'state_dict': model.state_dict()})
     return done
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from dsr_nss.datasets.images import read_image, read_label
 from dsr_nss.datasets.regular_files import require_regular
-from dsr_nss.errors import ConfigError, DataError
+from dsr_nss.errors import ConfigError, DataError, StorageError
 from dsr_nss.files import make_folder
 from dsr_nss.inference.background import Writer, ahead
 from dsr_nss.inference.inputs import Input, find_inputs
@@ -183,10 +183,14 @@ class _Run:
         frames = zip(count(), read_frames(video.path), strict=False)
 
         def load_next(_: int) -> _Loaded | None:
-            number, frame = next(frames, (0, None))
-            if frame is None:
+            try:
+                number, frame = next(frames, (0, None))
+                if frame is None:
+                    return None
+                return self._item(video, f'{video.name}/{number:06d}', frame.image, frame.time)
+            except (DataError, OSError) as error:  # the frames before it are predicted
+                self.report.failed[video.path] = str(error)
                 return None
-            return self._item(video, f'{video.name}/{number:06d}', frame.image, frame.time)
 
         # one thread: a video is decoded in its order
         workers = min(self.workers, 1)
@@ -198,13 +202,15 @@ class _Run:
             number = self._write_video(video, _until_none(loaded))
             if self.results.frames(video) != number:
                 self.results.add(video, frames=number)
+        except StorageError:
+            raise
         except (DataError, OSError) as error:
             self.report.failed[video.path] = str(error)
         finally:
             loaded.close()
 
     def _write_video(self, video: Input, loaded: Iterable[_Loaded]) -> int:
-        """Writes what is missing; returns the number of frames."""
+        """Writes what is missing; returns the number of frames, or raises where one is lacking."""
         rate, number = frame_rate(video.path), 0
         with ExitStack() as stack:
             files = {
@@ -212,9 +218,6 @@ class _Run:
                 for kind, path in self._videos(video).items()
                 if not path.is_file()
             }
-            writer = stack.enter_context(Writer(self.workers))
-            # one thread: frames are appended in their order
-            drawer = stack.enter_context(Writer(min(self.workers, 1)))
 
             def draw(one: _Loaded, ids: np.ndarray) -> None:
                 if COLOUR_FOLDER in files:
@@ -222,13 +225,17 @@ class _Run:
                 if OVERLAY_FOLDER in files:
                     files[OVERLAY_FOLDER].write(overlay(one.image, ids, self.palette), one.time)
 
-            for one, ids in self._predict(loaded):
-                if one.ids is None:
-                    path = picture_file(self.out, LABEL_FOLDER, one.name)
-                    writer.submit(write_picture, path, ids)
-                drawer.submit(draw, one, ids)
-                self._count(1, 'frames', kept=one.ids is not None)
-                number += 1
+            # one thread draws: frames are appended in their order
+            with Writer(min(self.workers, 1)) as drawer, Writer(self.workers) as writer:
+                for one, ids in self._predict(loaded):
+                    if one.ids is None:
+                        path = picture_file(self.out, LABEL_FOLDER, one.name)
+                        writer.submit(write_picture, path, ids)
+                    drawer.submit(draw, one, ids)
+                    self._count(1, 'frames', kept=one.ids is not None)
+                    number += 1
+            if video.path in self.report.failed:  # no coloured video that lacks frames
+                raise DataError(self.report.failed[video.path])
         return number
 
     def _videos(self, video: Input) -> dict[str, Path]:
@@ -316,13 +323,19 @@ class _Run:
         except (ValueError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
                 raise
-            for one in batch:  # too small for the network, or too large for the memory
-                self.report.failed[one.source.path] = str(error) or 'not enough memory'
-                self.bar.update(1)
+            failure = str(error) or 'not enough memory'
+        else:
+            for one, (ids, _) in zip(batch, results, strict=True):
+                self.report.predicted += 1
+                yield one, ids
             return
-        for one, (ids, _) in zip(batch, results, strict=True):
-            self.report.predicted += 1
-            yield one, ids
+        # behind the handler, which holds on to the memory of what failed
+        if len(batch) > 1:  # one of them may be at fault, or each alone may fit
+            for one in batch:
+                yield from self._predict_batch([one])
+            return
+        self.report.failed[batch[0].source.path] = failure  # too small, or too large
+        self.bar.update(1)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

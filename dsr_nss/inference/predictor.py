@@ -1,7 +1,8 @@
 """From Python in three lines: load a checkpoint, predict an image, look at the result."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -40,7 +41,8 @@ class Prediction:
         names: Name of each class; the position is the id.
         palette: RGB of each class.
         image: `(H, W, 3)` uint8 RGB, the image itself, upright.
-        name: Name of the image's file without suffix; `'image'` where it came from memory.
+        name: Name of the image's file without suffix; `'image'` where it came from memory. The
+            second one of a name in a list or an iterator is `NAME_2`, and so on.
     """
 
     labels: np.ndarray
@@ -137,14 +139,17 @@ class Predictor:
         return list(results) if isinstance(images, (list, tuple)) else results
 
     def _predict_all(self, images: Iterable[ImageLike], size: int) -> Iterator[Prediction]:
-        waiting = iter(images)
+        waiting, names = iter(images), Counter[str]()
         while taken := list(islice(waiting, size)):
             loaded = [(_pixels(image), _name(image)) for image in taken]
             while loaded:  # neighbours of one size go through together
                 same = 1
                 while same < len(loaded) and loaded[same][0].shape == loaded[0][0].shape:
                     same += 1
-                yield from self._predict_same(loaded[:same])
+                for one in self._predict_same(loaded[:same]):
+                    names[one.name] += 1  # else `save` would replace the one before
+                    number = names[one.name]
+                    yield one if number == 1 else replace(one, name=f'{one.name}_{number}')
                 loaded = loaded[same:]
 
     def _predict_same(self, loaded: list[tuple[np.ndarray, str]]) -> Iterator[Prediction]:

@@ -10,7 +10,7 @@ from mmseg.apis import init_model
 from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.conversion.config import real_test_sets
+from dsr_nss.conversion.config import HALVED, real_test_sets
 from dsr_nss.conversion.convert import convert_checkpoint
 from dsr_nss.conversion.report import describe_conversion, inspect_checkpoint
 from dsr_nss.errors import CheckpointError, ConfigError
@@ -160,12 +160,12 @@ def test_networks_without_a_detail_branch_are_tested_at_half_size(tmp_path, sour
 
 
 def test_the_test_sets_are_those_of_our_configs(repo_root):
-    for path, half_size in (
-        ('dsr_hrda_darkzurich.py', False),
-        ('dsr_daformer_darkzurich.py', True),
+    for path, transforms in (
+        ('dsr_hrda_darkzurich.py', []),
+        ('dsr_daformer_darkzurich.py', HALVED),
     ):
         config = Config.fromfile(str(repo_root / 'configs' / path))
-        assert config.test_sets.to_dict() == real_test_sets(half_size)
+        assert config.test_sets.to_dict() == real_test_sets(transforms)
 
 
 def test_mic_is_recognised(tmp_path, network):

@@ -15,9 +15,11 @@ from mmseg.apis import inference_model, init_model
 from mmseg.registry import MODELS
 from PIL import Image
 
+import dsr_nss
 from dsr_nss.classes import CLASSES
-from dsr_nss.conversion.config import real_test_sets
+from dsr_nss.conversion.config import HALVED, real_test_sets
 from dsr_nss.conversion.convert import convert_checkpoint
+from dsr_nss.conversion.own_config import own_config
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.inference.load import load_model, read_model_config
@@ -217,7 +219,9 @@ def test_of_a_saved_config_the_network_alone_is_taken(run):
     """Its test sets are not: nobody can tell a run of one's own from a forged one."""
     config, checkpoint = run(*OWN)
     result = convert(checkpoint)
-    assert 'data sets, pipelines and hooks are never taken out of a file' in result.notes[0]
+    assert (
+        'data sets, training pipelines and hooks are never taken out of a file' in result.notes[0]
+    )
     written = Config.fromfile(str(result.config_written))
     assert written.test_sets == real_test_sets() and written.default_test_sets == [
         'dark_zurich_val'
@@ -237,7 +241,56 @@ def test_runs_of_networks_without_a_detail_branch_are_tested_at_half_size(with_c
         return config.pretty_text
 
     sets = Config.fromfile(str(convert(with_config(change)).config_written)).test_sets
-    assert sets == real_test_sets(half_size=mode == 'whole')
+    assert sets == real_test_sets(HALVED if mode == 'whole' else ())
+
+
+RESIZE = dict(type='Resize', scale_factor=(0.5, 0.75))
+FRAME = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
+
+
+@pytest.mark.parametrize('steps', [[], [RESIZE]], ids=['native', 'resized'])
+@pytest.mark.parametrize('layout', ['auto', 'mmseg'])
+def test_images_are_resized_as_the_run_says(with_config, steps, layout):
+    """A whole-image DAFormer: of other files it is assumed that images are halved."""
+
+    def change(text):
+        config = Config.fromstring(text, '.py')
+        config.model.student.test_cfg = dict(mode='whole')
+        config.test_pipeline = [FRAME[0], *steps, dict(type='LoadAnnotations'), FRAME[1]]
+        return config.pretty_text
+
+    checkpoint = with_config(change)
+    result = convert(checkpoint, layout=layout)
+    written = Config.fromfile(str(result.config_written))
+    assert written.test_pipeline == [FRAME[0], *steps, FRAME[1]]
+    assert written.test_sets == real_test_sets(steps) == own_config(checkpoint).test_sets
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    before, after = (
+        dsr_nss.load(path, device='cpu').predict(image) for path in (checkpoint, result.written)
+    )
+    np.testing.assert_allclose(before.confidence, after.confidence, atol=1e-5)
+
+
+def test_a_pipeline_that_is_refused_is_said(with_config):
+    checkpoint = with_config(
+        lambda text: f"{text}\ntest_pipeline = [dict(type='LoadImageFromFile', io_backend='s3')]\n"
+    )
+    result = convert(checkpoint)
+    assert 'what is done to a test image was not taken: ' in result.notes[-1]
+    assert 'io_backend' in result.notes[-1] and result.written
+
+
+def test_class_names_of_the_users_config_are_kept(run, tmp_path):
+    """A file without names: 19 classes of one's own are not those of Cityscapes."""
+    config, checkpoint = run(*OWN)
+    names = tuple(f'kind {i}' for i in range(19))
+    torch.save(dict(state_dict=load_model(config, checkpoint).state_dict()), tmp_path / 'plain.pth')
+    text = config.read_text().replace(repr(CLASSES), repr(names))
+    config.write_text(f'{text}classes = dict(names={names!r})\n')
+    written = torch.load(convert(tmp_path / 'plain.pth', config=config).written)
+    assert written['meta']['dataset_meta']['classes'] == names
+    with pytest.raises(ConfigError, match="names class 0 'kind 0', but the checkpoint was trained"):
+        convert(checkpoint, config=config)
 
 
 def test_a_foreign_network_is_then_told_from_its_names(run, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 import dsr_nss
@@ -253,6 +254,18 @@ def test_the_command_lines_export_a_teacher_and_predict_with_it(tool, tmp_path):
     assert not np.array_equal(np.array(Image.open(paths[0])), student)
     code, said = tool('infer', config, file, tmp_path / 'photos', '--out', tmp_path / 'x')
     assert code == 2 and 'takes no config' in said
+
+
+def test_options_change_the_network_that_a_checkpoint_carries(tool, tmp_path):
+    checkpoint, config = write_checkpoint(tmp_path, 'refinenet')
+    content = torch.load(checkpoint)
+    content['meta'] = dict(content.get('meta') or {}, cfg=Config.fromfile(str(config)).pretty_text)
+    (tmp_path / 'run').mkdir()
+    torch.save(content, tmp_path / 'run/iter_7.pth')
+    options = ['--cfg-options', '+model.data_preprocessor.mean=[1,2,3]', '--size', '64x64']
+    code, said = tool('export', tmp_path / 'run/iter_7.pth', '--format', 'torch_export', *options)
+    assert code == 0, said
+    assert dsr_nss.load(tmp_path / 'run/iter_7.pt2').model.facts.mean == (1, 2, 3)
 
 
 def test_the_command_line_names_what_is_wrong(tool, tmp_path):

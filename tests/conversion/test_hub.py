@@ -103,7 +103,7 @@ def test_a_folder_loads_as_it_stands_and_its_card_says_what_is_known(run, tmp_pa
         'with test-time augmentation, in float32', 'night_val: 3 images', '| iterations | 20 |',
         '| seed | 3 |', '| source of its config | Cityscapes train |', 'mode whole',
         '| target of its config | DarkZurich |', 'dsr_nss 0.1.0, torch 2.14.1, device cpu',
-        '## Protocol\n\nNot stated.',
+        '## Protocol\n\nNot stated.', 'of the student of run.pth, with test-time',
     ):  # fmt: skip
         assert text in card, text
     everything = card + (folder / 'config.py').read_text()
@@ -133,6 +133,10 @@ def test_what_nobody_says_is_not_invented(run, tmp_path):
         (
             json.dumps({**SCORES, 'model': 'teacher'}),
             'is of the teacher, the folder of the student',
+        ),
+        (
+            json.dumps({**SCORES, 'batch_norms': 'adabn'}),
+            'with --batch-norms adabn: these statistics are not in model.safetensors',
         ),
     ],
 )

@@ -107,5 +107,10 @@ def test_images_are_predicted_as_with_the_config(tool, run, config_file, data_ro
         np.array(Image.open(tmp_path / out / 'labelTrainIds/1.png')) for out in ('with', 'without')
     ]
     assert np.array_equal(*ids) and ids[0].shape == Image.open(image).size[::-1]
+    (tmp_path / 'folder').mkdir()
+    run.rename(tmp_path / 'folder/iter_20.pth')
+    again = [tmp_path / 'folder', image, '--out', tmp_path / 'without']
+    assert tool('infer', *again) == 0  # its newest checkpoint is the same file
+    run = tmp_path / 'folder/iter_20.pth'
     changed = ['--cfg-options', 'model.nothing=1']
     assert tool('infer', run, image, '--out', tmp_path / 'changed', *changed) == 2

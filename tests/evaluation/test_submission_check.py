@@ -232,6 +232,17 @@ def test_names_and_sizes_of_the_images(archive, images, tmp_path):
     assert len(sizes) == 3 and '6x10 pixels (height x width), not 4x3' in sizes[0]
 
 
+def test_images_of_several_folders(archive, images, tmp_path):
+    """ACDC's conditions, which training and reference images stand between."""
+    (moved,) = images.rglob(f'{SECOND}_rgb_anon.png')
+    (tmp_path / 'fog').mkdir()
+    moved.rename(tmp_path / 'fog' / moved.name)
+    assert problems(archive, images=images) != []
+    assert problems(archive, images=[images, tmp_path / 'fog']) == []
+    with pytest.raises(FileNotFoundError, match='nowhere: no such folder'):
+        check_submission(archive, images=[images, tmp_path / 'nowhere'])
+
+
 def test_unusable_arguments(archive, images, tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere.zip: no such file'):
         check_submission(tmp_path / 'nowhere.zip')

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
+import dsr_nss
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
@@ -69,6 +70,20 @@ def test_statistics_are_the_mean_over_the_images(config, checkpoint, tmp_path, b
     torch.testing.assert_close(adapted.running_var.double(), variance, rtol=1e-4, atol=1e-5)
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
         assert torch.equal(old, new), name
+
+
+def test_the_file_still_says_what_it_is(config, checkpoint, tmp_path):
+    content = torch.load(checkpoint)
+    text, names = config.pretty_text, tuple(f'kind {i}' for i in range(19))
+    config.classes = dict(names=names)
+    content['meta'] = dict(cfg=text, dataset_meta=dict(classes=names))
+    torch.save(content, checkpoint)
+    adapt_batch_norm(config, checkpoint, tmp_path / 'adabn.pth')
+    predictor = dsr_nss.load(tmp_path / 'adabn.pth', device='cpu')
+    assert predictor.names == names
+    meta = torch.load(tmp_path / 'adabn.pth')['meta']
+    assert meta['provenance']['source'] == 'run.pth'
+    assert meta['provenance']['notes'] == ['batch norms: adabn, statistics of 3 images']
 
 
 def cv2_bgr(path):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dsr_nss.classes import PALETTE
 from dsr_nss.datasets.images import read_image
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.inference import predictor as predictor_module
 from dsr_nss.inference.inputs import find_inputs
@@ -176,6 +176,28 @@ def test_an_image_that_the_pipeline_cannot_take(predict, tmp_path, data_root, mo
     assert report.images == 3 - len(report.failed) and 0 < len(report.failed) < 3
     for path, message in report.failed.items():
         assert f'{path}: the test pipeline of the config cannot take this image of 24x40' in message
+
+
+@pytest.mark.parametrize('fault', ['memory', 'image'])
+def test_neighbours_of_a_batch_do_not_fail_with_it(predict, tmp_path, monkeypatch, fault):
+    real, folder = predictor_module.predict_batch, tmp_path / 'photos'
+    bad = folder / '1.png'
+    folder.mkdir()
+    for i in range(3):
+        cv2.imwrite(str(folder / f'{i}.png'), np.full((24, 40, 3), 80 * i, np.uint8))
+
+    def fails(model, data, *args, **options):
+        paths = [sample.img_path for sample in data['data_samples']]
+        if fault == 'memory' and len(paths) > 1:
+            raise MemoryError
+        if fault == 'image' and str(bad) in paths:
+            raise DataError(f'{", ".join(paths)}: scores of NaN')
+        return real(model, data, *args, **options)
+
+    monkeypatch.setattr(predictor_module, 'predict_batch', fails)
+    report = predict(folder, tmp_path / 'out', batch_size=3)
+    wanted = {} if fault == 'memory' else {bad: f'{bad}: scores of NaN'}
+    assert report.failed == wanted and report.images == 3 - len(wanted)
 
 
 def test_a_full_disk_is_named(

@@ -52,6 +52,16 @@ def test_files_give_bit_by_bit_what_the_command_line_writes(
         assert shares[first] == np.mean(ids == CLASSES.index(first))
 
 
+def test_no_result_of_a_list_replaces_another(model, data_root, tmp_path):
+    images = [read_image(data_root / 'images/a/0.jpg')] * 3
+    files = [data_root / f'images/{name}/0.jpg' for name in 'ab']
+    for results in (model.predict(images), model.predict(iter(files))):
+        for result in results:
+            result.save(tmp_path)
+    saved = {path.stem for path in (tmp_path / 'labelTrainIds').iterdir()}
+    assert saved == {'image', 'image_2', 'image_3', '0', '0_2'}
+
+
 def test_confidence_is_the_probability_of_the_predicted_class(model, data_root):
     pixels = read_image(data_root / 'images/a/0.jpg')
     data = model.prepare(pixels, 'it')
@@ -110,7 +120,7 @@ def test_lists_and_iterators_keep_their_order_and_share_batches(model, data_root
     seen.clear()
     stream = model.predict(iter(paths))
     assert seen == [] and next(stream).name == '1' and seen == [1]  # nothing is read ahead
-    assert [result.name for result in stream] == ['0', '0']
+    assert [result.name for result in stream] == ['0', '0_2']  # of two folders
 
 
 @pytest.mark.parametrize(

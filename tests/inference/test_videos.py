@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import ConfigError, DataError, StorageError
+from dsr_nss.inference import files as files_module
+from dsr_nss.inference import predictor as predictor_module
 from dsr_nss.inference.video import frame_rate, read_frames, video_length
 
 FRAMES = 5
@@ -81,14 +83,60 @@ def test_class_ids_of_a_video_are_its_result(predict, tmp_path, seen):
         predict(video, out)
 
 
-def test_a_video_that_ends_early_is_named(predict, tmp_path, seen):
-    video, out = tmp_path / 'cut.avi', tmp_path / 'out'
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*'MJPG'), 10, (40, 24))
+def test_a_frame_that_cannot_be_predicted_is_made_by_the_next_run(predict, tmp_path, monkeypatch):
+    video, out = make_video(tmp_path / 'drive.avi'), tmp_path / 'out'
+    real, calls = predictor_module.predict_batch, []
+
+    def third_fails(*args, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise MemoryError('no memory for it')
+        return real(*args, **options)
+
+    monkeypatch.setattr(predictor_module, 'predict_batch', third_fails)
+    report = predict(video, out)
+    assert report.failed == {video: 'no memory for it'}
+    assert not (out / 'color/drive.mp4').exists()
+    report = predict(video, out)
+    assert (report.predicted, report.kept, report.failed) == (1, FRAMES - 1, {})
+    assert len(list(read_frames(out / 'color/drive.mp4'))) == FRAMES
+
+
+def test_a_full_disk_ends_the_run(predict, tmp_path, monkeypatch):
+    """It is no fault of the video."""
+
+    def full(path, ids):
+        raise StorageError(28, f'cannot write {path}')
+
+    monkeypatch.setattr(files_module, 'write_picture', full)
+    with pytest.raises(StorageError, match='cannot write .*drive/00000'):
+        predict(make_video(tmp_path / 'drive.avi'), tmp_path / 'out')
+
+
+def test_every_frame_before_the_damage_is_kept(predict, tmp_path):
+    (video, _), out = cut_video(tmp_path / 'cut.avi'), tmp_path / 'out'
+    number = 0
+    with pytest.raises(DataError, match='of 20 frames'):
+        for _ in read_frames(video):
+            number += 1
+    report = predict(video, out, batch_size=number - 1)
+    assert 'of 20 frames' in report.failed[video]
+    assert len(list((out / 'labelTrainIds/cut').iterdir())) == number
+
+
+def cut_video(path):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 10, (40, 24))
     for _ in range(20):
         writer.write(np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8))
     writer.release()
-    whole = video.read_bytes()
-    video.write_bytes(whole[: len(whole) // 2])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return path, whole
+
+
+def test_a_video_that_ends_early_is_named(predict, tmp_path, seen):
+    out = tmp_path / 'out'
+    video, whole = cut_video(tmp_path / 'cut.avi')
     for _ in range(2):
         report = predict(video, out)
         assert 'of 20 frames can be decoded' in report.failed[video]
