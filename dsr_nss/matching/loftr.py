@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict, start_file
-from dsr_nss.errors import CheckpointError
+from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.matching.match_aligner import MatchAligner, enlargement
 from dsr_nss.values import checked
 
@@ -17,6 +17,9 @@ HINT = (
     'place it there, or run without alignment: '
     '`--cfg-options model.refinement.aligner.type=Identity`'
 )
+#: Without this package it cannot be built.
+PACKAGE = 'kornia'
+NEEDED = "the aligner LoFTR needs kornia: install it with `pip install -e '.[matching]'`"
 
 
 @MODELS.register_module()
@@ -32,7 +35,7 @@ class LoFTR(MatchAligner):
             when weights are initialised (training).
 
     Raises:
-        ImportError: kornia is not installed.
+        ConfigError: kornia is not installed.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -71,7 +74,5 @@ def _build_matcher() -> nn.Module:
     try:
         kornia: Any = importlib.import_module('kornia.feature')
     except ImportError as error:
-        raise ImportError(
-            "the aligner LoFTR needs kornia: install it with `pip install -e '.[matching]'`"
-        ) from error
+        raise ConfigError(NEEDED) from error
     return kornia.LoFTR(pretrained=None)

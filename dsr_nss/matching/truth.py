@@ -1,8 +1,6 @@
 """Image pairs whose flow is known: nightscape's truth, and lists of corresponding points."""
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 from dsr_nss.commands import call
 from dsr_nss.datasets.dark_zurich import DarkZurich
 from dsr_nss.datasets.images import MAX_PIXELS
-from dsr_nss.datasets.listed_files import listed_file, read_text
+from dsr_nss.datasets.listed_files import listed_file, read_table
 from dsr_nss.errors import DataError
 
 #: Bytes of a flow of the largest image that is read, in float32 with two masks.
@@ -56,6 +54,7 @@ POINT_SETS = {
 NAMES = ('nightscape', *POINT_SETS)
 _DEFAULT_ROOTS = {name: f'data/{name}' for name in NAMES}
 _POINTS = ('XA', 'YA', 'XB', 'YB')
+_Rows = Iterable[tuple[int, dict[str, str]]]
 
 
 def true_pairs(data: str, data_root: str | Path | None = None) -> list[TruePair]:
@@ -172,12 +171,11 @@ def listed_pairs(file: Path, root: Path) -> list[TruePair]:
     """
     if not file.is_file():
         raise FileNotFoundError(f'the list of pairs {file} does not exist')
-    reader = csv.DictReader(io.StringIO(read_text(file)))
-    columns = set(reader.fieldnames or ())
-    if {'target', 'reference', 'flow'} <= columns:
-        return list(_flow_pairs(reader, file, root))
-    if {'source_image', 'target_image', *_POINTS} <= columns:
-        return list(_point_pairs(reader, file, root))
+    columns, rows = read_table(file)
+    if {'target', 'reference', 'flow'} <= set(columns):
+        return list(_flow_pairs(rows, file, root))
+    if {'source_image', 'target_image', *_POINTS} <= set(columns):
+        return list(_point_pairs(rows, file, root))
     raise DataError(
         f'{file}: needs the columns target,reference,flow or '
         f'source_image,target_image,XA,YA,XB,YB; it has {",".join(sorted(columns)) or "nothing"}'
@@ -192,26 +190,28 @@ def _cells(row: dict[str, str], names: Sequence[str], where: str) -> list[str]:
     return cells
 
 
-def _flow_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[TruePair]:
-    for row in reader:
-        where = f'{file}, line {reader.line_num}'
+def _flow_pairs(rows: _Rows, file: Path, root: Path) -> Iterator[TruePair]:
+    for number, row in rows:
+        where = f'{file}, line {number}'
         target, reference, flow = _cells(row, ('target', 'reference', 'flow'), where)
         flow_file = listed_file(root, flow, where)
         if not flow_file.is_file():
             raise FileNotFoundError(f'{where}: the flow {flow_file} does not exist')
         yield TruePair(
-            f'{reader.line_num - 1:05d}_{Path(target).stem}',
+            f'{number - 1:05d}_{Path(target).stem}',
             listed_file(root, target, where),
             listed_file(root, reference, where),
             partial(read_flow, flow_file),
         )
 
 
-def _point_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[TruePair]:
-    for row in reader:
-        where = f'{file}, line {reader.line_num}'
+def _point_pairs(rows: _Rows, file: Path, root: Path) -> Iterator[TruePair]:
+    for number, row in rows:
+        where = f'{file}, line {number}'
         try:
             coordinates = [np.array([float(x) for x in row[key].split(';')]) for key in _POINTS]
+            if not all(np.isfinite(part).all() for part in coordinates):
+                raise ValueError
         except (ValueError, AttributeError):
             raise DataError(f'{where}: the points are not numbers separated by ;') from None
         if len({len(part) for part in coordinates}) != 1:
@@ -221,7 +221,7 @@ def _point_pairs(reader: csv.DictReader, file: Path, root: Path) -> Iterator[Tru
         scene = (row.get('scene') or '').strip('/ ') or '.'
         target, reference = _cells(row, ('target_image', 'source_image'), where)
         yield TruePair(
-            f'{reader.line_num - 1:05d}_{Path(target).stem}',
+            f'{number - 1:05d}_{Path(target).stem}',
             listed_file(root, f'{scene}/{target}', where),
             listed_file(root, f'{scene}/{reference}', where),
             partial(Truth._make, truth),

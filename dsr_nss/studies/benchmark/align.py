@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dsr_nss.errors import ConfigError
 from dsr_nss.matching.correlation import local_correlation
-from dsr_nss.studies.benchmark.step import forget_weights
+from dsr_nss.studies.benchmark.step import forget_weights, load_matcher
 from dsr_nss.studies.benchmark.timing import COSTS, Report, Row, Turns, attempt, peak_memory
 
 RADIUS = 4
@@ -22,14 +22,17 @@ SIDE = 2 * RADIUS + 1
 def benchmark_align(config: Config, turns: Turns, *, size: tuple[int, int]) -> Report:
     """Times the config's aligner on one random image pair, and the correlation of such a pair.
 
-    The aligner, `model.refinement.aligner`, has random weights; without one it is a ConfigError.
+    The aligner, `model.refinement.aligner`, has random weights, unless it matches points (see
+    `load_matcher`); without one it is a ConfigError.
     """
     refinement = config.model.get('refinement') or {}
     if 'aligner' not in refinement:
         raise ConfigError(f'{config.filename} has no model.refinement.aligner to measure')
     settings = refinement['aligner'].to_dict()
     forget_weights(settings)
-    aligner = MODELS.build(settings).to(turns.device)
+    aligner = MODELS.build(settings)
+    load_matcher(aligner)
+    aligner.to(turns.device)
     pair = torch.rand(2, 1, 3, *size, device=turns.device)
     rows = costs({settings['type']: partial(aligner, *pair)}, turns)
     rows |= benchmark_correlation(turns, (1, 128, size[0] // 4, size[1] // 4))

@@ -1,6 +1,5 @@
 """Memory of a training step on a GPU, estimated without one: the tensors that live at its peak."""
 
-import copy
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from dsr_nss.studies.benchmark.step import (
     count_step,
     random_items,
     without_autocast,
+    without_matches,
 )
 from dsr_nss.studies.benchmark.timing import Report, Turns, number
 
@@ -46,7 +46,7 @@ def estimate_memory(config: Config, amp: bool) -> dict[str, int]:
     A step runs on torch's `meta` device, where tensors have sizes and no content, and the bytes of
     all tensors that exist at once are summed up, temporary ones and gradients included. Attention
     counts as the fused kernels of GPUs hold it. What is not in it: the driver, buffers of libraries
-    and what the allocator loses between tensors.
+    and what the allocator loses between tensors, and aligners other than UAWarpC.
 
     Args:
         config: Config of a training.
@@ -56,8 +56,7 @@ def estimate_memory(config: Config, amp: bool) -> dict[str, int]:
         `weights` of all networks and buffers (a teacher's too), `optimiser`, and `step`, the peak
         beyond both.
     """
-    config = copy.deepcopy(config)
-    config.pop('compile', None)
+    config = without_matches(config)
     with torch.device('meta'):
         model, wrapper = build_step(config, torch.device('meta'), amp=None)
     items = random_items(config)

@@ -1,7 +1,8 @@
 """Training steps as training makes them, on random images and with random weights: their time,
 stages, memory and work.
 
-Times do not depend on what the weights and images are.
+Times do not depend on what the weights and images are, but for aligners that match points: these
+have their trained weights, since random ones find no points, and noise instead of photographs.
 """
 
 import copy
@@ -19,9 +20,12 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmseg.registry import MODELS
+from torch import nn
 
 from dsr_nss.engine.launch import use_amp
 from dsr_nss.errors import ConfigError
+from dsr_nss.matching.match_aligner import MatchAligner
+from dsr_nss.models.initialise import initialise_quietly
 from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.studies.benchmark.device import copy_bandwidth, matmul_peak
 from dsr_nss.studies.benchmark.flops import count
@@ -71,6 +75,7 @@ def build_step(
     if amp is not None:
         use_amp(config, amp)
     model = MODELS.build(config.model)
+    load_matcher(model)
     if not isinstance(model, Adaptation):
         raise ConfigError(
             f'{config.filename} trains a {type(model).__name__}; `step` measures adaptations '
@@ -84,14 +89,37 @@ def build_step(
 
 
 def forget_weights(node: Any) -> None:
-    """Drops the names of weight files from a config of a model, in place."""
+    """Drops the names of weight files, but `load_matcher`'s, from a config of a model, in place."""
     if isinstance(node, Mapping):
+        kind = MODELS.module_dict.get(node.get('type'))
+        if isinstance(kind, type) and issubclass(kind, MatchAligner):
+            return
         if node.get('init_cfg') is not None:
             node['init_cfg'] = None  # type: ignore[index]
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for value in node:
             forget_weights(value)
+
+
+def load_matcher(model: nn.Module) -> None:
+    """Trained weights for an aligner that matches points: with random ones it has nothing to do."""
+    for module in model.modules():
+        if isinstance(module, MatchAligner):
+            initialise_quietly(module)
+
+
+def without_matches(config: Config) -> Config:
+    """A copy that can run on the `meta` device, where images hold nothing: not compiled, and of the
+    aligners with UAWarpC alone, since the matches of all others depend on what images hold.
+    """
+    config = copy.deepcopy(config)
+    config.pop('compile', None)
+    aligner = (config.model.get('refinement') or {}).get('aligner')
+    if aligner and aligner['type'] != 'UAWarpC':
+        aligner.clear()
+        aligner['type'] = 'Identity'
+    return config
 
 
 def crop_size(config: Config) -> tuple[int, int]:
@@ -132,15 +160,9 @@ def count_step(config: Config) -> dict[str, float]:
 
     The step runs on torch's `meta` device, where tensors have shapes and no content; so nothing in
     it may depend on what a tensor holds, and a step that waits for the device fails here. The
-    backward pass is one stage. Of the aligners UAWarpC is counted; the matches of all others depend
-    on what the images hold.
+    backward pass is one stage. Of the aligners UAWarpC is counted, see `without_matches`.
     """
-    config = copy.deepcopy(config)
-    aligner = (config.model.get('refinement') or {}).get('aligner')
-    if aligner and aligner['type'] != 'UAWarpC':
-        aligner.clear()
-        aligner['type'] = 'Identity'
-    config.pop('compile', None)  # the count is the same, and `meta` cannot compile
+    config = without_matches(config)
     with torch.device('meta'):
         model, optim_wrapper = build_step(config, torch.device('meta'), amp=None)
     with without_autocast(), count() as counter:

@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 
 from dsr_nss.commands import typed
+from dsr_nss.engine import run_info
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import DemoError
 from dsr_nss.pool import patient_environment
@@ -41,28 +42,41 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
         The content of `summary.json`.
 
     Raises:
-        DemoError: A command failed.
+        DemoError: A command failed, or `out` has folders of these names that are no runs.
     """
+    out = Path(out)
+    earlier = _earlier_runs(out)
     print(
         'Makes data, trains twice, tests twice, writes a report: 10 to 15 minutes on two free '
         'cores. The log of a training tells when it will end (eta).'
     )
     start = time.monotonic()
-    out = Path(out)
-    for folder in filter(Path.is_dir, (out / name for name in CONFIGS)):
+    for folder in earlier:
         shutil.rmtree(folder)
     for name in ('summary.json', 'report.html'):
         (out / name).unlink(missing_ok=True)
     data = out / 'nightscape'
     make_data = _call(
         'tools/make_nightscape.py', data, '--scenes', SCENES, '--size', SIZE, '--seed', seed,
-        '--overwrite',
+        *(['--overwrite'] if earlier else []),  # a set that no demo trained on is another's
     )  # fmt: skip
     runs = [_train_and_test(name, data, out / name, seed) for name in CONFIGS]
     facts: dict[str, Any] = dict(seed=seed, seconds=time.monotonic() - start, test_set=TEST_SET)
     summary = write_summary(out / 'summary.json', runs, **facts)
     write_demo_report(out / 'report.html', runs, summary, data, make_data)
     return summary
+
+
+def _earlier_runs(out: Path) -> list[Path]:
+    """The folders of an earlier demo: of a checkout `dsr_nss` is the package, not a run."""
+    folders = [folder for name in CONFIGS if (folder := out / name).exists()]
+    for folder in folders:
+        if not (folder / run_info.NAME).is_file():
+            raise DemoError(
+                f'{folder} is no training (it has no {run_info.NAME}), and the demo would replace '
+                'it: move it away, or name another folder with --out'
+            )
+    return folders
 
 
 def _train_and_test(name: str, data: Path, folder: Path, seed: int) -> DemoRun:

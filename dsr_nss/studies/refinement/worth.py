@@ -118,9 +118,9 @@ def measure_refinement(
 ) -> dict[str, Any]:
     """Scores of the pseudo-label of the train pairs, without a reference and with each aligner.
 
-    The network, the normalisation and the refinement are those of the training step; its running
-    batch norm statistics are used. Images are cut as in training, but at fixed places and without
-    mirroring.
+    The network, the normalisation and the refinement are those of the training step, and so is what
+    batch norms normalise by (`model.teacher.teacher_bn`): statistics of the batch are those of one
+    pair here. Images are cut as in training, but at fixed places and without mirroring.
 
     Args:
         config: An adaptation's, with `model.refinement`; its aligner is replaced.
@@ -147,7 +147,7 @@ def measure_refinement(
         )
     device = device or default_device()
     names = pair_files(data_root)[:limit]
-    teacher = EMATeacher(student=load_model(config, checkpoint, which, device))
+    teacher = _teacher(config, load_model(config, checkpoint, which, device))
     refinements = {name: _build(settings, aligner, device) for name, aligner in aligners.items()}
     tallies = {name: Tally() for name in (NONE, *refinements)}
     dataset = config.train_dataloader.dataset
@@ -166,6 +166,14 @@ def measure_refinement(
             write_picture(Path(out) / PICTURES / f'{pair.name}.png', _picture(pair, results))
         views += 1
     return {'pairs': len(names), 'views': views} | flat_results(tallies)
+
+
+def _teacher(config: Config, model: nn.Module) -> EMATeacher:
+    """The network as the training step's teacher runs it, except that nothing in it changes."""
+    settings = config.model.get('teacher') or {}
+    norms = {key: settings[key] for key in ('teacher_bn',) if key in settings}
+    teacher = EMATeacher(student=model, **norms)
+    return teacher.train(teacher.teacher_bn != 'target')  # whose running means would go on
 
 
 def _build(settings: dict[str, Any], aligner: dict[str, Any], device: str) -> nn.Module:

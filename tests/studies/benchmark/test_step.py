@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import ConfigError
+from dsr_nss.matching.match_aligner import MatchAligner
+from dsr_nss.studies.benchmark.align import benchmark_align
 from dsr_nss.studies.benchmark.flops import count
+from dsr_nss.studies.benchmark.memory import estimate_memory
 from dsr_nss.studies.benchmark.stages import STAGES, StageMeter, step_parts
 from dsr_nss.studies.benchmark.step import (
     benchmark_steps,
@@ -35,6 +39,38 @@ def small(repo_root: Path, name: str, crop: int):
     if config.model.student.backbone.get('arch') == 'b5':
         config.model.student.backbone.arch = 'b1'  # as wide, less deep
     return config
+
+
+@MODELS.register_module()
+class PointMatcher(MatchAligner):
+    """Finds as many points as pixels are bright, and none before its weights are loaded."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.register_buffer('loaded', torch.zeros((), dtype=torch.bool))
+        self.found = []
+
+    def init_weights(self):
+        self.loaded.fill_(True)
+
+    def match(self, night, day):
+        points = (night[0, 0] * self.loaded > 0.9).nonzero().flip(1).float()
+        self.found.append(len(points))
+        return points, torch.zeros_like(points), torch.ones(len(points))
+
+
+def test_matchers_of_points_have_weights_in_steps_and_no_part_in_what_is_counted(repo_root):
+    config = small(repo_root, 'demo/dsr_hrda_nightscape.py', 64)
+    start = dict(type='Pretrained', checkpoint='matcher.pth')
+    config.model.refinement.aligner = dict(type='PointMatcher', init_cfg=start, max_side=64)
+    model, wrapper = build_step(config, CPU, amp=None)
+    assert model.refinement.aligner.init_cfg['checkpoint'] == 'matcher.pth'
+    model.train_step(random_items(config), wrapper)
+    assert min(model.refinement.aligner.found) > 100
+    report = benchmark_align(config, Turns(CPU, 0, 1), size=(32, 32))
+    assert report.content['PointMatcher']['repeats'] == 1
+    assert count_step(config)['alignment'] == 0
+    assert estimate_memory(config, amp=True)['step'] > 0
 
 
 # ---- stages -----------------------------------------------------------------------------------

@@ -113,3 +113,13 @@ def test_all_fails_if_a_part_does(tool, repo_root, monkeypatch, tmp_path, capsys
     parts = json.loads((tmp_path / 'a.json').read_text())['parts']
     assert parts['align']['status'] == status
     assert ('why' in capsys.readouterr().out) == (status != 'done')
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [('--repeats', '0'), ('--warmup', '-1'), ('--repeats', 'a'), ('--size', '0x64')],
+)
+def test_numbers_that_measure_nothing(tool, repo_root, arguments, capsys):
+    with pytest.raises(SystemExit):
+        tool('align', repo_root / 'configs/demo/dsr_hrda_nightscape.py', *arguments)
+    assert arguments[1] in capsys.readouterr().err

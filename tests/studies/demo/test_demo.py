@@ -30,6 +30,28 @@ def test_the_options_are_accepted_and_leave_no_old_root(name, repo_root):
     assert demo.DATA_ROOT not in str(moved._cfg_dict)
 
 
+def test_only_runs_are_replaced(tmp_path, monkeypatch):
+    """In a checkout, `--out .` names the package itself as the folder of a run."""
+    calls = []
+    monkeypatch.setattr(demo, '_call', lambda *words: calls.append(words))
+    monkeypatch.setattr(demo, '_train_and_test', lambda *args: None)
+    monkeypatch.setattr(demo, 'write_summary', lambda *args, **facts: facts)
+    monkeypatch.setattr(demo, 'write_demo_report', lambda *args: None)
+    package, run = tmp_path / 'dsr_nss', tmp_path / 'source_only'
+    for folder in (package, run):
+        folder.mkdir()
+    (package / '__init__.py').touch()
+    (run / 'run_info.json').touch()
+    with pytest.raises(demo.DemoError, match='dsr_nss is no training .*--out'):
+        demo.run_demo(0, tmp_path)
+    assert (package / '__init__.py').is_file() and run.is_dir() and not calls
+    package.rename(tmp_path / 'elsewhere')
+    demo.run_demo(0, tmp_path)
+    assert not run.exists() and '--overwrite' in calls.pop()
+    demo.run_demo(0, tmp_path)  # a set in the folder is not of a demo that trained
+    assert '--overwrite' not in calls.pop()
+
+
 def test_a_failing_step_is_named():
     with pytest.raises(demo.DemoError, match='tools/make_nightscape.py --size nonsense'):
         demo._call('tools/make_nightscape.py', '--size', 'nonsense')

@@ -8,6 +8,7 @@ trusts the day fully (`s = 1`), with P for dynamic classes, and with 1 for large
 import importlib.util
 import json
 import sys
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -56,6 +57,22 @@ class RedReader(nn.Module):
         red = (image * preprocessor.std + preprocessor.mean).round()[:, :1]
         classes = torch.arange(19).view(1, -1, 1, 1)
         return self.factor * (red % 10) * (red.div(10, rounding_mode='floor') == classes)
+
+
+@MODELS.register_module()
+class NormedReader(RedReader):
+    """Notes what its batch norm normalises by, and its running mean after a pass."""
+
+    seen: ClassVar[list[tuple[bool, float]]] = []
+
+    def __init__(self, data_preprocessor):
+        super().__init__(data_preprocessor)
+        self.norm = nn.BatchNorm2d(3, affine=False)
+
+    def encode_decode(self, image, metas=None):
+        self.norm(image)
+        self.seen.append((self.norm.training, float(self.norm.running_mean.abs().sum())))
+        return super().encode_decode(image)
 
 
 @pytest.fixture
@@ -139,6 +156,24 @@ def test_crops_as_in_training(run, truth):
     inside[: -SHIFT[1] - 1, : -SHIFT[0] - 1] = True
     right = np.stack([inside | (night[view] == 0) for view in views])
     assert results['true_flow_uninformed/pixel_accuracy'] == pytest.approx(share(right))
+
+
+@pytest.mark.parametrize(
+    ('field', 'by_the_batch'),
+    [('', True), (", teacher_bn='batch'", True), (", teacher_bn='running'", False),
+     (", teacher_bn='target'", False)],
+)  # fmt: skip
+def test_batch_norms_are_those_of_the_teacher_in_the_step(run, field, by_the_batch):
+    config, checkpoint, _ = run
+    text = config.read_text().replace("type='RedReader'", "type='NormedReader'")
+    teacher = f"teacher=dict(type='EMATeacher'{field}),\n    refinement=dict("
+    config.write_text(text.replace('refinement=dict(', teacher))
+    state = {'factor': torch.tensor(1.0)}
+    state |= {f'norm.{name}': value for name, value in nn.BatchNorm2d(3).named_buffers()}
+    torch.save({'state_dict': {f'teacher.model.{k}': v for k, v in state.items()}}, checkpoint)
+    NormedReader.seen.clear()
+    measure(run, 'identity', whole=True)
+    assert NormedReader.seen == [(by_the_batch, 0.0)] * 2  # two pairs, and nothing is learnt
 
 
 def test_student_and_failed_alignment(run, truth):
