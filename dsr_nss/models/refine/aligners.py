@@ -133,7 +133,8 @@ class Homography(WeightlessAligner):
             day: `(H, W)` uint8 grey.
 
         Returns:
-            `(3, 3)` float64, or None with fewer than `min_inliers` inliers.
+            `(3, 3)` float64, positive in the third coordinate where the matches are; or None with
+            fewer than `min_inliers` inliers.
         """
         # the night is dark: local equalisation gives the detector something to see
         equalise = cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8))
@@ -152,7 +153,9 @@ class Homography(WeightlessAligner):
         matrix, inliers = cv2.findHomography(from_night, to_day, cv2.RANSAC, self.threshold)
         if matrix is None or int(inliers.sum()) < self.min_inliers:
             return None
-        return matrix
+        # OpenCV scales so that the corner (0, 0) is in front, which may be beyond the horizon
+        depth = from_night[inliers.ravel() == 1] @ matrix[2, :2] + matrix[2, 2]
+        return matrix if np.median(depth) > 0 else -matrix
 
 
 def _grey_bytes(image: Tensor) -> list[np.ndarray]:

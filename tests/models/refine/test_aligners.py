@@ -60,6 +60,23 @@ def test_homography_is_deterministic():
     assert torch.equal(first.flow, second.flow)
 
 
+def test_matches_are_in_front_where_the_corner_of_the_image_is_not(monkeypatch):
+    """OpenCV scales to 1 at (3, 3): where the corner (0, 0) is beyond the horizon, all turns."""
+
+    def horizon_left_of_the_matches(night, day, *args):
+        slope = 1 / (night[:, 0].min() - 1)
+        matrix = np.array([[-slope, 0, 1], [0, -slope, 0], [-slope, 0, 1]])
+        return matrix, np.ones((len(night), 1), np.uint8)
+
+    monkeypatch.setattr(cv2, 'findHomography', horizon_left_of_the_matches)
+    image = as_tensor(textured_image())
+    flow = Homography()(image, image).flow[0]
+    mapped = flow[0, 80] + torch.arange(240.0)  # to x = 1, right of the horizon
+    in_front = (mapped - 1).abs() < 1e-3
+    horizon = 240 - int(in_front.sum())
+    assert 0 < horizon < 30 and in_front[horizon:].all() and (mapped[:horizon] < -1e5).all()
+
+
 def test_flow_of_a_translation_by_hand():
     flow = homography_flow(np.array([[1, 0, 2.0], [0, 1, -3.0], [0, 0, 1]]), 4, 5)
     assert (flow[0] == 2).all() and (flow[1] == -3).all()
