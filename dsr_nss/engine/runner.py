@@ -1,7 +1,6 @@
 """mmengine's runner with strict loading, whole checkpoints and training on several CPUs."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -328,52 +327,18 @@ def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     Raises:
         CheckpointError: Names what is missing, unknown or of another shape.
     """
-    own = model.state_dict()
-    bank = [k for k in _other_shapes(own, state) if k.split('.')[0] == 'bank']
-    if bank:
-        shapes = '; '.join(f'{k}: {_shape(state[k])} saved, {_shape(own[k])} here' for k in bank)
+    fit = compare(model.state_dict(), state)
+    banks = {k: shapes for k, shapes in fit.mismatched.items() if k.split('.')[0] == 'bank'}
+    if banks:
+        shapes = '; '.join(f'{k}: {saved} saved, {own} here' for k, (saved, own) in banks.items())
         raise CheckpointError(
             f'cannot resume from {source}: its memory bank has another size ({shapes}). The bank '
             'is part of the training state: resume with the crop size and bank fields it was '
             'trained with, or start a new run from its student with load_from'
         )
-    _load_matching(model, own, state, source)
-
-
-def _load_matching(
-    model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor], source: str
-) -> None:
-    state = OrderedDict((k.removeprefix('module.'), v) for k, v in state.items())
-    fit = compare(own, state)
-    kinds = [f'{name} {a} for {b}' for name, (a, b) in fit.other_kind.items()]
-    problems = [
-        _listing('of another kind of number', kinds),
-        _listing('with NaN or infinite values', fit.not_finite),
-        _listing('missing in the file', [k for k in own if k not in state]),
-        _listing('unknown to the model', [k for k in state if k not in own]),
-        _listing(
-            'of another shape',
-            [f'{k} {_shape(state[k])} -> {_shape(own[k])}' for k in _other_shapes(own, state)],
-        ),
-    ]
-    if any(problems):
+    if not fit.complete:
         raise CheckpointError(
             f'{source} is a checkpoint of another model than the {type(model).__name__} of this '
-            f'config: {"; ".join(filter(None, problems))}'
+            f'config: {"; ".join(fit.problems())}'
         )
-    model.load_state_dict(state, strict=True)
-
-
-def _other_shapes(own: dict[str, Tensor], state: dict[str, Tensor]) -> list[str]:
-    return [k for k, v in own.items() if k in state and _shape(v) != _shape(state[k])]
-
-
-def _shape(value) -> tuple[int, ...] | str:
-    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-
-
-def _listing(label: str, names: list[str], shown: int = 4) -> str:
-    if not names:
-        return ''
-    more = f' and {len(names) - shown} more' if len(names) > shown else ''
-    return f'{len(names)} {label} ({", ".join(names[:shown])}{more})'
+    model.load_state_dict(state)

@@ -66,7 +66,6 @@ def load_start(
         CheckpointError: Names what is missing, unknown or of another shape.
     """
     network: nn.Module = getattr(model, 'student', None) or model
-    state = {name.removeprefix('module.'): value for name, value in state.items()}
     inner = {k.removeprefix('student.'): v for k, v in state.items() if k.startswith('student.')}
     state = inner if network is not model and inner else state
     own = network.state_dict()

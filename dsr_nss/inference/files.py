@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
 from dsr_nss.datasets.images import read_image, read_label
 from dsr_nss.datasets.regular_files import require_regular
+from dsr_nss.engine.devices import is_out_of_memory
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.files import make_folder
 from dsr_nss.inference.background import Writer, ahead
@@ -314,7 +314,7 @@ class _Run:
         except ConfigError:
             raise
         except (ValueError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             for one in batch:  # too small for the network, or too large for the memory
                 self.report.failed[one.source.path] = str(error) or 'not enough memory'
@@ -323,11 +323,6 @@ class _Run:
         for one, (ids, _) in zip(batch, results, strict=True):
             self.report.predicted += 1
             yield one, ids
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Torch has a class for a GPU's memory, and for the CPU's a sentence."""
-    return isinstance(error, torch.OutOfMemoryError) or 'allocate memory' in str(error)
 
 
 def _until_none(items: Iterable[_Loaded | None]) -> Iterator[_Loaded]:
