@@ -91,7 +91,6 @@ def infer(
     overwrite: bool = False,
     device: str | None = None,
     workers: int = 2,
-    progress: bool = True,
 ) -> InferReport:
     """Predicts images, folders and videos.
 
@@ -113,7 +112,6 @@ def infer(
         batch_size: The most images of one size that go through the network together.
         overwrite: Remove earlier results of these inputs first.
         workers: Threads that read and, as many, that write; 0 does all in this one.
-        progress: Show a bar with the time left, if there is a terminal.
 
     Raises:
         ConfigError, CheckpointError, FileNotFoundError: What is missing or wrong as a whole. What
@@ -131,7 +129,7 @@ def infer(
     results.begin(found, overwrite)
     total = sum(video_length(one.path) if one.is_video else 1 for one in found)
     # without a terminal no bar: logs would fill with its lines
-    with tqdm(total=total, unit='img', disable=None if progress else True) as bar:
+    with tqdm(total=total, unit='img', disable=None) as bar:
         run = _Run(predictor, results, overlays, batch_size, workers, bar)
         run.report.others = dict(others)
         run.images([one for one in found if not one.is_video])

@@ -166,7 +166,7 @@ def generate(
         write_scene, jobs, workers=workers, description='nightscape', show_progress=show_progress
     )
     write_correspondences(out, sizes['dark_zurich/train'])
-    write_class_statistics(out / 'cityscapes', split='train', workers=workers)
+    write_class_statistics(out / 'cityscapes', workers)
     _write_info(out, settings, sizes, complete=True)
     return sizes
 

@@ -15,7 +15,7 @@ from dsr_nss.evaluation.test_sets import select_datasets
 from dsr_nss.inference.load import load_model, read_model_config
 from dsr_nss.inference.predict import predict_set
 
-OPTIONS = dict(device='cpu', workers=0, progress=False)
+OPTIONS = dict(device='cpu', workers=0)
 TINY = pytest.mark.filterwarnings('ignore:.*the server of:UserWarning')
 PIPELINE = "pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]"
 

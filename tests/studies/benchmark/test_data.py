@@ -125,7 +125,7 @@ def test_workers_in_step_do_not_seem_faster(monkeypatch, warmup, repeats, batche
 
 def test_report(config, tmp_path):
     folder = tmp_path / 'cache'
-    write_cache(plan_cache(config.train_dataloader.dataset, folder), show_progress=False)
+    write_cache(plan_cache(config.train_dataloader.dataset, folder))
     turns = Turns(CPU, warmup=1, repeats=2)
     report = benchmark_data(config, turns, cache=str(folder), workers=1, step_time=1e-3)
     items = report.content['items']
