@@ -18,6 +18,7 @@ from dsr_nss.studies.benchmark.everything import (
     summary,
 )
 from dsr_nss.studies.benchmark.timing import summarise
+from tests.command_lines import load_tool
 
 #: A stand-in for tools/benchmark.py that does what its first argument says.
 PROGRAM = """
@@ -140,13 +141,11 @@ def test_summary_of_the_loader():
 @pytest.mark.parametrize('toy', [False, True])
 def test_every_command_of_the_plan_is_one_of_the_tool(repo_root, monkeypatch, tmp_path, toy):
     """The tool's own parser takes them, and their configs can be read."""
-    from tests.studies.benchmark.test_tool import load_tool
-
     monkeypatch.chdir(tmp_path)  # where there are no data sets
     config = read_config(repo_root / 'configs/dsr_hrda_darkzurich.py')
     options = {'model.alpha': 2.0}
     parts = {p.name: p for p in plan(config, options=options, device='cpu', toy=toy)}
-    module = load_tool(repo_root)
+    module = load_tool('benchmark')
     for part in parts.values():
         # options may follow the config options, which end where they begin
         monkeypatch.setattr('sys.argv', ['benchmark.py', *part.arguments, '--limit', '3'])
