@@ -4,7 +4,6 @@ A pure change of the config: few steps on tiny crops, the smallest encoder of it
 weights, one validation of two shrunken images. What a run would learn cannot be told from it.
 """
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +118,10 @@ def use_nightscape(config: Config, folder: Path) -> str | None:
     """
     training = config.train_dataloader.dataset
     tested = (config.get('val_dataloader') or {}).get('dataset')
-    roots = [str(node['data_root']) for node in _nodes([training, tested]) if 'data_root' in node]
+    sets = [part for _, part in components([training, tested])]
+    roots = [str(part['data_root']) for part in sets if 'data_root' in part]
     absent = [root for root in roots if not Path(root).exists()]
-    stated = [node['metainfo'] for node in _nodes([training, tested]) if 'metainfo' in node]
+    stated = [part['metainfo'] for part in sets if 'metainfo' in part]
     if not absent or any(tuple(meta['classes']) != CLASSES for meta in stated):
         return None
     settings = Settings(_SCENES, 0, _SCENE_SIZE, _SCENE_SIZE)
@@ -147,13 +147,3 @@ def use_nightscape(config: Config, folder: Path) -> str | None:
         f'{", ".join(dict.fromkeys(absent))}: not there, so this smoke test trains on a tiny '
         'nightscape set (docs/nightscape.md); tools/check_data.py says where to get the real one'
     )
-
-
-def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
-    """Every dict below a node."""
-    if isinstance(node, Mapping):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _nodes(value)

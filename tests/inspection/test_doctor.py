@@ -210,8 +210,9 @@ def test_weight_files_are_found_anywhere():
     config = dict(
         load_from='start.pth',
         model=dict(
+            type='A',
             pretrained='torchvision://resnet50',
-            parts=[dict(init_cfg=dict(checkpoint='part.pth')), dict(init_cfg=None)],
+            parts=[dict(type='B', init_cfg=dict(checkpoint='part.pth')), dict(type='B')],
         ),
     )
     assert weight_files(config) == [
