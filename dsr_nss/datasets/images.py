@@ -6,6 +6,7 @@ grey) would train on wrong pixels without a word, so these cases are refused, by
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,11 +102,19 @@ def check_label_size(image: str | Path, label: str | Path) -> None:
     Raises:
         FileNotFoundError, DataError: They have not, or a file cannot be used.
     """
-    if size_by_start(image) == size_by_start(label):
-        return
-    sizes = [image_size(path) for path in (image, label)]
-    if sizes[0] != sizes[1]:
-        texts = ['x'.join(map(str, size)) for size in sizes]
+    if size_by_start(image) != size_by_start(label):
+        require_same_size(image, image_size(image), label, image_size(label))
+
+
+def require_same_size(
+    image: str | Path,
+    size: Sequence[int],
+    label: str | Path,
+    label_size: Sequence[int],
+) -> None:
+    """Raises `DataError` where an image and its label differ in (height, width)."""
+    if tuple(size) != tuple(label_size):
+        texts = ['x'.join(map(str, pair)) for pair in (size, label_size)]
         raise DataError(
             f'{image} is {texts[0]} (height x width) but its label {label} is {texts[1]}; '
             'they must have the same size'

@@ -19,7 +19,13 @@ from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.commands import call
 from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.base import RoadSceneDataset
-from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+from dsr_nss.datasets.images import (
+    check_label_ids,
+    count_ids,
+    read_image,
+    read_label,
+    require_same_size,
+)
 from dsr_nss.datasets.label_findings import MASKS
 from dsr_nss.datasets.preparation.completeness import inspect
 from dsr_nss.datasets.preparation.verify import WITHOUT_STRICT_DECODER, verify
@@ -342,11 +348,7 @@ def _check_samples(
 def _label_ids(info: dict, size: tuple[int, ...], num_classes: int) -> set[int]:
     path = info['seg_map_path']
     label = read_label(path)
-    if label.shape != size:
-        raise DataError(
-            f'{path} is {label.shape[0]}x{label.shape[1]} but its image {info["img_path"]} is '
-            f'{size[0]}x{size[1]}'
-        )
+    require_same_size(info['img_path'], size, path, label.shape)
     counts = count_ids(label)
     check_label_ids(counts, path, num_classes)
     return {int(i) for i in np.flatnonzero(counts)}
