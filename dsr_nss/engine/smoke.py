@@ -54,7 +54,7 @@ def make_smoke(config: Config, max_iters: int | None = None) -> None:
             config[name] = None
     _shrink_data(config)
     if config.get('model'):
-        _forget_weights(config.model)
+        forget_weights(config.model)
         _shrink_networks(config.model)
 
 
@@ -78,8 +78,8 @@ def _shrink_data(config: Config) -> None:
         tested['pipeline'] = [loaded, dict(type='Resize', scale=TEST_SIZE), *rest]
 
 
-def _forget_weights(node: Any) -> None:
-    """Drops the names of weight files and switches weights of packages off."""
+def forget_weights(node: Any) -> None:
+    """Drops the names of weight files below a node, and switches weights of packages off."""
     for _, part in components(node):
         if part.get('init_cfg') is not None:
             part['init_cfg'] = None
@@ -87,13 +87,13 @@ def _forget_weights(node: Any) -> None:
             part['pretrained'] = False
         elif part.get('pretrained') is not None:
             part['pretrained'] = None
-        if part['type'] in _TRAINED_ALIGNERS:
-            part.clear()
-            part['type'] = 'Identity'
 
 
 def _shrink_networks(model: Any) -> None:
     for path, part in list(components(model)):
+        if part['type'] in _TRAINED_ALIGNERS:
+            part.clear()
+            part['type'] = 'Identity'
         part.update(SMALLEST.get(part['type'], {}))
         if part['type'] == 'TimmViT':
             name = str(part.get('model_name'))

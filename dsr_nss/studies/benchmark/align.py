@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.engine.smoke import forget_weights
 from dsr_nss.errors import ConfigError
 from dsr_nss.matching.correlation import local_correlation
-from dsr_nss.studies.benchmark.step import forget_weights
 from dsr_nss.studies.benchmark.timing import COSTS, Report, Row, Turns, attempt, peak_memory
 
 RADIUS = 4

@@ -21,6 +21,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmseg.registry import MODELS
 
 from dsr_nss.engine.launch import use_amp
+from dsr_nss.engine.smoke import forget_weights
 from dsr_nss.errors import ConfigError
 from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.studies.benchmark.device import copy_bandwidth, matmul_peak
@@ -81,17 +82,6 @@ def build_step(
         model.compile_networks(**({} if compiled is True else compiled))
     torch.backends.cudnn.benchmark = bool(config.get('env_cfg', {}).get('cudnn_benchmark'))
     return model, build_optim_wrapper(model, config.optim_wrapper)
-
-
-def forget_weights(node: Any) -> None:
-    """Drops the names of weight files from a config of a model, in place."""
-    if isinstance(node, Mapping):
-        if node.get('init_cfg') is not None:
-            node['init_cfg'] = None  # type: ignore[index]
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            forget_weights(value)
 
 
 def crop_size(config: Config) -> tuple[int, int]:
