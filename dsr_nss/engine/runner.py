@@ -28,7 +28,7 @@ from dsr_nss.engine.process_states import (
     load_process_state,
     restore_generators,
 )
-from dsr_nss.engine.processes import join_cpu_processes
+from dsr_nss.engine.processes import join_cpu_processes, plain_model
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
@@ -86,12 +86,12 @@ class AdaptationRunner(Runner):
         built = super().build_train_loop(loop)
         for note in unfilled_groups(self.cfg):
             self.logger.warning(note)
-        check_outputs(getattr(self.model, 'module', self.model), built.dataloader.dataset)
+        check_outputs(plain_model(self), built.dataloader.dataset)
         return built
 
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""
-        self.logger.info(_trained_share(getattr(self.model, 'module', self.model)))
+        self.logger.info(_trained_share(plain_model(self)))
         try:
             with StandstillGuard() as guard:
                 return super().train()
@@ -125,7 +125,7 @@ class AdaptationRunner(Runner):
         setting = self.cfg.get('compile') or None
         if setting is None or target != 'train_step':
             return
-        model: nn.Module = getattr(self.model, 'module', self.model)
+        model = plain_model(self)
         if not hasattr(model, 'compile_networks'):
             raise ConfigError(f'compile: a {type(model).__name__} cannot be compiled; remove it')
         model.compile_networks(**({} if setting is True else setting))
@@ -178,7 +178,7 @@ class AdaptationRunner(Runner):
         filename = start.checkpoint
         checkpoint = load_checkpoint_file(local_file(filename), map_location)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model: nn.Module = getattr(self.model, 'module', self.model)
+        model = plain_model(self)
         state = named_tensors(checkpoint, filename)
         if self._resuming:
             self._check_resumable(filename, checkpoint, state, model)
@@ -244,7 +244,7 @@ class AdaptationRunner(Runner):
         arguments are those that its hooks pass; storage backends are not supported.
         """
         self.call_hook('before_checkpoint')  # on all processes
-        model: nn.Module = getattr(self.model, 'module', self.model)
+        model = plain_model(self)
         processes = gather_process_states(model)
         if not is_main_process():
             return
