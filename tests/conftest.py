@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_LOGGER = 'mmengine'
 # the tools find what they share beside them
 sys.path.append(str(ROOT / 'tools'))
-pytest_plugins = ['tests.tiny_segmentor']
+pytest_plugins = ['tests.command_lines', 'tests.tiny_segmentor']
 
 
 @pytest.fixture(scope='session')

@@ -251,10 +251,7 @@ def soak_predictions(folder: Path, number: int) -> bool:
     checkpoint = folder / 'segmentor.pth'
     torch.save(dict(state_dict=tiny_segmentor.make_segmentor(config).state_dict()), checkpoint)
     with Watch() as watch:
-        infer(
-            read_model_config(config), checkpoint, [many], folder / 'out', device='cpu',
-            progress=False,
-        )  # fmt: skip
+        infer(read_model_config(config), checkpoint, [many], folder / 'out', device='cpu')
     written = sum(1 for path in (folder / 'out').rglob('*.png') if not path.name.startswith('.'))
     left = [path for path in (folder / 'out').rglob('.*') if path.is_file()]
     print(f'{number} predictions: {written} pictures and {len(left)} temporary files')

@@ -87,13 +87,3 @@ def test_functional_needs_torch_alone():
 def test_no_file_is_longer_than_it_can_be_read():
     long = {p.name: n for p in files() if (n := len(p.read_text().splitlines())) > 400}
     assert not long
-
-
-if __name__ == '__main__':
-    lines: dict[str, int] = {}
-    for file in files():
-        room = room_of(file)
-        lines[room] = lines.get(room, 0) + len(file.read_text().splitlines())
-    for name, number in sorted(lines.items(), key=lambda item: -item[1]):
-        print(f'{number:6,d} {name}')
-    print(f'{sum(lines.values()):6,d} in all')

@@ -1,12 +1,10 @@
 """What all command lines have in common: they answer at once, and offer what the package has."""
 
 import argparse
-import importlib.util
 import json
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,8 +25,8 @@ from dsr_nss.matching import evaluate, truth
 from dsr_nss.studies.benchmark import growth
 from dsr_nss.studies.refinement import worth
 from dsr_nss.studies.tables import rows
+from tests.command_lines import TOOLS, load_tool
 
-TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 NAMES = sorted(path.stem for path in TOOLS.glob('*.py') if path.stem != 'shared_options')
 #: Runs every tool with one option, and prints exit codes and the heavy packages that came with it.
 ASK = """
@@ -59,14 +57,6 @@ def test_no_tool_imports_the_package_before_it_has_parsed(option, code):
     assert len(paths) > 10
 
 
-def load(name):
-    """The module of a tool."""
-    spec = importlib.util.spec_from_file_location(f'{name}_tool', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
     ('tool', 'name', 'known'),
     [
@@ -93,7 +83,7 @@ def load(name):
     ],
 )
 def test_tools_offer_what_the_package_has(tool, name, known):
-    assert tuple(getattr(load(tool), name)) == tuple(known)
+    assert tuple(getattr(load_tool(tool), name)) == tuple(known)
 
 
 @pytest.fixture
@@ -154,7 +144,7 @@ def test_missing_words_are_named(parse, capsys, words, inputs, message):
 def test_as_many_pictures_as_none_are_refused(monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['browse_dataset.py', 'c.py', '--num', '0'])
     with pytest.raises(SystemExit):
-        load('browse_dataset').parse_args()
+        load_tool('browse_dataset').parse_args()
     assert '--num must be >= 1, got 0' in capsys.readouterr().err
 
 
@@ -166,7 +156,7 @@ def test_as_many_pictures_as_none_are_refused(monkeypatch, capsys):
 def test_what_was_predicted_is_counted(capsys, images, frames, text):
     result = SimpleNamespace(images=images, frames=frames, kept=0, others={}, failed={})
     args = argparse.Namespace(checkpoint='a.pth', model='student', out='o')
-    load('infer').report(result, args, 1.0)
+    load_tool('infer').report(result, args, 1.0)
     assert f'{text} 1.0 s' in capsys.readouterr().out.splitlines()
 
 

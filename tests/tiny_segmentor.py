@@ -113,7 +113,7 @@ def checkpoint(tmp_path: Path, config_file: Path) -> Path:
 @pytest.fixture
 def predict(config_file, checkpoint):
     def call(inputs, out, **options):
-        options = dict(device='cpu', progress=False) | options
+        options = dict(device='cpu') | options
         inputs = inputs if isinstance(inputs, list) else [inputs]
         return infer(read_model_config(config_file), checkpoint, inputs, out, **options)
 

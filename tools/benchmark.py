@@ -229,13 +229,13 @@ def main() -> int:
     from mmseg.utils import register_all_modules
 
     from dsr_nss.engine.config import read_config
-    from dsr_nss.engine.devices import default_device
+    from dsr_nss.engine.devices import default_device, is_out_of_memory
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
     from dsr_nss.files import write_json
     from dsr_nss.inference.load import read_model_config
     from dsr_nss.studies.benchmark.everything import EXIT_OUT_OF_MEMORY
-    from dsr_nss.studies.benchmark.timing import Turns, is_out_of_memory
+    from dsr_nss.studies.benchmark.timing import Turns
 
     register_all_modules()
     try:

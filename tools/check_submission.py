@@ -44,7 +44,7 @@ def main() -> int:
     from dsr_nss.evaluation.submission_check import check_submission
 
     try:
-        check = check_submission(args.archive, args.kind, images=args.images, progress=True)
+        check = check_submission(args.archive, args.kind, images=args.images)
     except EXPLAINED as error:
         return explain(error)
     title = f' for {check.format.title}' if check.format else ''

@@ -16,7 +16,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.mit_huggingface import convert_huggingface
-from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
+from dsr_nss.checkpoints.reading import entries_below, load_strictly, prefixes_of, read_state_dict
 from dsr_nss.errors import CheckpointError
 
 OWN_MARK = 'patch_embed1.proj.weight'
@@ -68,7 +68,7 @@ def convert_mit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {
         (prefix, mark): convert
         for mark, convert in _LAYOUTS.items()
-        for prefix in _prefixes(state_dict, mark)
+        for prefix in prefixes_of(mark, state_dict)
     }
     if len(found) != 1:
         places = ', '.join(repr(prefix) for prefix, _ in found) or 'none'
@@ -78,18 +78,8 @@ def convert_mit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             'init_cfg.prefix names the one'
         )
     (((prefix, _), convert),) = found.items()
-    encoder = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in state_dict.items()
-        if name.startswith(prefix)
-    }
+    encoder = entries_below(prefix, state_dict)
     return convert({name: t for name, t in encoder.items() if not name.startswith('head.')})
-
-
-def _prefixes(state_dict: Mapping[str, Tensor], mark: str) -> list[str]:
-    return [
-        name.removesuffix(mark) for name in state_dict if name == mark or name.endswith('.' + mark)
-    ]
 
 
 #: Names inside a block that only change their name.

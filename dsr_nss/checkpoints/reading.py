@@ -35,7 +35,7 @@ def read_state_dict(path: str | Path, hint: str = '', prefix: str = '') -> dict[
     if not is_address(path) and not Path(path).exists():
         raise FileNotFoundError(f'weight file not found: {path}. {hint}'.rstrip())
     tensors = merge_adapters(named_tensors(load_checkpoint_file(local_file(path)), path), path)
-    part = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    part = entries_below(prefix, tensors)
     if not part:
         beginnings = sorted({name.split('.')[0] for name in tensors})
         raise CheckpointError(
@@ -43,6 +43,16 @@ def read_state_dict(path: str | Path, hint: str = '', prefix: str = '') -> dict[
             f'{listing(beginnings)}'
         )
     return part
+
+
+def entries_below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries whose names begin with `prefix`, which they lose."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def prefixes_of(mark: str, state: Mapping[str, Tensor]) -> list[str]:
+    """What stands before `mark`, a whole dotted name, in the names that end with it."""
+    return [k.removesuffix(mark) for k in state if k == mark or k.endswith(f'.{mark}')]
 
 
 def start_file(init_cfg: Mapping[str, Any], owner: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
+from dsr_nss.checkpoints.reading import entries_below, load_strictly, prefixes_of, read_state_dict
 from dsr_nss.errors import CheckpointError
 
 MARK = 'layer1.0.conv1.weight'
@@ -66,21 +66,15 @@ def convert_resnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: No ResNet among the names, or several.
     """
-    prefixes = [
-        name.removesuffix(MARK) for name in state_dict if name == MARK or name.endswith('.' + MARK)
-    ]
+    prefixes = prefixes_of(MARK, state_dict)
     if len(prefixes) != 1:
         found = ', '.join(repr(prefix) for prefix in prefixes) or 'none'
         raise CheckpointError(
             f'expected one ResNet, with an entry that ends with {MARK!r}; found under the '
             f'prefixes: {found}. Of several, init_cfg.prefix names the one'
         )
-    prefix = prefixes[0]
-    encoder = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in state_dict.items()
-        if name.startswith(prefix) and not name.startswith(prefix + 'fc.')
-    }
+    whole = entries_below(prefixes[0], state_dict)
+    encoder = {name: tensor for name, tensor in whole.items() if not name.startswith('fc.')}
     for name in list(encoder):
         if name.endswith('.running_var'):
             counter = name.removesuffix('running_var') + 'num_batches_tracked'

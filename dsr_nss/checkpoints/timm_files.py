@@ -18,7 +18,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
+from dsr_nss.checkpoints.reading import entries_below, load_strictly, prefixes_of, read_state_dict
 from dsr_nss.errors import CheckpointError
 
 #: Entry that an encoder of each layout has once.
@@ -127,7 +127,7 @@ def convert_timm(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         CheckpointError: No such encoder among the names, or several.
     """
     prefix = _prefix(state_dict)
-    encoder = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
+    encoder = entries_below(prefix, state_dict)
     outer = prefix.removesuffix(OWN) + 'mask_token'
     if prefix.endswith(OWN) and outer in state_dict:
         encoder['mask_token'] = state_dict[outer]
@@ -163,12 +163,7 @@ def without_zero_biases(
 
 
 def _prefix(state_dict: Mapping[str, Tensor]) -> str:
-    found = {
-        name.removesuffix(mark)
-        for name in state_dict
-        for mark in MARKS
-        if name == mark or name.endswith('.' + mark)
-    }
+    found = {prefix for mark in MARKS for prefix in prefixes_of(mark, state_dict)}
     if len(found) != 1:
         listed = ', '.join(map(repr, sorted(found))) or 'none'
         raise CheckpointError(

@@ -7,6 +7,7 @@ from typing import Any
 from mmseg.registry import MODELS
 
 from dsr_nss.classes import CLASSES
+from dsr_nss.engine.components import components
 from dsr_nss.engine.test_loop import first_test_loop
 from dsr_nss.inference.transforms import image_transforms
 from dsr_nss.models.preprocessor import IMAGENET_MEAN, IMAGENET_STD
@@ -64,7 +65,7 @@ def whole_config(
         model=dict(model),
         visualizer=dict(type='SegLocalVisualizer'),  # without it mmseg's inferencer stops
     )
-    if test_sets is None and _classes(model) == len(CLASSES):
+    if test_sets is None and number_of_classes(model) == len(CLASSES):
         test_sets = real_test_sets(image_transforms(dict(test_pipeline=test_pipeline)))
         default_test_sets = ['dark_zurich_val']
     if test_sets:
@@ -125,10 +126,11 @@ def real_test_sets(transforms: Sequence[Mapping[str, Any]] = ()) -> dict[str, An
     )
 
 
-def _classes(model: Mapping[str, Any]) -> int | None:
+def number_of_classes(model: Mapping[str, Any]) -> int:
+    """What its last head states; 0 where that is nothing."""
     head = model['decode_head']
     head = head[-1] if isinstance(head, (list, tuple)) else head
-    return head.get('num_classes') or head.get('head', {}).get('num_classes')
+    return head.get('num_classes') or head.get('head', {}).get('num_classes', 0)
 
 
 def stock_model(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,15 +157,5 @@ def _swap(node: Any) -> Any:
 
 def _is_stock(model: Mapping[str, Any]) -> bool:
     """Whether mmseg alone can build it."""
-    types = (MODELS.get(name) for name in type_names(model))
+    types = (MODELS.get(part['type']) for _, part in components(model))
     return all(found is None or not found.__module__.startswith('dsr_nss') for found in types)
-
-
-def type_names(node: Any) -> list[str]:
-    """All values of `type` fields below a node."""
-    if isinstance(node, Mapping):
-        own = [node['type']] if 'type' in node else []
-        return own + [name for value in node.values() for name in type_names(value)]
-    if isinstance(node, (list, tuple)):
-        return [name for value in node for name in type_names(value)]
-    return []

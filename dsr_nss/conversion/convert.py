@@ -18,6 +18,7 @@ from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file, sha256_of
 from dsr_nss.commands import call
 from dsr_nss.conversion.config import (
+    number_of_classes,
     part_config,
     stock_model,
     whole_config,
@@ -309,9 +310,3 @@ def network_title(config: Mapping[str, Any]) -> str:
     head = config['decode_head']
     head = head[-1] if isinstance(head, (list, tuple)) else head
     return f'{head["type"]} on {encoder_title}, {number_of_classes(config)} classes'
-
-
-def number_of_classes(config: Mapping[str, Any]) -> int:
-    head = config['decode_head']
-    head = head[-1] if isinstance(head, (list, tuple)) else head
-    return head.get('num_classes') or head['head']['num_classes']

@@ -11,12 +11,8 @@ from typing import Any
 from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import sha256_of
-from dsr_nss.conversion.convert import (
-    Conversion,
-    convert_checkpoint,
-    network_title,
-    number_of_classes,
-)
+from dsr_nss.conversion.config import number_of_classes
+from dsr_nss.conversion.convert import Conversion, convert_checkpoint, network_title
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.table import format_table, set_names
 from dsr_nss.files import write_text

@@ -12,6 +12,7 @@ from mmseg.models.backbones import ResNet
 from mmseg.models.backbones.resnet import BasicBlock
 from torch import Tensor
 
+from dsr_nss.checkpoints.reading import entries_below
 from dsr_nss.conversion.foundation import VFM_UDA_ENCODER, describe_timm
 from dsr_nss.errors import CheckpointError
 from dsr_nss.models.backbones.mit import ARCHITECTURES, HEADS
@@ -35,8 +36,8 @@ def describe_segmentor(state: State, layout: str) -> dict[str, Any]:
     Raises:
         CheckpointError: An encoder or a head that cannot be told from its names.
     """
-    backbone = describe_encoder(_inside(state, 'backbone.'))
-    head = _inside(state, 'decode_head.')
+    backbone = describe_encoder(entries_below('backbone.', state))
+    head = entries_below('decode_head.', state)
     type_ = 'AdaptableEncoderDecoder'
     test_cfg: dict[str, Any] = dict(WHOLE_TEST)
     decode_head: dict[str, Any]
@@ -163,7 +164,7 @@ def _daformer_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hrda_head(head: State, backbone: Mapping[str, Any]) -> dict[str, Any]:
-    shared, attention = _inside(head, 'head.'), _inside(head, 'scale_attention.')
+    shared, attention = entries_below('head.', head), entries_below('scale_attention.', head)
     if not any(name.startswith('conv_seg.') for name in attention):  # a part of the file is lost
         attention |= {k: v for k, v in shared.items() if k.startswith('conv_seg.')}
     return dict(
@@ -247,7 +248,3 @@ def _width(head: State, *entries: tuple[str, int], what: str = 'width of a layer
 def _size(state: State, *entries: tuple[str, int]) -> int | None:
     """A dimension of the first entry that is there."""
     return next((state[name].shape[dim] for name, dim in entries if name in state), None)
-
-
-def _inside(state: State, prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

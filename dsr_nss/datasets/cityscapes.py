@@ -65,26 +65,22 @@ class Cityscapes(RoadSceneDataset):
         return super().class_counts()
 
 
-def write_class_statistics(
-    root: Path | str, split: str = 'train', workers: int = 1, show_progress: bool = True
-) -> Path:
+def write_class_statistics(root: Path | str, workers: int = 1) -> Path:
     """Counts the `labelTrainIds` of a Cityscapes layout and writes `class_statistics.json`.
 
     Args:
-        root: Folder with `gtFine/<split>/<city>/*_gtFine_labelTrainIds.png`.
-        split: The split to count.
+        root: Folder with `gtFine/train/<city>/*_gtFine_labelTrainIds.png`.
         workers: Processes.
-        show_progress: Whether to show a progress bar.
 
     Returns:
-        The file. Its keys are `<split>/<city>/<name>`, without suffixes.
+        The file. Its keys are `train/<city>/<name>`, without suffixes.
 
     Raises:
         FileNotFoundError: There are no such labels.
         DataError: A label cannot be used.
     """
     root = Path(root)
-    folder = root / 'gtFine' / split
+    folder = root / 'gtFine/train'
     paths = find_files(folder, _LABEL)
     if not paths:
         raise FileNotFoundError(
@@ -93,7 +89,7 @@ def write_class_statistics(
     labels = {cityscapes_key(path, root / 'gtFine', _LABEL): str(path) for path in paths}
     path = root / FILE_NAME
     path.unlink(missing_ok=True)  # it may be damaged, or name labels that are gone
-    class_counts(path, labels, workers=workers, show_progress=show_progress)
+    class_counts(path, labels, workers=workers)
     return path
 
 

@@ -77,7 +77,6 @@ def class_counts(
     *,
     num_classes: int = len(CLASSES),
     workers: int = 1,
-    show_progress: bool = False,
 ) -> ClassCounts:
     """The counts of labels: kept ones of labels that are as they were, new ones of all others.
 
@@ -86,7 +85,6 @@ def class_counts(
         labels: `{key: label file}`.
         num_classes: Valid ids are `0..num_classes - 1` and 255.
         workers: Processes.
-        show_progress: Whether to show a progress bar.
 
     Raises:
         DataError: The kept file is damaged, or a label cannot be used.
@@ -103,7 +101,6 @@ def class_counts(
             stale.values(),
             workers=workers,
             description='class statistics',
-            show_progress=show_progress,
         )
         counts |= zip(stale, rows, strict=True)
         if path.parent.stat().st_mode & 0o222:  # root could write despite the mode

@@ -6,6 +6,7 @@ grey) would train on wrong pixels without a word, so these cases are refused, by
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets import jpeg, png
 from dsr_nss.datasets.label_ids import likely_cause
 from dsr_nss.datasets.orientation import orientation, swaps_sides, upright
@@ -100,11 +102,19 @@ def check_label_size(image: str | Path, label: str | Path) -> None:
     Raises:
         FileNotFoundError, DataError: They have not, or a file cannot be used.
     """
-    if size_by_start(image) == size_by_start(label):
-        return
-    sizes = [image_size(path) for path in (image, label)]
-    if sizes[0] != sizes[1]:
-        texts = ['x'.join(map(str, size)) for size in sizes]
+    if size_by_start(image) != size_by_start(label):
+        require_same_size(image, image_size(image), label, image_size(label))
+
+
+def require_same_size(
+    image: str | Path,
+    size: Sequence[int],
+    label: str | Path,
+    label_size: Sequence[int],
+) -> None:
+    """Raises `DataError` where an image and its label differ in (height, width)."""
+    if tuple(size) != tuple(label_size):
+        texts = ['x'.join(map(str, pair)) for pair in (size, label_size)]
         raise DataError(
             f'{image} is {texts[0]} (height x width) but its label {label} is {texts[1]}; '
             'they must have the same size'
@@ -236,24 +246,21 @@ def count_ids(label: np.ndarray) -> np.ndarray:
     return counts.ravel().astype(np.int64)
 
 
-def check_label_ids(
-    counts: np.ndarray, path: str | Path, num_classes: int, ignore_index: int = 255
-) -> None:
+def check_label_ids(counts: np.ndarray, path: str | Path, num_classes: int) -> None:
     """Checks that a label holds train ids only.
 
     Args:
         counts: `(256,)` as `count_ids` returns.
         path: The label file, for the message.
-        num_classes: Valid ids are `0..num_classes - 1` and `ignore_index`.
-        ignore_index: The id of unlabelled pixels.
+        num_classes: Valid ids are `0..num_classes - 1` and 255.
 
     Raises:
         DataError: The label has other ids; the message lists them.
     """
-    bad = [int(i) for i in np.flatnonzero(counts) if i >= num_classes and i != ignore_index]
+    present = [int(i) for i in np.flatnonzero(counts)]
+    bad = [i for i in present if i >= num_classes and i != IGNORE_INDEX]
     if bad:
-        present = [int(i) for i in np.flatnonzero(counts)]
         raise DataError(
             f'{path}: the label has the ids {bad}; valid are 0..{num_classes - 1} and '
-            f'{ignore_index} (ignore). {likely_cause(present, num_classes)}'
+            f'{IGNORE_INDEX} (ignore). {likely_cause(present, num_classes)}'
         )

@@ -6,7 +6,7 @@ decoder would fill the missing part of a damaged file with grey, scale 16 bits d
 without a word, and turn images by their EXIF orientation, but not labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -17,7 +17,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from dsr_nss.classes import IGNORE_INDEX
-from dsr_nss.datasets.images import read_image, read_label
+from dsr_nss.datasets.images import read_image, read_label, require_same_size
 from dsr_nss.errors import ConfigError, DataError
 
 _OTHER_READERS = (
@@ -102,7 +102,8 @@ class LoadAnnotations(BaseTransform):
                 'take LoadAnnotations out of it'
             )
         label = read_label(path)
-        check_sizes(results, results.get('ori_shape', label.shape), label.shape)
+        size = results.get('ori_shape', label.shape)
+        require_same_size(results.get('img_path', ''), size, path, label.shape)
         reduce = results.get('reduce_zero_label', False)
         if self.reduce_zero_label not in (None, reduce):
             raise ConfigError(
@@ -119,16 +120,6 @@ class LoadAnnotations(BaseTransform):
         results['gt_seg_map'] = label
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
-
-
-def check_sizes(info: Mapping[str, Any], size: Sequence[int], label_size: Sequence[int]) -> None:
-    """Raises `DataError` where an image and its label differ in (height, width)."""
-    if tuple(size) != tuple(label_size):
-        sizes = ['x'.join(map(str, pair)) for pair in (size, label_size)]
-        raise DataError(
-            f'{info.get("img_path")} is {sizes[0]} (height x width) but its label '
-            f'{info["seg_map_path"]} is {sizes[1]}; they must have the same size'
-        )
 
 
 def require_one_reader(dataset: Any, name: str) -> None:

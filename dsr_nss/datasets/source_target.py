@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.class_statistics import ClassCounts, count_label
 from dsr_nss.datasets.crops import CropBox, random_box, source_box
+from dsr_nss.datasets.images import require_same_size
 from dsr_nss.datasets.label_findings import label_findings, sampled_labels
 from dsr_nss.datasets.pixel_cache import CachedFiles
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile, PixelSource, Size
@@ -179,11 +180,7 @@ class SourceTargetDataset(Dataset):
         file, label_file = info['img_path'], info['seg_map_path']
         image = self._pixels.read(PixelFile(file, False, self.source_scale))
         label = self._pixels.read(PixelFile(label_file, True, self.source_scale))
-        if image.native != label.native:
-            raise DataError(
-                f'{file} is {image.native[0]}x{image.native[1]} (height x width) but its label '
-                f'{label_file} is {label.native[0]}x{label.native[1]}; they must have the same size'
-            )
+        require_same_size(file, image.native, label_file, label.native)
         box = source_box(
             rng,
             label.array,

@@ -27,3 +27,12 @@ def usable_device(device: str | torch.device) -> torch.device:
             f'the device {str(device)!r} cannot be used here ({reason}); '
             f'torch sees cpu and {torch.cuda.device_count()} GPUs (cuda)'
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device's memory did not suffice, by the allocator or a library on top of it."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        # of CUDA's libraries, and of torch's allocator on CPUs
+        and any(text in str(error) for text in ('ALLOC_FAILED', "can't allocate memory"))
+    )

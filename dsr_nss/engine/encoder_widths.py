@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 
 from dsr_nss.engine.components import components, registered
 from dsr_nss.errors import ConfigError
+from dsr_nss.models.initialise import loads_unasked
 
 #: Side of the image that an encoder is asked with.
 _SIDE = 128
@@ -105,10 +106,8 @@ def encoder_widths(segmentor: Mapping[str, Any]) -> list[int]:
 def _without_weights(backbone: Mapping[str, Any]) -> dict[str, Any]:
     """The encoder's config without start weights and adapters."""
     plain = {k: v for k, v in backbone.items() if k not in ('init_cfg', 'pretrained', 'lora')}
-    for kind in registered(backbone['type']):
-        field = inspect.signature(kind).parameters.get('pretrained')
-        if field is not None and field.default is True:
-            plain['pretrained'] = False
+    if any(map(loads_unasked, registered(backbone['type']))):
+        plain['pretrained'] = False
     return plain
 
 

@@ -4,7 +4,9 @@ import os
 
 import torch
 from mmengine.dist import init_dist
+from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
+from torch import nn
 
 from dsr_nss.errors import ConfigError
 
@@ -12,6 +14,11 @@ from dsr_nss.errors import ConfigError
 def launched_rank() -> int:
     """Number of this process within its run, before the processes have met; 0 for a single one."""
     return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')))
+
+
+def plain_model(runner: Runner) -> nn.Module:
+    """The model of a run, out of the wrapper of several processes."""
+    return getattr(runner.model, 'module', runner.model)
 
 
 def join_cpu_processes(launcher: str) -> None:

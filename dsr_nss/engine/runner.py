@@ -1,7 +1,6 @@
 """mmengine's runner with strict loading, whole checkpoints and training on several CPUs."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from dsr_nss.engine.process_states import (
     load_process_state,
     restore_generators,
 )
-from dsr_nss.engine.processes import join_cpu_processes
+from dsr_nss.engine.processes import join_cpu_processes, plain_model
 from dsr_nss.engine.resume_checks import check_optimizer, check_training_state
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
@@ -87,12 +86,12 @@ class AdaptationRunner(Runner):
         built = super().build_train_loop(loop)
         for note in unfilled_groups(self.cfg):
             self.logger.warning(note)
-        check_outputs(getattr(self.model, 'module', self.model), built.dataloader.dataset)
+        check_outputs(plain_model(self), built.dataloader.dataset)
         return built
 
     def train(self) -> nn.Module:
         """Train; however that ends, Ctrl-C means again what it meant before."""
-        self.logger.info(_trained_share(getattr(self.model, 'module', self.model)))
+        self.logger.info(_trained_share(plain_model(self)))
         try:
             with StandstillGuard() as guard:
                 return super().train()
@@ -126,7 +125,7 @@ class AdaptationRunner(Runner):
         setting = self.cfg.get('compile') or None
         if setting is None or target != 'train_step':
             return
-        model: nn.Module = getattr(self.model, 'module', self.model)
+        model = plain_model(self)
         if not hasattr(model, 'compile_networks'):
             raise ConfigError(f'compile: a {type(model).__name__} cannot be compiled; remove it')
         model.compile_networks(**({} if setting is True else setting))
@@ -179,7 +178,7 @@ class AdaptationRunner(Runner):
         filename = start.checkpoint
         checkpoint = load_checkpoint_file(local_file(filename), map_location)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model: nn.Module = getattr(self.model, 'module', self.model)
+        model = plain_model(self)
         state = named_tensors(checkpoint, filename)
         if self._resuming:
             self._check_resumable(filename, checkpoint, state, model)
@@ -245,7 +244,7 @@ class AdaptationRunner(Runner):
         arguments are those that its hooks pass; storage backends are not supported.
         """
         self.call_hook('before_checkpoint')  # on all processes
-        model: nn.Module = getattr(self.model, 'module', self.model)
+        model = plain_model(self)
         processes = gather_process_states(model)
         if not is_main_process():
             return
@@ -328,52 +327,18 @@ def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     Raises:
         CheckpointError: Names what is missing, unknown or of another shape.
     """
-    own = model.state_dict()
-    bank = [k for k in _other_shapes(own, state) if k.split('.')[0] == 'bank']
-    if bank:
-        shapes = '; '.join(f'{k}: {_shape(state[k])} saved, {_shape(own[k])} here' for k in bank)
+    fit = compare(model.state_dict(), state)
+    banks = {k: shapes for k, shapes in fit.mismatched.items() if k.split('.')[0] == 'bank'}
+    if banks:
+        shapes = '; '.join(f'{k}: {saved} saved, {own} here' for k, (saved, own) in banks.items())
         raise CheckpointError(
             f'cannot resume from {source}: its memory bank has another size ({shapes}). The bank '
             'is part of the training state: resume with the crop size and bank fields it was '
             'trained with, or start a new run from its student with load_from'
         )
-    _load_matching(model, own, state, source)
-
-
-def _load_matching(
-    model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor], source: str
-) -> None:
-    state = OrderedDict((k.removeprefix('module.'), v) for k, v in state.items())
-    fit = compare(own, state)
-    kinds = [f'{name} {a} for {b}' for name, (a, b) in fit.other_kind.items()]
-    problems = [
-        _listing('of another kind of number', kinds),
-        _listing('with NaN or infinite values', fit.not_finite),
-        _listing('missing in the file', [k for k in own if k not in state]),
-        _listing('unknown to the model', [k for k in state if k not in own]),
-        _listing(
-            'of another shape',
-            [f'{k} {_shape(state[k])} -> {_shape(own[k])}' for k in _other_shapes(own, state)],
-        ),
-    ]
-    if any(problems):
+    if not fit.complete:
         raise CheckpointError(
             f'{source} is a checkpoint of another model than the {type(model).__name__} of this '
-            f'config: {"; ".join(filter(None, problems))}'
+            f'config: {"; ".join(fit.problems())}'
         )
-    model.load_state_dict(state, strict=True)
-
-
-def _other_shapes(own: dict[str, Tensor], state: dict[str, Tensor]) -> list[str]:
-    return [k for k, v in own.items() if k in state and _shape(v) != _shape(state[k])]
-
-
-def _shape(value) -> tuple[int, ...] | str:
-    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-
-
-def _listing(label: str, names: list[str], shown: int = 4) -> str:
-    if not names:
-        return ''
-    more = f' and {len(names) - shown} more' if len(names) > shown else ''
-    return f'{len(names)} {label} ({", ".join(names[:shown])}{more})'
+    model.load_state_dict(state)

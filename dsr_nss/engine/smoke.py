@@ -4,14 +4,13 @@ A pure change of the config: few steps on tiny crops, the smallest encoder of it
 weights, one validation of two shrunken images. What a run would learn cannot be told from it.
 """
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.engine.components import components
+from dsr_nss.engine.components import components, registered
 from dsr_nss.engine.length import scale_length
 from dsr_nss.models.initialise import loads_unasked
 from dsr_nss.nightscape.generate import Settings, generate
@@ -55,7 +54,7 @@ def make_smoke(config: Config, max_iters: int | None = None) -> None:
             config[name] = None
     _shrink_data(config)
     if config.get('model'):
-        _forget_weights(config.model)
+        forget_weights(config.model)
         _shrink_networks(config.model)
 
 
@@ -79,22 +78,30 @@ def _shrink_data(config: Config) -> None:
         tested['pipeline'] = [loaded, dict(type='Resize', scale=TEST_SIZE), *rest]
 
 
-def _forget_weights(node: Any) -> None:
-    """Drops the names of weight files and switches weights of packages off."""
+def forget_weights(node: Any, keep: tuple[type, ...] = ()) -> None:
+    """Drops the names of weight files below a node, and switches weights of packages off.
+
+    Args:
+        node: A config or a part of one.
+        keep: Classes that keep theirs.
+    """
     for _, part in components(node):
+        kinds = registered(part['type'])
+        if any(isinstance(kind, type) and issubclass(kind, keep) for kind in kinds):
+            continue
         if part.get('init_cfg') is not None:
             part['init_cfg'] = None
         if loads_unasked(part['type']):
             part['pretrained'] = False
         elif part.get('pretrained') is not None:
             part['pretrained'] = None
-        if part['type'] in _TRAINED_ALIGNERS:
-            part.clear()
-            part['type'] = 'Identity'
 
 
 def _shrink_networks(model: Any) -> None:
     for path, part in list(components(model)):
+        if part['type'] in _TRAINED_ALIGNERS:
+            part.clear()
+            part['type'] = 'Identity'
         part.update(SMALLEST.get(part['type'], {}))
         if part['type'] == 'TimmViT':
             name = str(part.get('model_name'))
@@ -119,9 +126,10 @@ def use_nightscape(config: Config, folder: Path) -> str | None:
     """
     training = config.train_dataloader.dataset
     tested = (config.get('val_dataloader') or {}).get('dataset')
-    roots = [str(node['data_root']) for node in _nodes([training, tested]) if 'data_root' in node]
+    sets = [part for _, part in components([training, tested])]
+    roots = [str(part['data_root']) for part in sets if 'data_root' in part]
     absent = [root for root in roots if not Path(root).exists()]
-    stated = [node['metainfo'] for node in _nodes([training, tested]) if 'metainfo' in node]
+    stated = [part['metainfo'] for part in sets if 'metainfo' in part]
     if not absent or any(tuple(meta['classes']) != CLASSES for meta in stated):
         return None
     settings = Settings(_SCENES, 0, _SCENE_SIZE, _SCENE_SIZE)
@@ -147,13 +155,3 @@ def use_nightscape(config: Config, folder: Path) -> str | None:
         f'{", ".join(dict.fromkeys(absent))}: not there, so this smoke test trains on a tiny '
         'nightscape set (docs/nightscape.md); tools/check_data.py says where to get the real one'
     )
-
-
-def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
-    """Every dict below a node."""
-    if isinstance(node, Mapping):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _nodes(value)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dsr_nss.checkpoints.adapters import merge_adapters, onto_adapters
 from dsr_nss.checkpoints.comparison import compare, listing
+from dsr_nss.checkpoints.reading import entries_below
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.models.backbones.timm_encoders import TimmEncoder
 
@@ -66,8 +67,7 @@ def load_start(
         CheckpointError: Names what is missing, unknown or of another shape.
     """
     network: nn.Module = getattr(model, 'student', None) or model
-    state = {name.removeprefix('module.'): value for name, value in state.items()}
-    inner = {k.removeprefix('student.'): v for k, v in state.items() if k.startswith('student.')}
+    inner = entries_below('student.', state)
     state = inner if network is not model and inner else state
     own = network.state_dict()
     state = onto_adapters(merge_adapters(state, source), own)

@@ -17,9 +17,9 @@ from dsr_nss.evaluation.accumulator import CountAccumulator, ScoredImage
 DILATION_RATIO = 0.02
 
 
-def boundary_distance(height: int, width: int, ratio: float = DILATION_RATIO) -> int:
+def boundary_distance(height: int, width: int) -> int:
     """`d` in pixels, at least 1."""
-    return max(round(ratio * float(np.hypot(height, width))), 1)
+    return max(round(DILATION_RATIO * float(np.hypot(height, width))), 1)
 
 
 def boundary_pixels(ids: np.ndarray, distance: int) -> np.ndarray:
@@ -78,18 +78,15 @@ class BoundaryIoU(CountAccumulator):
 
     Args:
         num_classes: `K`.
-        ratio: `d` as a share of each image's diagonal.
     """
 
-    def __init__(self, num_classes: int, ratio: float = DILATION_RATIO) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__(both=(num_classes,), label=(num_classes,), prediction=(num_classes,))
         self.num_classes = num_classes
-        self.ratio = ratio
 
     def update(self, image: ScoredImage) -> None:
         """Counts one image."""
-        height, width = image.label.shape
-        distance = boundary_distance(height, width, self.ratio)
+        distance = boundary_distance(*image.label.shape)
         self.add(**boundary_counts(image.prediction, image.label, self.num_classes, distance))
 
     def result(self) -> list[float | None]:

@@ -147,16 +147,10 @@ def evaluate(
             workers=workers,
             progress=progress,
         )
-        if result.scores is not None:
-            flat |= {f'{name}/{key}': value for key, value in flat_scores(result.scores).items()}
+        own: dict[str, Any] = {} if result.scores is None else flat_scores(result.scores)
         if result.measures is not None and report is not None:
-            flat |= {f'{name}/{key}': value for key, value in result.measures.flat().items()}
+            own |= result.measures.flat()
             if is_main_process():
-                own = {
-                    k.removeprefix(f'{name}/'): v
-                    for k, v in flat.items()
-                    if k.startswith(f'{name}/')
-                }
                 write_evaluation_report(
                     Path(report) / name,
                     title=name,
@@ -165,6 +159,7 @@ def evaluate(
                     palette=dataset.metainfo['palette'],
                     scores=own,
                 )
+        flat |= {f'{name}/{key}': value for key, value in own.items()}
         flat[f'{name}/images'] = result.images
         flat[f'{name}/images_per_second'] = result.images / result.seconds
         if finished is not None:

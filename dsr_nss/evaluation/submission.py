@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -91,12 +90,7 @@ class SubmissionWriter:
         self._archive = zipfile.ZipFile(self._target.__enter__(), 'w', zipfile.ZIP_STORED)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with ExitStack() as stack:
             stack.push(self._target)
             if error is not None:

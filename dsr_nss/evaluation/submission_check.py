@@ -94,7 +94,6 @@ def check_submission(
     kind: str | SubmissionFormat | None = None,
     *,
     images: str | Path | Sequence[str | Path] | None = None,
-    progress: bool = False,
 ) -> SubmissionCheck:
     """Checks an archive.
 
@@ -103,7 +102,6 @@ def check_submission(
         kind: One of `SUBMISSION_FORMATS`, or a format; None tells it from the names of the files.
         images: Folder of the test images, or several: their names and sizes are what is expected.
             None expects names of the right form, and the number and the size of the published set.
-        progress: Show a bar with the time left, if there is a terminal.
 
     Returns:
         What was found; nothing is wrong if it has no problems.
@@ -131,7 +129,7 @@ def check_submission(
                 check.add('archive', text)
         except _DAMAGED as error:
             check.add('archive', f'{path.name}: its list is damaged ({error})')
-        _Checker(archive, check, images, progress).run()
+        _Checker(archive, check, images).run()
     return check
 
 
@@ -171,14 +169,12 @@ class _Checker:
         archive: zipfile.ZipFile,
         check: SubmissionCheck,
         images: str | Path | Sequence[str | Path] | None,
-        progress: bool,
     ) -> None:
         self.archive = archive
         self.check = check
         self.images: list[str | Path] = (
             [images] if isinstance(images, (str, Path)) else list(images or ())
         )
-        self.progress = progress
         self.expected: dict[str, Size] | None = None
         self._contents = FrameContents()
 
@@ -210,8 +206,7 @@ class _Checker:
             for frame, info in self._worth_reading(part, frames)
         ]
         readable.sort(key=lambda one: one[0])  # the parts of an image are compared
-        bar = tqdm(readable, unit='file', disable=None if self.progress else True)
-        for frame, part, info in bar:
+        for frame, part, info in tqdm(readable, unit='file', disable=None):
             pixels = self._check_content(part, info, self._size_of(frame))
             if pixels is not None:
                 for text in self._contents.add(frame, part, info.filename, pixels):

@@ -40,7 +40,6 @@ def write_submission(
     compiled: bool = False,
     device: str | None = None,
     workers: int = 2,
-    progress: bool = True,
 ) -> tuple[Path, int]:
     """Predicts a test split and writes the archive for its server, whole or not at all.
 
@@ -52,7 +51,7 @@ def write_submission(
         name: Another set of `config.test_sets` than `SUBMISSION_SETS[kind]`, e.g. one condition.
         invalid_below: Confidence below which a pixel is predicted as invalid; see
             `SubmissionWriter`.
-        which, batch_norms, tta, amp, compiled, device, workers, progress: Same meaning as in
+        which, batch_norms, tta, amp, compiled, device, workers: Same meaning as in
             `dsr_nss.evaluation.evaluate`.
 
     Returns:
@@ -90,7 +89,6 @@ def write_submission(
             amp=amp,
             with_confidence=writer.format.needs_confidence,
             workers=workers,
-            progress=progress,
             unusable=unusable,
         ):
             confidence = sample['confidence'].cpu().numpy() if 'confidence' in sample else None

@@ -43,9 +43,9 @@ class UIoUCurve:
     average: float
 
 
-def confidence_thresholds(num_classes: int, number: int = THRESHOLDS) -> np.ndarray:
-    """`(number,)` float64, evenly spaced from `1 / num_classes`, below which no confidence is."""
-    return np.linspace(1 / num_classes, 1, number)
+def confidence_thresholds(num_classes: int) -> np.ndarray:
+    """`(THRESHOLDS,)` float64, evenly spaced from `1 / num_classes`: no confidence is below it."""
+    return np.linspace(1 / num_classes, 1, THRESHOLDS)
 
 
 def uiou_counts(

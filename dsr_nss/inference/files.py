@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
 from dsr_nss.datasets.images import read_image, read_label
 from dsr_nss.datasets.regular_files import require_regular
+from dsr_nss.engine.devices import is_out_of_memory
 from dsr_nss.errors import ConfigError, DataError, StorageError
 from dsr_nss.files import make_folder
 from dsr_nss.inference.background import Writer, ahead
@@ -91,7 +91,6 @@ def infer(
     overwrite: bool = False,
     device: str | None = None,
     workers: int = 2,
-    progress: bool = True,
 ) -> InferReport:
     """Predicts images, folders and videos.
 
@@ -113,7 +112,6 @@ def infer(
         batch_size: The most images of one size that go through the network together.
         overwrite: Remove earlier results of these inputs first.
         workers: Threads that read and, as many, that write; 0 does all in this one.
-        progress: Show a bar with the time left, if there is a terminal.
 
     Raises:
         ConfigError, CheckpointError, FileNotFoundError: What is missing or wrong as a whole. What
@@ -131,7 +129,7 @@ def infer(
     results.begin(found, overwrite)
     total = sum(video_length(one.path) if one.is_video else 1 for one in found)
     # without a terminal no bar: logs would fill with its lines
-    with tqdm(total=total, unit='img', disable=None if progress else True) as bar:
+    with tqdm(total=total, unit='img', disable=None) as bar:
         run = _Run(predictor, results, overlays, batch_size, workers, bar)
         run.report.others = dict(others)
         run.images([one for one in found if not one.is_video])
@@ -321,7 +319,7 @@ class _Run:
         except ConfigError:
             raise
         except (ValueError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             failure = str(error) or 'not enough memory'
         else:
@@ -336,11 +334,6 @@ class _Run:
             return
         self.report.failed[batch[0].source.path] = failure  # too small, or too large
         self.bar.update(1)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Torch has a class for a GPU's memory, and for the CPU's a sentence."""
-    return isinstance(error, torch.OutOfMemoryError) or 'allocate memory' in str(error)
 
 
 def _until_none(items: Iterable[_Loaded | None]) -> Iterator[_Loaded]:

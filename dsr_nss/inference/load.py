@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.comparison import listing, printable
-from dsr_nss.checkpoints.reading import load_strictly, named_tensors
+from dsr_nss.checkpoints.reading import entries_below, load_strictly, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES, MOST_CLASSES, complete_palette
 from dsr_nss.engine.class_block import ClassBlock, class_block
@@ -174,7 +174,7 @@ def network_state(content: Mapping[str, Any], which: str, origin: str | Path) ->
     """
     state = merge_adapters(named_tensors(content, origin), origin)
     prefix = PREFIXES[which]
-    network = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    network = entries_below(prefix, state)
     if network:
         return network
     if which == 'teacher':

@@ -18,6 +18,7 @@ from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.datasets.images import read_image
 from dsr_nss.engine.config import use_scope
 from dsr_nss.engine.devices import AMP_TYPES, default_device
+from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.errors import CheckpointError, ConfigError, DataError
 from dsr_nss.inference.exported import ExportedNetwork, is_exported, load_exported
 from dsr_nss.inference.load import model_of, read_model_config
@@ -279,13 +280,9 @@ def newest_checkpoint(path: str | Path) -> Path:
                 f'checkpoint not found: {path} (a file or a folder; addresses are not fetched)'
             )
         return path
-    numbered = {
-        int(file.stem.removeprefix('iter_')): file
-        for file in path.glob('iter_*.pth')
-        if file.stem.removeprefix('iter_').isdecimal()
-    }
-    if numbered:
-        return numbered[max(numbered)]
+    newest = latest_checkpoint(path)
+    if newest is not None:
+        return newest
     files = sorted(file for kind in ('*.pth', '*.safetensors') for file in path.glob(kind))
     if len(files) > 1:
         raise CheckpointError(f'{path} holds {len(files)} weight files; name one of them')

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.checkpoints.writing import sha256_of
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import storage_error, write_json
 from dsr_nss.inference.inputs import Input
@@ -134,7 +135,7 @@ class Results:
             source=str(one.path),
             bytes=status.st_size,
             mtime_ns=status.st_mtime_ns,
-            sha256=_file_digest(one.path),
+            sha256=sha256_of(one.path),
             frames=frames,
         )
         line = json.dumps(asdict(row)) + '\n'
@@ -178,7 +179,7 @@ def _is_same(path: Path, row: Row) -> bool:
         return True  # what is wrong with it is said when it is read
     if status.st_size != row.bytes:
         return False
-    return status.st_mtime_ns == row.mtime_ns or _file_digest(path) == row.sha256
+    return status.st_mtime_ns == row.mtime_ns or sha256_of(path) == row.sha256
 
 
 def describe_run(
@@ -194,7 +195,7 @@ def describe_run(
     network = config and _decisive([segmentor_config(config), image_transforms(config)])
     return {
         'network': _digest(json.dumps(network, sort_keys=True, default=str).encode()),
-        'checkpoint': _file_digest(path),
+        'checkpoint': sha256_of(path),
         'model': which,
         'tta': tta,
         'amp': amp,
@@ -211,14 +212,6 @@ def _decisive(node: Any) -> Any:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def _remove_results(out: Path, one: Input) -> None:

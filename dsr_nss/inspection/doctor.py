@@ -2,7 +2,7 @@
 
 import importlib.util
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -19,14 +19,20 @@ from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.commands import call
 from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.base import RoadSceneDataset
-from dsr_nss.datasets.images import check_label_ids, count_ids, read_image, read_label
+from dsr_nss.datasets.images import (
+    check_label_ids,
+    count_ids,
+    read_image,
+    read_label,
+    require_same_size,
+)
 from dsr_nss.datasets.label_findings import MASKS
 from dsr_nss.datasets.preparation.completeness import inspect
 from dsr_nss.datasets.preparation.verify import WITHOUT_STRICT_DECODER, verify
 from dsr_nss.datasets.published import PUBLISHED
 from dsr_nss.datasets.source_target import SourceTargetDataset
 from dsr_nss.engine.class_block import unfilled_groups
-from dsr_nss.engine.components import registered
+from dsr_nss.engine.components import components, registered
 from dsr_nss.engine.config import read_config
 from dsr_nss.engine.encoder_widths import check_widths
 from dsr_nss.engine.options import Options
@@ -167,10 +173,10 @@ def check_config(
 
 def check_weights(report: Report, config: Mapping[str, Any]) -> None:
     """Weight files and weight packages that the config names."""
-    kinds = _types(config.get('model'))
+    parts = [part for _, part in components(config.get('model'))]
+    kinds = {part['type'] for part in parts}
     hints = [hint for kind, hint in _WEIGHT_HINTS.items() if kind in kinds]
-    named = [node for _, node in _walk(config.get('model'), 'model') if 'model_name' in node]
-    hints += [missing_hint(node['model_name']) for node in named if node['type'] in TIMM_ENCODERS]
+    hints += [missing_hint(p['model_name']) for p in parts if p['type'] in TIMM_ENCODERS]
     for where, file in weight_files(config):
         if file == 'hub':
             report.say(f'  {where}: fetched from the Hugging Face Hub at the start')
@@ -194,9 +200,8 @@ def check_weights(report: Report, config: Mapping[str, Any]) -> None:
 def _check_address(report: Report, config: Mapping[str, Any], where: str, file: str) -> None:
     """What the run would say of it: this package fetches http and https, mmengine more."""
     place = where.removesuffix('.init_cfg.checkpoint')
-    types = [
-        str(node.get('type')) for at, node in _walk(config.get('model'), 'model') if at == place
-    ]
+    parts = components(config.get('model'), 'model')
+    types = [part['type'] for at, part in parts if at == place]
     own = not types or any(kind.__module__.startswith('dsr_nss') for kind in registered(types[0]))
     if own and not file.startswith(('http://', 'https://')):
         report.fail(f'{where}: {file} is no address that is fetched here (http or https)')
@@ -209,27 +214,13 @@ def weight_files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
     if config.get('load_from'):
         found.append(('load_from', read_start(config['load_from']).checkpoint))
-    for where, node in _walk(config.get('model'), 'model'):
+    for where, node in components(config.get('model'), 'model'):
         initial = node.get('init_cfg')
         if isinstance(initial, Mapping) and isinstance(initial.get('checkpoint'), str):
             found.append((f'{where}.init_cfg.checkpoint', initial['checkpoint']))
         if isinstance(node.get('pretrained'), str):
             found.append((f'{where}.pretrained', node['pretrained']))
     return found
-
-
-def _walk(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(node, Mapping):
-        yield where, node
-        for key, value in node.items():
-            yield from _walk(value, f'{where}.{key}')
-    elif isinstance(node, (list, tuple)):
-        for i, value in enumerate(node):
-            yield from _walk(value, f'{where}.{i}')
-
-
-def _types(node: Any) -> set[str]:
-    return {str(part['type']) for _, part in _walk(node, '') if 'type' in part}
 
 
 def _check_training_data(
@@ -360,11 +351,7 @@ def _check_samples(
 def _label_ids(info: dict, size: tuple[int, ...], num_classes: int) -> set[int]:
     path = info['seg_map_path']
     label = read_label(path)
-    if label.shape != size:
-        raise DataError(
-            f'{path} is {label.shape[0]}x{label.shape[1]} but its image {info["img_path"]} is '
-            f'{size[0]}x{size[1]}'
-        )
+    require_same_size(info['img_path'], size, path, label.shape)
     counts = count_ids(label)
     check_label_ids(counts, path, num_classes)
     return {int(i) for i in np.flatnonzero(counts)}

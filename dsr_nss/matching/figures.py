@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, hsv_to_rgb
 from matplotlib.figure import Figure
@@ -45,7 +44,6 @@ def pair_figure(match: Match, warped: np.ndarray) -> Figure:
     height, width = match.confidence.shape
     row = 4.6 * height / width
     figure = Figure(figsize=(14.4, 2 * row + 1.0), layout='constrained')
-    FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3).ravel()
     mean = f': end-point error {error.mean():.1f} px' if len(error) else ''
     figure.suptitle(f'{match.name}{mean}')
@@ -125,7 +123,6 @@ def sparsification_figure(regions: Mapping[str, Sparsification]) -> Figure:
         regions: Name of a region -> its curves.
     """
     figure = Figure(figsize=(5.2 * len(regions), 3.6), layout='constrained')
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(regions), squeeze=False)[0]
     for ax, (region, curves) in zip(panels, regions.items(), strict=True):
         percent = 100 * curves.fractions

@@ -51,29 +51,21 @@ class BipathLoss(NamedTuple):
     share: Tensor
 
 
-def compose(
-    first: Estimate,
-    second: Estimate,
-    size: tuple[int, int],
-    *,
-    through_position: bool = False,
-) -> Bipath:
+def compose(first: Estimate, second: Estimate, size: tuple[int, int]) -> Bipath:
     """Two flows one after the other: `F(p) = F1(p) + F2(p + F1(p))`.
 
-    The errors of the two are taken as independent, so their variances add.
+    The errors of the two are taken as independent, so their variances add. As in the published
+    losses no gradient passes through the position at which `F2` is read: a way is made right by
+    its two flows, not by reading another place.
 
     Args:
         first: Estimate `I' -> J`.
         second: Estimate `J -> I`, of the same size.
         size: `(H, W)` of the full image, in whose pixels the flows are.
-        through_position: Let gradients pass through the position at which `F2` is read. The
-            published losses do not: a way is made right by its two flows, not by reading another
-            place.
     """
     height, width = first[0].shape[2:]
     scale = per_axis(width / size[1], height / size[0], first[0])
-    step = first[0] if through_position else first[0].detach()
-    read, inside = warp(torch.cat(second, dim=1), step * scale)
+    read, inside = warp(torch.cat(second, dim=1), first[0].detach() * scale)
     flow, log_variance = read[:, :2], read[:, 2:]
     return Bipath(first[0] + flow, torch.logaddexp(first[1], log_variance), flow, inside)
 

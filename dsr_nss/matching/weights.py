@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from dsr_nss.checkpoints.reading import load_strictly, read_state_dict
+from dsr_nss.checkpoints.reading import entries_below, load_strictly, prefixes_of, read_state_dict
 from dsr_nss.commands import call, typed
 from dsr_nss.errors import CheckpointError
 
@@ -107,7 +107,7 @@ def convert_uawarpc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: No matching network among the names, or several.
     """
-    own, published = _prefixes(state_dict, OWN_MARK), _prefixes(state_dict, PUBLISHED_MARK)
+    own, published = prefixes_of(OWN_MARK, state_dict), prefixes_of(PUBLISHED_MARK, state_dict)
     if len(own) + len(published) != 1:
         found = ', '.join(repr(prefix) for prefix in own + published) or 'none'
         raise CheckpointError(
@@ -115,13 +115,13 @@ def convert_uawarpc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             f'{PUBLISHED_MARK!r}; found under the prefixes: {found}'
         )
     if own:
-        named = _below(own[0], state_dict)
+        named = entries_below(own[0], state_dict)
         return {k: v for k, v in named.items() if k.startswith(('head.', 'pyramid.'))}
-    head = _below(published[0], state_dict)
+    head = entries_below(published[0], state_dict)
     converted = {f'head.{_head_name(name)}': tensor for name, tensor in head.items()}
     if published[0].endswith(PUBLISHED_HEAD):
         prefix = published[0].removesuffix(PUBLISHED_HEAD) + PUBLISHED_BACKBONE
-        features = convert_vgg16(_below(prefix, state_dict))
+        features = convert_vgg16(entries_below(prefix, state_dict))
         converted |= {f'pyramid.{name}': tensor for name, tensor in features.items()}
     return converted
 
@@ -151,13 +151,3 @@ def _head_name(name: str) -> str:
         if times:
             return renamed
     return name
-
-
-def _below(prefix: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
-
-
-def _prefixes(state_dict: Mapping[str, Tensor], mark: str) -> list[str]:
-    return [
-        name.removesuffix(mark) for name in state_dict if name == mark or name.endswith('.' + mark)
-    ]

@@ -2,18 +2,14 @@
 
 import json
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-from tqdm import tqdm
-
 from dsr_nss.nightscape.layouts import Job, split_sizes, write_correspondences, write_scene
 from dsr_nss.nightscape.scenes import Size
 from dsr_nss.nightscape.version import NIGHTSCAPE_VERSION
-from dsr_nss.pool import usable_cores
+from dsr_nss.pool import map_files, usable_cores
 
 INFO_NAME = 'nightscape.json'
 FULL_SOURCE_SIZE: Size = (1024, 2048)
@@ -166,17 +162,11 @@ def generate(
         for split, count in sizes.items()
         for index in range(count)
     ]
-    with tqdm(total=len(jobs), desc='nightscape', unit='scene', disable=not show_progress) as bar:
-        if workers == 1:
-            for job in jobs:
-                write_scene(job)
-                bar.update()
-        else:
-            with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
-                for _ in pool.map(write_scene, jobs, chunksize=1):
-                    bar.update()
+    map_files(
+        write_scene, jobs, workers=workers, description='nightscape', show_progress=show_progress
+    )
     write_correspondences(out, sizes['dark_zurich/train'])
-    write_class_statistics(out / 'cityscapes', split='train', workers=workers)
+    write_class_statistics(out / 'cityscapes', workers)
     _write_info(out, settings, sizes, complete=True)
     return sizes
 

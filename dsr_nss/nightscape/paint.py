@@ -49,7 +49,6 @@ class Canvas:
         density: Pixels per metre, or horizontal and vertical ones.
         colour: Background colour (also under transparent parts, so that edges blend with it).
         label: Label of all shapes unless a shape has its own; None: everything is opaque.
-        opaque: Fill the background with `label` instead of leaving it transparent.
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class Canvas:
         *,
         colour: Colour = (90, 90, 90),
         label: int | None = None,
-        opaque: bool = False,
     ) -> None:
         self.density = density
         across, upward = density if isinstance(density, tuple) else (density, density)
@@ -73,7 +71,7 @@ class Canvas:
         self.default = label
         self.label: np.ndarray | None = None
         if label is not None:
-            self.label = np.full((rows, columns), label if opaque else TRANSPARENT, np.uint8)
+            self.label = np.full((rows, columns), TRANSPARENT, np.uint8)
 
     def _pixels(self, points: Sequence[tuple[float, float]] | np.ndarray) -> np.ndarray:
         unit = 1 << _SHIFT
@@ -123,15 +121,10 @@ class Canvas:
         *,
         label: int | None = None,
         emit: float = 0.0,
-        tilt: float = 0.0,
     ) -> None:
-        """Fill an ellipse; `tilt` in radians, counter-clockwise."""
+        """Fill an ellipse whose axes are those of the canvas."""
         angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-        px, py = rx * np.cos(angle), ry * np.sin(angle)
-        points = np.stack(
-            [x + px * np.cos(tilt) - py * np.sin(tilt), y + px * np.sin(tilt) + py * np.cos(tilt)],
-            1,
-        )
+        points = np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], 1)
         self.poly(points, colour, label=label, emit=emit)
 
     def line(

@@ -115,7 +115,7 @@ class Raster:
         np.copyto(self.surface[view], len(self.normals), where=mask)
         self.normals.append(normal)
 
-    def darken(self, corners: np.ndarray, strength: float, tolerance: float = 0.03) -> None:
+    def darken(self, corners: np.ndarray, strength: float) -> None:
         """Soft dark patch (a contact shadow) on surfaces in the plane of `corners`, `(4, 3)`."""
         window = self._window(Surface(corners, 0, two_sided=True))
         if window is None:
@@ -124,7 +124,7 @@ class Raster:
         u, v, iz = self._coordinates(box, inverse)
         x0, y0, x1, y1 = box
         view = (slice(y0, y1), slice(x0, x1))
-        there = np.abs(self.inverse_depth[view] - iz) < tolerance * iz + 1e-6
+        there = np.abs(self.inverse_depth[view] - iz) < 0.03 * iz + 1e-6
         weight = np.clip(u * (1 - u) * 12, 0, 1) * np.clip(v * (1 - v) * 12, 0, 1)
         weight = np.where(there & (u > 0) & (u < 1) & (v > 0) & (v < 1), weight, 0) * strength
         rgb = self.rgbe[view][..., :3]

@@ -1,7 +1,6 @@
-"""Predictions of several models beside the image and its label."""
+"""A prediction beside the image and its label."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,54 +13,8 @@ TILE_SIDE = 512
 ERROR_COLOUR = (255, 64, 0)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One image and what was predicted for it.
-
-    Attributes:
-        image: `(H, W, 3)` uint8 RGB.
-        label: `(H, W)` class ids, 255 = ignore.
-        predictions: `(H, W)` class ids, one array for each model.
-    """
-
-    image: np.ndarray
-    label: np.ndarray
-    predictions: tuple[np.ndarray, ...]
-
-
-def comparison_picture(
-    samples: Sequence[Compared],
-    models: Sequence[str],
-    classes: Sequence[str],
-    palette: Sequence[Sequence[int]],
-) -> np.ndarray:
-    """Night | ground truth | one column for each model, with a legend of the classes below.
-
-    Args:
-        samples: One row each.
-        models: Captions of the predictions.
-        classes: Names of all classes; the legend shows those that occur in a label or prediction.
-        palette: RGB of each class.
-
-    Returns:
-        `(height, width, 3)` uint8 RGB.
-    """
-    rows = []
-    for sample in samples:
-        maps = (sample.label, *sample.predictions)
-        coloured = [fit(colourise(ids, palette), TILE_SIDE, labels=True) for ids in maps]
-        rows.append([fit(sample.image, TILE_SIDE), *coloured])
-    grid = tile(rows, ['night', 'ground truth', *models])
-    present = classes_present(samples)
-    names = [*(classes[i] for i in present), 'not labelled']
-    colours = [*(palette[i] for i in present), IGNORE_COLOUR]
-    strip = legend(names, colours, grid.shape[1])
-    return np.concatenate([grid, strip])
-
-
-def classes_present(samples: Sequence[Compared]) -> list[int]:
-    """Ids that occur in the labels or predictions, without 255."""
-    maps = [ids for sample in samples for ids in (sample.label, *sample.predictions)]
+def classes_present(maps: Sequence[np.ndarray]) -> list[int]:
+    """Ids that occur in labels or predictions, without 255."""
     return sorted({int(i) for ids in maps for i in np.unique(ids)} - {255})
 
 
@@ -90,7 +43,7 @@ def error_picture(
     wrong = fit(_errors(image, label, prediction), TILE_SIDE, labels=True)
     captions = ['image', 'ground truth', 'prediction', 'errors']
     grid = tile([[fit(image, TILE_SIDE), *maps, wrong]], captions)
-    present = classes_present([Compared(image, label, (prediction,))])
+    present = classes_present([label, prediction])
     names = [*(classes[i] for i in present), 'not labelled', 'wrong']
     colours = [*(palette[i] for i in present), IGNORE_COLOUR, ERROR_COLOUR]
     width = grid.shape[1]

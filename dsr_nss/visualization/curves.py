@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 #: Colours of the first, second, ... run, distinguishable with any colour vision (Okabe and Ito).
@@ -56,7 +55,6 @@ def curve_figure(runs: Sequence[Scalars], key: str, dark: bool = False) -> Figur
     """
     with _style(dark):
         figure = Figure(figsize=(4.6, 2.8), layout='constrained')
-        FigureCanvasAgg(figure)
         axes = figure.subplots()
         for position, scalars in enumerate(runs):
             steps, values = series(scalars, key)
@@ -75,15 +73,17 @@ def curve_figure(runs: Sequence[Scalars], key: str, dark: bool = False) -> Figur
 
 def to_svg(figure: Figure) -> bytes:
     """The figure as an SVG file with a transparent background."""
-    return _save(figure, 'svg')
-
-
-def _save(figure: Figure, kind: str, **kwargs: Any) -> bytes:
     buffer = io.BytesIO()
     # a date or random ids would make every report differ
     with rc_context({'svg.hashsalt': 'dsr_nss'}):
-        metadata = {'Date': None} if kind == 'svg' else None
-        figure.savefig(buffer, format=kind, transparent=True, metadata=metadata, **kwargs)
+        figure.savefig(buffer, format='svg', transparent=True, metadata={'Date': None})
+    return buffer.getvalue()
+
+
+def to_png(figure: Figure, dpi: int) -> bytes:
+    """The figure as a PNG file with a white background; equal for equal figures."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
     return buffer.getvalue()
 
 

@@ -1,16 +1,14 @@
 """Figures of scores: confusion matrix, UIoU curve. Imported by who needs it, like `curves`."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dsr_nss.files import write_bytes
-from dsr_nss.visualization.curves import LINE_COLOURS
+from dsr_nss.visualization.curves import LINE_COLOURS, to_png
 
 _DPI = 130
 _INK, _FAINT = '#202124', '#bdc1c6'
@@ -88,12 +86,9 @@ def uiou_figure(thresholds: np.ndarray, mean: np.ndarray, average: float, title:
 
 def save_png(figure: Figure, path: str | Path) -> None:
     """Writes the figure with a white background."""
-    content = io.BytesIO()
-    figure.savefig(content, format='png', dpi=_DPI, facecolor='white')
-    write_bytes(path, content.getvalue())
+    write_bytes(path, to_png(figure, _DPI))
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout='constrained')
-    FigureCanvasAgg(figure)
     return figure, figure.subplots()

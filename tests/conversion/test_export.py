@@ -1,8 +1,6 @@
 """Every kind of network as ONNX and as torch.export predicts what its checkpoint predicts."""
 
 import functools
-import importlib.util
-import sys
 
 import numpy as np
 import pytest
@@ -217,19 +215,9 @@ def test_the_page_shows_how_a_file_is_used_without_this_package(
 
 
 @pytest.fixture
-def tool(repo_root, monkeypatch, capsys):
-    """A command line in this process: its exit code and what it says."""
-
-    def run(name, *arguments):
-        spec = importlib.util.spec_from_file_location(
-            f'{name}_tool', repo_root / f'tools/{name}.py'
-        )
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
-        return module.main(), ''.join(capsys.readouterr())
-
-    return run
+def tool(run_tool, capsys):
+    """A command line: its exit code and what it says."""
+    return lambda *words: (run_tool(*words), ''.join(capsys.readouterr()))
 
 
 def test_the_command_lines_export_a_teacher_and_predict_with_it(tool, tmp_path):

@@ -1,8 +1,7 @@
 """safetensors out, and a folder for a model hub that loads as it stands."""
 
-import importlib.util
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -161,16 +160,8 @@ def test_a_card_that_was_edited_is_kept(run, tmp_path):
     assert (tmp_path / 'README.md').read_text() == 'mine'
 
 
-def test_the_tool(run, tmp_path, repo_root, monkeypatch, capsys):
-    path = repo_root / 'tools/convert_checkpoint.py'
-    spec = importlib.util.spec_from_file_location('convert_tool', path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-
-    def call(*words):
-        monkeypatch.setattr(sys, 'argv', ['convert_checkpoint.py', str(run), *words])
-        return tool.main()
-
+def test_the_tool(run, run_tool, tmp_path, monkeypatch, capsys):
+    call = partial(run_tool, 'convert_checkpoint', run)
     monkeypatch.chdir(tmp_path)
     assert call('a', '--hub', '--data', 'Five streets.') == 0
     said = capsys.readouterr().out

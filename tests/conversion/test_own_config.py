@@ -1,8 +1,6 @@
 """A checkpoint is tested and predicted with alone, by the network that it describes itself."""
 
-import importlib.util
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -28,18 +26,9 @@ def run(tmp_path, config_file):
 
 
 @pytest.fixture
-def tool(repo_root, monkeypatch):
-    """Runs a tool in this process."""
-
-    def call(name, *arguments):
-        spec = importlib.util.spec_from_file_location(name, repo_root / f'tools/{name}.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        words = [f'{name}.py', *map(str, arguments), '--device', 'cpu', '--workers', '0']
-        monkeypatch.setattr(sys, 'argv', words)
-        return module.main()
-
-    return call
+def tool(run_tool):
+    """Runs a tool on the CPU."""
+    return lambda *words: run_tool(*words, '--device', 'cpu', '--workers', 0)
 
 
 def test_the_network_is_the_files_and_the_test_sets_are_not(run):

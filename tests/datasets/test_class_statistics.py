@@ -32,7 +32,7 @@ def test_bad_ids_name_the_file(tmp_path):
 
 def test_file_format_and_workers(tmp_path):
     root = make_cityscapes(tmp_path, statistics=False)
-    path = write_class_statistics(root, workers=2, show_progress=False)
+    path = write_class_statistics(root, workers=2)
     assert path == root / 'class_statistics.json'
     content = json.loads(path.read_text())
     assert content['version'] == 1
@@ -43,7 +43,7 @@ def test_file_format_and_workers(tmp_path):
     assert len(content['files']) == 4  # val is not in it
     assert [p.name for p in root.iterdir() if p.name.startswith('.')] == []
     one = path.read_bytes()
-    assert write_class_statistics(root, show_progress=False).read_bytes() == one
+    assert write_class_statistics(root).read_bytes() == one
 
 
 def test_round_trip(tmp_path):

@@ -34,7 +34,7 @@ def settings(tmp_path, **changes):
 
 
 def fill(tmp_path, config):
-    return write_cache(plan_cache(config, tmp_path / 'cache'), show_progress=False)
+    return write_cache(plan_cache(config, tmp_path / 'cache'))
 
 
 def build(tmp_path, config):

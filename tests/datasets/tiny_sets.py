@@ -41,7 +41,7 @@ def make_cityscapes(root: Path, count: int = 4, statistics: bool = True) -> Path
             write_image(root / f'leftImg8bit/{name}_leftImg8bit.png', rng)
             write_label(root / f'gtFine/{name}_gtFine_labelTrainIds.png', random_label(rng))
     if statistics:
-        write_class_statistics(root, show_progress=False)
+        write_class_statistics(root)
     return root
 
 

@@ -1,6 +1,5 @@
 """Trainings of seconds through `tools/train.py`."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -23,21 +22,15 @@ def one_thread():
 
 
 @pytest.fixture
-def train(repo_root, tmp_path, monkeypatch, capfd, one_thread):
+def train(run_tool, tmp_path, monkeypatch, capfd, one_thread):
     """Runs the tool in this process; returns its exit code and what it printed."""
-    spec = importlib.util.spec_from_file_location('train_tool', repo_root / 'tools' / 'train.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     monkeypatch.chdir(tmp_path)
     # mmengine names a run by its config and the second it starts in
     config = tmp_path / f'toy_{tmp_path.name}.py'
     config.write_text(toy_adaptation.CONFIG)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['train.py', config.name, *map(str, arguments)])
         capfd.readouterr()
-        code = tool.main()
-        out, err = capfd.readouterr()
-        return code, out + err
+        return run_tool('train', config.name, *arguments), ''.join(capfd.readouterr())
 
     return run

@@ -69,7 +69,7 @@ def break_moments(content):
         (lambda content: content.update(param_schedulers=7), 'do not fit this config'),
         (
             change_state('student.decode_head.bias', torch.full((19,), float('nan'))),
-            '1 with NaN or infinite values (student.decode_head.bias)',
+            '1 with NaN or infinite values: student.decode_head.bias',
         ),
     ],
 )

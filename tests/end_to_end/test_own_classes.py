@@ -1,8 +1,6 @@
 """The config of docs/tutorials/own_classes.md, with these and other classes, and wrong labels."""
 
-import importlib.util
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -39,18 +37,12 @@ def write_city(root, classes):
 
 
 @pytest.fixture
-def tool(repo_root, monkeypatch, capfd):
-    """Runs a tool in this process; returns its exit code and what it printed."""
+def tool(run_tool, capfd):
+    """Runs a tool; returns its exit code and what it printed."""
 
-    def run(name, *arguments):
-        spec = importlib.util.spec_from_file_location(name, repo_root / f'tools/{name}.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
+    def run(*words):
         capfd.readouterr()
-        code = module.main()
-        out, err = capfd.readouterr()
-        return code, out + err
+        return run_tool(*words), ''.join(capfd.readouterr())
 
     return run
 

@@ -1,24 +1,16 @@
 """`tools/train.py --smoke`: the whole way, without data, weights or anything left behind."""
 
-import importlib.util
-import sys
-
 import pytest
 
 
 @pytest.fixture
-def smoke(repo_root, tmp_path, monkeypatch, capfd):
+def smoke(run_tool, repo_root, tmp_path, monkeypatch, capfd):
     """Runs the tool on a config of the checkout, where there is no data."""
-    spec = importlib.util.spec_from_file_location('train_tool', repo_root / 'tools' / 'train.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     monkeypatch.chdir(tmp_path)
 
     def run(name, *arguments):
-        path = str(repo_root / f'configs/{name}.py')
-        monkeypatch.setattr(sys, 'argv', ['train.py', path, '--smoke', *arguments])
         capfd.readouterr()
-        code = tool.main()
+        code = run_tool('train', repo_root / f'configs/{name}.py', '--smoke', *arguments)
         return code, ''.join(capfd.readouterr())
 
     return run

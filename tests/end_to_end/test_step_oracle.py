@@ -35,6 +35,9 @@ from tests.reference.step_inputs import (
     make_match,
 )
 
+# the tensors are so small that threads only wait for one another
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 # Exact in float32 as well, which the preprocessor is built with.
 MEAN, STD = (120.5, 110.25, 100.75), (60.5, 57.25, 56.125)
 
@@ -208,15 +211,6 @@ def start_weights(student: nn.Module) -> None:
 
 
 # --- the test -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The tensors are so small that threads only wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

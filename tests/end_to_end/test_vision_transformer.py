@@ -1,6 +1,5 @@
 """A student on a vision transformer with masked patches: from training to a plain checkpoint."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -102,7 +101,7 @@ def kill_after_a_checkpoint(process, checkpoint: Path) -> None:
 
 
 @pytest.fixture
-def score(repo_root, tmp_path, monkeypatch):
+def score(run_tool, tmp_path):
     """mIoU that `tools/test.py` finds on two images with labels."""
     rng = np.random.default_rng(0)
     for folder, shape in (('images', (40, 56, 3)), ('labels', (40, 56))):
@@ -112,14 +111,10 @@ def score(repo_root, tmp_path, monkeypatch):
             cv2.imwrite(
                 str(tmp_path / folder / f'{i}.png'), values * (13 if len(shape) == 3 else 1)
             )
-    spec = importlib.util.spec_from_file_location('test_tool', repo_root / 'tools' / 'test.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
 
     def run(*arguments):
         folders = ['--images', 'images', '--labels', 'labels', '--out', 'out', '--workers', '0']
-        monkeypatch.setattr(sys, 'argv', ['test.py', *arguments, *folders, '--json', 'scores.json'])
-        assert tool.main() == 0
+        assert run_tool('test', *arguments, *folders, '--json', 'scores.json') == 0
         return json.loads(Path('scores.json').read_text())
 
     return run

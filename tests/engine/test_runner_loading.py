@@ -41,9 +41,9 @@ def test_resume_refuses_another_bank():
 
 
 def test_resume_refuses_missing_and_unknown_entries():
-    with pytest.raises(CheckpointError, match=r'3 missing in the file \(teacher\.weight'):
+    with pytest.raises(CheckpointError, match=r'3 missing: teacher\.weight'):
         load_all(Adaptation(), Adaptation(teacher=False).state_dict(), 'a.pth')
-    with pytest.raises(CheckpointError, match='3 unknown to the model'):
+    with pytest.raises(CheckpointError, match='3 unknown: teacher'):
         load_all(Adaptation(teacher=False), Adaptation().state_dict(), 'a.pth')
 
 
@@ -62,12 +62,6 @@ def test_new_run_starts_from_source_only_and_from_a_plain_segmentor():
         model = Adaptation()
         load_start(model, state, 'a.pth')
         assert same(saved.student, model.student)
-
-
-def test_entries_of_a_parallel_wrapper_are_read():
-    saved, model = Adaptation(), Adaptation()
-    load_all(model, {f'module.{k}': v for k, v in saved.state_dict().items()}, 'a.pth')
-    assert same(saved, model)
 
 
 def test_checkpoint_of_another_model_is_refused_and_nothing_changes():

@@ -1,9 +1,9 @@
 """`tools/test.py` from end to end on a tiny segmentor, and what it calls."""
 
-import importlib.util
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,17 +27,8 @@ def run(repo_root, *arguments):
 
 
 @pytest.fixture
-def run_here(repo_root, monkeypatch):
-    """The command line in this process: without the seconds that importing takes."""
-    spec = importlib.util.spec_from_file_location('tools_test', repo_root / 'tools/test.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def main(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
-        return module.main()
-
-    return main
+def run_here(run_tool):
+    return partial(run_tool, 'test')
 
 
 def read(path):

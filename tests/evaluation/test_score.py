@@ -1,8 +1,6 @@
 """Scoring PNG files: pairing, numbers, errors, and the command line."""
 
-import importlib.util
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -130,19 +128,15 @@ def test_nothing_there(tmp_path):
         score(tmp_path / 'pred', tmp_path)
 
 
-def test_command_line(repo_root, monkeypatch, capsys, folders, tmp_path):
-    spec = importlib.util.spec_from_file_location('tools_score', repo_root / 'tools/score.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_command_line(run_tool, capsys, folders, tmp_path):
     file = tmp_path / 'new/scores.json'
-    arguments = ['score.py', *map(str, folders), '--json', str(file), '--workers', '1']
-    monkeypatch.setattr(sys, 'argv', arguments)
-    assert tool.main() == 0
+    words = ('score', *folders, '--json', file, '--workers', 1)
+    assert run_tool(*words) == 0
     result = json.loads(file.read_text())
     assert result == score(*folders, workers=1, progress=False)
     assert f'{result["mIoU"]:.2f}' in capsys.readouterr().out
     (folders[0] / 'aachen_0_leftImg8bit.png').unlink()
-    assert tool.main() == 2
+    assert run_tool(*words) == 2
     assert 'error: 1 of 3 labels' in capsys.readouterr().err
 
 

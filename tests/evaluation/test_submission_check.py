@@ -1,12 +1,11 @@
 """The check of an archive: what the writer makes passes, and every kind of defect is named."""
 
 import dataclasses
-import importlib.util
 import io
 import re
-import sys
 import warnings
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -261,18 +260,9 @@ def test_unusable_arguments(archive, images, tmp_path):
 
 
 @pytest.fixture
-def tool(repo_root, monkeypatch):
+def tool(run_tool):
     """The command line, as a function of its arguments."""
-    path = repo_root / 'tools/check_submission.py'
-    spec = importlib.util.spec_from_file_location('tools_check_submission', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def main(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['check_submission.py', *map(str, arguments)])
-        return module.main()
-
-    return main
+    return partial(run_tool, 'check_submission')
 
 
 def test_command_line_success_is_one_line(tool, capsys, archive, images):

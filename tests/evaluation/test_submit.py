@@ -1,8 +1,7 @@
 """`tools/test.py --submit`: a test split becomes an archive that passes its own check."""
 
-import importlib.util
-import sys
 import zipfile
+from functools import partial
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from dsr_nss.evaluation.test_sets import select_datasets
 from dsr_nss.inference.load import load_model, read_model_config
 from dsr_nss.inference.predict import predict_set
 
-OPTIONS = dict(device='cpu', workers=0, progress=False)
+OPTIONS = dict(device='cpu', workers=0)
 TINY = pytest.mark.filterwarnings('ignore:.*the server of:UserWarning')
 PIPELINE = "pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]"
 
@@ -122,17 +121,9 @@ def read_sets(path):
 
 
 @TINY
-def test_command_line(repo_root, monkeypatch, capsys, test_config, checkpoint, tmp_path):
-    spec = importlib.util.spec_from_file_location('tools_test', repo_root / 'tools/test.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_command_line(run_tool, monkeypatch, capsys, test_config, checkpoint, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def main(*arguments):
-        argv = ['test.py', str(test_config), str(checkpoint), '--device', 'cpu', *arguments]
-        monkeypatch.setattr(sys, 'argv', argv)
-        return tool.main()
-
+    main = partial(run_tool, 'test', test_config, checkpoint, '--device', 'cpu')
     assert main('--submit', 'dark_zurich', '--workers', '0') == 0
     assert len(images('dark_zurich_submission.zip')) == 6
     assert 'dark_zurich_submission.zip: 2 images' in capsys.readouterr().out

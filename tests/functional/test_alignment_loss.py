@@ -7,22 +7,14 @@ import pytest
 import torch
 
 from dsr_nss.functional.prototypes import alignment_loss, class_weights, label_shares, prototypes
+from tests.functional.test_prototypes import CLASSES, random_labels
 from tests.reference import prototypes as reference
-
-CLASSES = 5
-
-
-def _labels(seed=0, batch=2, height=8, width=12, classes=CLASSES, ignored=0.2):
-    rng = np.random.default_rng(seed)
-    label = rng.integers(0, classes, size=(batch, height, width))
-    label[rng.uniform(size=label.shape) < ignored] = 255
-    return label
 
 
 def _case(seed=0, batch=2, dim=4, size=(2, 3)):
     """Features and shares of one image pair; class 4 is only in a, class 3 only in b."""
     rng = np.random.default_rng(seed + 100)
-    label_a, label_b = _labels(seed, batch), _labels(seed + 50, batch)
+    label_a, label_b = random_labels(seed, batch), random_labels(seed + 50, batch)
     label_a[label_a == 3] = 0
     label_b[label_b == 4] = 1
     shares_a = reference.label_shares(label_a, size, CLASSES)
@@ -309,7 +301,7 @@ def test_unknown_absent_is_refused():
 @pytest.mark.parametrize('form', ['ratio', 'literal'])
 def test_both_directions_match_reference(form):
     # The whole of [13] between two domains, from labels to the sum of two terms.
-    label_a, label_b = _labels(20), _labels(21)
+    label_a, label_b = random_labels(20), random_labels(21)
     label_a[label_a == 3] = 255
     case, long_tail = _case(12), np.array([False, False, True, False, True])
     features_a, features_b = case['features_a'], case['features_b']

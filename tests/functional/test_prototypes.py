@@ -15,7 +15,7 @@ from tests.reference import prototypes as reference
 CLASSES = 5
 
 
-def _labels(seed=0, batch=2, height=8, width=12, classes=CLASSES, ignored=0.2):
+def random_labels(seed=0, batch=2, height=8, width=12, classes=CLASSES, ignored=0.2):
     rng = np.random.default_rng(seed)
     label = rng.integers(0, classes, size=(batch, height, width))
     label[rng.uniform(size=label.shape) < ignored] = 255
@@ -24,7 +24,7 @@ def _labels(seed=0, batch=2, height=8, width=12, classes=CLASSES, ignored=0.2):
 
 def _features(seed=0, batch=2, dim=4, size=(2, 3)):
     """Random features and the shares of a random label that lacks class 3."""
-    label = _labels(seed, batch)
+    label = random_labels(seed, batch)
     label[label == 3] = 0
     features = np.random.default_rng(seed + 100).normal(size=(batch, dim, *size))
     return features, reference.label_shares(label, size, CLASSES)
@@ -35,7 +35,7 @@ def _features(seed=0, batch=2, dim=4, size=(2, 3)):
 
 @pytest.mark.parametrize('size', [(2, 3), (4, 4), (8, 12), (1, 1), (3, 5)])
 def test_shares_match_reference(size):
-    label = _labels()
+    label = random_labels()
     actual = label_shares(torch.tensor(label), size, CLASSES)
     expected = reference.label_shares(label, size, CLASSES)
     # A share is a ratio of small counts: exact up to float32.

@@ -72,7 +72,7 @@ def test_a_turned_photograph_is_written_upright_and_kept(tmp_path, pixels):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / 'in/a.png', exif=exif)
-    arguments = dict(device='cpu', progress=False)
+    arguments = dict(device='cpu')
     report = infer(None, file, [tmp_path / 'in'], tmp_path / 'out', **arguments)
     assert report.predicted == 1
     labels = np.array(Image.open(tmp_path / 'out/labelTrainIds/a.png'))
@@ -96,7 +96,7 @@ def test_sizes_that_the_graph_does_not_take_are_named_and_the_others_predicted(t
     (tmp_path / 'in').mkdir()
     for name, image in (('small', pixels[:40]), ('whole', pixels)):
         Image.fromarray(image).save(tmp_path / f'in/{name}.png')
-    report = infer(None, file, [tmp_path / 'in'], tmp_path / 'out', device='cpu', progress=False)
+    report = infer(None, file, [tmp_path / 'in'], tmp_path / 'out', device='cpu')
     assert report.images == 1 and [path.stem for path in report.failed] == ['small']
     model = dsr_nss.load(write_onnx(tmp_path / 'c.onnx'), device='cpu')
     with pytest.raises(DataError, match='takes sides of 64 to 8192 pixels'):

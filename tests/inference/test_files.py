@@ -1,10 +1,8 @@
 """`tools/infer.py` on made files: mixed sizes, broken files, a video, and runs that go on."""
 
 import errno
-import importlib.util
 import json
 import os
-import sys
 
 import cv2
 import numpy as np
@@ -29,17 +27,8 @@ def read(path):
 
 
 @pytest.fixture
-def run_here(repo_root, monkeypatch):
-    """The command line in this process: without the seconds that importing takes."""
-    spec = importlib.util.spec_from_file_location('tools_infer', repo_root / 'tools/infer.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def main(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['infer.py', *map(str, arguments), '--device', 'cpu'])
-        return module.main()
-
-    return main
+def run_here(run_tool):
+    return lambda *words: run_tool('infer', *words, '--device', 'cpu')
 
 
 @pytest.mark.parametrize(('workers', 'batch_size', 'tta'), [(2, 2, False), (0, 1, True)])

@@ -129,7 +129,7 @@ def test_bad_labels(config, tmp_path):
     assert 'the label has the ids [33]' in problem
     write_label(tmp_path / 'cs/gtFine' / name, random_label(np.random.default_rng(0), (24, 40)))
     (problem,) = check(config, tmp_path).problems
-    assert 'is 24x40 but its image' in problem
+    assert 'but its label' in problem and 'is 24x40; they must' in problem
 
 
 def test_a_label_without_a_class_is_a_note(config, tmp_path):
@@ -210,8 +210,9 @@ def test_weight_files_are_found_anywhere():
     config = dict(
         load_from='start.pth',
         model=dict(
+            type='A',
             pretrained='torchvision://resnet50',
-            parts=[dict(init_cfg=dict(checkpoint='part.pth')), dict(init_cfg=None)],
+            parts=[dict(type='B', init_cfg=dict(checkpoint='part.pth')), dict(type='B')],
         ),
     )
     assert weight_files(config) == [

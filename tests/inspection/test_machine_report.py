@@ -1,8 +1,5 @@
 """`--report`: the text that a bug report begins with."""
 
-import importlib.util
-import sys
-
 import torch
 
 from dsr_nss.engine.environment import describe_environment
@@ -32,11 +29,7 @@ def test_a_gpu_and_distributions_that_exclude_each_other_are_told(monkeypatch):
     assert any(line.startswith('problem: onedl-mmcv and mmcv ') for line in lines)
 
 
-def test_the_tool_prints_it_and_looks_no_further(repo_root, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location('doctor_tool', repo_root / 'tools/check_data.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    monkeypatch.setattr(sys, 'argv', ['check_data.py', '--report'])
-    assert tool.main() == 0
+def test_the_tool_prints_it_and_looks_no_further(run_tool, capsys):
+    assert run_tool('check_data', '--report') == 0
     said = capsys.readouterr().out
     assert said == machine_report.machine_report() + '\n' and 'Cityscapes' not in said

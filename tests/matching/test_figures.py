@@ -33,7 +33,7 @@ def test_a_pair_has_six_panels(points):
     titles = [ax.get_title(loc='left') for ax in figure.axes[:6]]
     assert titles[0] == 'target' and titles[-1] == 'end-point error'
     assert '2.0 px' in figure.get_suptitle()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
 
 
 def test_curves_are_drawn_with_their_oracle():

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from dsr_nss.nightscape import Settings, generate, parse_size
 from dsr_nss.nightscape.generate import INFO_NAME, _info, prepare_folder
 from dsr_nss.nightscape.layouts import Job, coarse_label, split_sizes, write_scene
+from tests.command_lines import load_tool
 
 SIZE = (32, 64)
 SETTINGS = Settings(scenes=2, seed=5, source_size=SIZE, target_size=(36, 64))
@@ -210,12 +210,8 @@ def test_bad_settings_are_explained(changes):
 
 
 @pytest.fixture
-def tool(repo_root):
-    path = repo_root / 'tools/make_nightscape.py'
-    spec = importlib.util.spec_from_file_location('make_nightscape', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool():
+    return load_tool('make_nightscape')
 
 
 def test_command_line_passes_its_options_on(tool, monkeypatch, tmp_path, capsys):

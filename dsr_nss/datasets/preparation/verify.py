@@ -30,8 +30,7 @@ class _File(NamedTuple):
     classes: int | None = None
 
 
-def check_label_sizes(datasets: Iterable[RoadSceneDataset], *, workers: int = 1,
-                      show_progress: bool = True) -> int:  # fmt: skip
+def check_label_sizes(datasets: Iterable[RoadSceneDataset], *, workers: int = 1) -> int:
     """Compares the size of every image with that of its label, by their headers.
 
     Returns:
@@ -46,22 +45,17 @@ def check_label_sizes(datasets: Iterable[RoadSceneDataset], *, workers: int = 1,
         for info in _infos(dataset)
         if 'seg_map_path' in info
     )
-    results = try_files(
-        _compare, pairs, workers=workers, description='sizes', show_progress=show_progress
-    )
+    results = try_files(_compare, pairs, workers=workers, description='sizes')
     _require_none([r.message for r in results if isinstance(r, Unusable)], len(pairs), 'labels')
     return len(pairs)
 
 
-def verify(
-    datasets: Iterable[RoadSceneDataset], *, workers: int = 1, show_progress: bool = True
-) -> list[str]:
+def verify(datasets: Iterable[RoadSceneDataset], *, workers: int = 1) -> list[str]:
     """Opens every image, label, day reference and mask of sets once, all of it.
 
     Args:
         datasets: The sets; what they share is opened once.
         workers: Processes.
-        show_progress: Show a bar with the time left, if there is a terminal.
 
     Returns:
         Lines that say what was opened.
@@ -74,9 +68,7 @@ def verify(
     for dataset in datasets:
         infos += [(info, len(dataset.metainfo['classes'])) for info in _infos(dataset)]
     files = list(dict.fromkeys(file for info, classes in infos for file in _files(info, classes)))
-    results = try_files(
-        _open, files, workers=workers, description='verify', show_progress=show_progress
-    )
+    results = try_files(_open, files, workers=workers, description='verify')
     bad = [result.message for result in results if isinstance(result, Unusable)]
     sizes = {
         file.path: result

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from dsr_nss.engine.processes import plain_model
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.errors import NonFiniteLossError
 from dsr_nss.values import Count, checked
@@ -47,8 +48,7 @@ class FiniteLossGuard(Hook):
     def before_checkpoint(self, runner) -> None:
         """Called on all processes before a checkpoint is put together."""
         self.check_losses(runner)
-        model = getattr(runner.model, 'module', runner.model)
-        broken = first_non_finite(model)
+        broken = first_non_finite(plain_model(runner))
         if _anywhere(broken is not None):
             where = f'{broken} holds NaN or Inf' if broken else 'another process has NaN or Inf'
             raise NonFiniteLossError(

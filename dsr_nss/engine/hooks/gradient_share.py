@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from dsr_nss.engine.processes import plain_model
 from dsr_nss.errors import ConfigError
 from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.values import Count, checked
@@ -40,15 +41,15 @@ class GradientShare(Hook):
 
     def before_train(self, runner) -> None:
         """Check that there is an encoder."""
-        if not isinstance(_model(runner), Adaptation):
+        if not isinstance(plain_model(runner), Adaptation):
             raise ConfigError(
-                f'GradientShare needs an Adaptation, got {type(_model(runner)).__name__}: remove '
-                'the hook'
+                f'GradientShare needs an Adaptation, got {type(plain_model(runner)).__name__}: '
+                'remove the hook'
             )
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Ask for the losses of this step."""
-        model = _model(runner)
+        model = plain_model(runner)
         if self.every_n_train_iters(runner, self.interval):
             parameters = [p for p in model.student.backbone.parameters() if p.requires_grad]
             model.watch_losses = lambda losses: gradient_shares(losses, parameters)
@@ -57,7 +58,7 @@ class GradientShare(Hook):
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Look away."""
-        _model(runner).watch_losses = None
+        plain_model(runner).watch_losses = None
 
 
 def gradient_shares(losses: dict[str, Tensor], parameters: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -90,7 +91,3 @@ def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
     squares = [each.float().square().sum() for each in found if each is not None]
     return torch.stack(squares).sum().sqrt() if squares else zero
-
-
-def _model(runner):
-    return getattr(runner.model, 'module', runner.model)

@@ -9,6 +9,7 @@ from mmengine.visualization import LocalVisBackend
 from mmseg.registry import HOOKS
 from PIL import Image
 
+from dsr_nss.engine.processes import plain_model
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_bytes
 from dsr_nss.values import Count, checked
@@ -35,22 +36,22 @@ class PanelHook(Hook):
 
     def before_train(self, runner) -> None:
         """Check that the model can show itself."""
-        if not hasattr(_model(runner), 'want_panel'):
+        if not hasattr(plain_model(runner), 'want_panel'):
             raise ConfigError(
                 f'PanelHook needs a model that keeps panels (an Adaptation or WarpConsistency), '
-                f'got {type(_model(runner)).__name__}: set default_hooks.panel=None'
+                f'got {type(plain_model(runner)).__name__}: set default_hooks.panel=None'
             )
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Ask for the intermediate pictures of this step."""
         due = is_main_process() and self.every_n_train_iters(runner, self.interval)
-        _model(runner).want_panel = due
+        plain_model(runner).want_panel = due
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Draw and write them."""
-        model = _model(runner)
+        model = plain_model(runner)
         if not model.want_panel:
             return
         from dsr_nss.visualization.panels import training_panel
@@ -71,7 +72,3 @@ class PanelHook(Hook):
         for backend in runner.visualizer._vis_backends.values():
             if not isinstance(backend, LocalVisBackend):  # that one would write the file again
                 backend.add_image('panel', picture, step=iteration)
-
-
-def _model(runner):
-    return getattr(runner.model, 'module', runner.model)

@@ -13,6 +13,7 @@ from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.datasets.crops import random_box
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile
 from dsr_nss.datasets.source_target import SourceTargetDataset
+from dsr_nss.engine.processes import plain_model
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.models.segmentors.dsr_nss import DSRNSS
 from dsr_nss.values import Count, checked
@@ -58,7 +59,7 @@ class PseudoLabelAccuracy(Hook):
             FileNotFoundError: There is no truth of an image.
             DataError: It has another size than the image.
         """
-        data, model = runner.train_dataloader.dataset, _model(runner)
+        data, model = runner.train_dataloader.dataset, plain_model(runner)
         if not isinstance(model, DSRNSS):
             raise ConfigError(
                 f'PseudoLabelAccuracy needs a model with a teacher (DSRNSS), got '
@@ -80,7 +81,7 @@ class PseudoLabelAccuracy(Hook):
         """Label, compare, log."""
         if not self.every_n_train_iters(runner, self.interval):
             return
-        model = _model(runner)
+        model = plain_model(runner)
         kept = {name: value.clone() for name, value in model.teacher.named_buffers()}
         right: list[Tensor] = []
         truths: list[Tensor] = []
@@ -171,7 +172,3 @@ def accuracies(
     return {
         name: 100 * float(right[mask].float().mean()) for name, mask in masks.items() if mask.any()
     }
-
-
-def _model(runner):
-    return getattr(runner.model, 'module', runner.model)

@@ -10,9 +10,11 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dsr_nss.engine.smoke import forget_weights
 from dsr_nss.errors import ConfigError
 from dsr_nss.matching.correlation import local_correlation
-from dsr_nss.studies.benchmark.step import forget_weights, load_matcher
+from dsr_nss.matching.match_aligner import MatchAligner
+from dsr_nss.studies.benchmark.step import load_matcher
 from dsr_nss.studies.benchmark.timing import COSTS, Report, Row, Turns, attempt, peak_memory
 
 RADIUS = 4
@@ -29,7 +31,7 @@ def benchmark_align(config: Config, turns: Turns, *, size: tuple[int, int]) -> R
     if 'aligner' not in refinement:
         raise ConfigError(f'{config.filename} has no model.refinement.aligner to measure')
     settings = refinement['aligner'].to_dict()
-    forget_weights(settings)
+    forget_weights(settings, keep=(MatchAligner,))
     aligner = MODELS.build(settings)
     load_matcher(aligner)
     aligner.to(turns.device)

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dsr_nss.engine.config import use_scope
 from dsr_nss.engine.devices import AMP_TYPES
+from dsr_nss.engine.smoke import forget_weights
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate_dataset
 from dsr_nss.evaluation.metric import sample_confusion
@@ -36,7 +37,6 @@ from dsr_nss.inference.load import dataset_meta, load_model, segmentor_config
 from dsr_nss.inference.mosaic import Mosaic
 from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import classes_of_views, compile_stages
-from dsr_nss.studies.benchmark.step import forget_weights
 from dsr_nss.studies.benchmark.timing import Report, Row, Turns, peak_memory, scaled, span
 
 #: In the order in which an image goes through them.

@@ -92,15 +92,14 @@ def _bytes(tensors: list[Any]) -> int:
 
 
 class LiveBytes(TorchDispatchMode):
-    """While inside, sums the bytes of the tensors that are made and not yet freed.
+    """While inside, sums the bytes of the meta tensors that are made and not yet freed.
 
     Attributes:
         peak: The largest sum so far.
     """
 
-    def __init__(self, device: str = 'meta') -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.device = device
         self.peak = self._now = 0
         self._known: set[int] = set()
 
@@ -115,7 +114,7 @@ class LiveBytes(TorchDispatchMode):
         }
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and leaf.device.type == self.device:
+            if isinstance(leaf, Tensor) and leaf.is_meta:
                 storage = leaf.untyped_storage()
                 if storage._cdata not in given | self._known:
                     self._made(storage)

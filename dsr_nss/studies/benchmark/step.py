@@ -23,6 +23,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from dsr_nss.engine.launch import use_amp
+from dsr_nss.engine.smoke import forget_weights
 from dsr_nss.errors import ConfigError
 from dsr_nss.matching.match_aligner import MatchAligner
 from dsr_nss.models.initialise import initialise_quietly
@@ -67,7 +68,7 @@ def build_step(
         ConfigError: Not the config of an adaptation.
     """
     config = copy.deepcopy(config)
-    forget_weights(config.model)
+    forget_weights(config.model, keep=(MatchAligner,))
     if config.model.get('alignment'):
         config.model.alignment.start = 1
     if config.model.get('adapt_to_reference'):
@@ -86,20 +87,6 @@ def build_step(
         model.compile_networks(**({} if compiled is True else compiled))
     torch.backends.cudnn.benchmark = bool(config.get('env_cfg', {}).get('cudnn_benchmark'))
     return model, build_optim_wrapper(model, config.optim_wrapper)
-
-
-def forget_weights(node: Any) -> None:
-    """Drops the names of weight files, but `load_matcher`'s, from a config of a model, in place."""
-    if isinstance(node, Mapping):
-        kind = MODELS.module_dict.get(node.get('type'))
-        if isinstance(kind, type) and issubclass(kind, MatchAligner):
-            return
-        if node.get('init_cfg') is not None:
-            node['init_cfg'] = None  # type: ignore[index]
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            forget_weights(value)
 
 
 def load_matcher(model: nn.Module) -> None:
@@ -128,9 +115,9 @@ def crop_size(config: Config) -> tuple[int, int]:
     return height, width
 
 
-def random_items(config: Config, seed: int = 0) -> dict[str, Any]:
+def random_items(config: Config) -> dict[str, Any]:
     """A collated batch as the loader would give it: noise, and labels of random rectangles."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     size, batch = crop_size(config), config.train_dataloader.batch_size
 
     def noise() -> torch.Tensor:

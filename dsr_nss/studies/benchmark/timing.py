@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from dsr_nss.engine.devices import is_out_of_memory
 from dsr_nss.engine.environment import describe_environment, describe_machine
 from dsr_nss.visualization.text_table import text_table
 
@@ -101,15 +102,6 @@ def summarise(samples: Sequence[float]) -> Row:
 def scaled(row: Row, factor: float) -> Row:
     """The row with all of its seconds times `factor`."""
     return {key: factor * value if key.endswith('_s') else value for key, value in row.items()}
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device's memory did not suffice, by the allocator or a library on top of it."""
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError)
-        # of CUDA's libraries, and of torch's allocator on CPUs
-        and any(text in str(error) for text in ('ALLOC_FAILED', "can't allocate memory"))
-    )
 
 
 def attempt(function: Callable[[], Row], device: torch.device) -> Row:

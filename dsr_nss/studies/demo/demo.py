@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from dsr_nss.commands import typed
 from dsr_nss.engine import run_info
+from dsr_nss.engine.components import components
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import DemoError
 from dsr_nss.pool import patient_environment
@@ -104,15 +105,10 @@ def _train_and_test(name: str, data: Path, folder: Path, seed: int) -> DemoRun:
 
 def data_root_options(config: Config, old: str, new: str) -> Iterator[str]:
     """`--cfg-options` that move every `data_root` below `old` to the same place below `new`."""
-
-    def walk(node: Any, path: tuple[str, ...]) -> Iterator[str]:
-        for key, value in node.items() if isinstance(node, dict) else ():
-            if key == 'data_root' and f'{value}/'.startswith(f'{old}/'):
-                yield f'{".".join((*path, key))}={new}{value[len(old) :]}'
-            else:
-                yield from walk(value, (*path, key))
-
-    yield from walk(config._cfg_dict, ())
+    for path, part in components(config._cfg_dict):
+        root = part.get('data_root', '')
+        if f'{root}/'.startswith(f'{old}/'):
+            yield f'{path}.data_root={new}{root[len(old) :]}'
 
 
 def _call(*words: Any) -> str:

@@ -11,7 +11,7 @@ from dsr_nss.classes import CLASSES, IGNORE_INDEX, PALETTE
 from dsr_nss.studies.refinement.scores import Bin
 from dsr_nss.studies.refinement.views import Pair, Refined
 from dsr_nss.visualization.colours import IGNORE_COLOUR, colourise
-from dsr_nss.visualization.comparison import Compared, classes_present
+from dsr_nss.visualization.comparison import classes_present
 from dsr_nss.visualization.curves import LINE_COLOURS
 from dsr_nss.visualization.tiles import BACKGROUND, headline, legend, tile
 
@@ -49,7 +49,7 @@ def view_picture(pair: Pair, results: Mapping[str, Refined]) -> np.ndarray:
     ]
     captions = [f'{title}: {accuracy(pair.label, each.label)}' for title, each in results.items()]
     grid = tile(rows, ['night, truth', *captions])
-    present = classes_present([Compared(pair.night, pair.label, tuple(labels))])
+    present = classes_present([pair.label, *labels])
     names = [*(CLASSES[i] for i in present), 'not labelled']
     names += ['corrected by the day', 'spoiled by the day', 'wrong in both']
     colours = [*(PALETTE[i] for i in present), IGNORE_COLOUR, CORRECTED, SPOILED, STILL_WRONG]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dsr_nss.studies.tables.means import statistic
@@ -52,7 +51,6 @@ def logged_figure(rows: Sequence[dict[str, Any]], keys: Sequence[str], title: st
         title: What stands above.
     """
     figure = Figure(figsize=(0.6 + 3.4 * len(keys), 3.9), layout='constrained')
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(keys), squeeze=False)[0]
     lines: dict[str, Any] = {}
     for axes, key in zip(panels, keys, strict=True):

@@ -1,11 +1,9 @@
 """A measured table as a picture: means, spread and single seeds."""
 
-import io
 import math
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dsr_nss.studies.tables.summary import Summary
@@ -23,7 +21,6 @@ def table_figure(summary: Summary) -> Figure:
     rows, columns = summary['rows'], summary['columns']
     # the labels take the same room whatever the number of panels
     figure = Figure(figsize=(3.0 + 3.6 * len(columns), 1.3 + 0.3 * len(rows)), layout='constrained')
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     legend: dict[str, Any] = {}
     for axes, column in zip(panels, columns, strict=True):
@@ -47,13 +44,6 @@ def table_figure(summary: Summary) -> Figure:
             fontsize=9,
         )  # fmt: skip
     return figure
-
-
-def to_png(figure: Figure, dpi: int = 150) -> bytes:
-    """The figure as a PNG file; equal for equal figures."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
-    return buffer.getvalue()
 
 
 def _draw(axes: Axes, cells: list[dict]) -> None:

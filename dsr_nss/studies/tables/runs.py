@@ -3,7 +3,7 @@
 import copy
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.engine.components import components
 from dsr_nss.engine.config import change_config, open_config
 from dsr_nss.engine.config_changes import DECIDING, config_changes
 from dsr_nss.engine.environment import describe_machine
@@ -323,11 +324,6 @@ def _machine(run: Run) -> str | None:
 def data_facts(config: Config) -> dict[str, Any]:
     """How the data below the config's roots were made, where they say so (nightscape does)."""
     training = config.get('train_dataloader')  # a converted checkpoint has none
-    made = {Path(root).parent / 'nightscape.json' for root in _data_roots(training)}
+    roots = [part['data_root'] for _, part in components(training) if 'data_root' in part]
+    made = {Path(root).parent / 'nightscape.json' for root in roots}
     return {str(path): _read_json(path) for path in sorted(made) if path.is_file()}
-
-
-def _data_roots(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from [str(value)] if key == 'data_root' else _data_roots(value)

@@ -16,9 +16,11 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_bytes
 from dsr_nss.studies.tables.logged import logged_figure
 from dsr_nss.studies.tables.means import Statistic
-from dsr_nss.studies.tables.picture import table_figure, to_png
+from dsr_nss.studies.tables.picture import table_figure
 from dsr_nss.studies.tables.summary import RATES, RECALL, Summary, is_compared, is_group
+from dsr_nss.visualization.curves import to_png
 
+_DPI = 150
 #: Characters that mean something to LaTeX.
 _LATEX = {
     '\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}',
@@ -303,10 +305,10 @@ def write_table(summary: Summary, base: Path) -> None:
     texts = {'csv': csv_text, 'tex': latex, 'json': json_text, 'md': markdown}
     for ending, text in texts.items():
         _write(base.with_name(f'{base.name}.{ending}'), text(summary).encode())
-    _write(base.with_name(f'{base.name}.png'), to_png(table_figure(summary)))
+    _write(base.with_name(f'{base.name}.png'), to_png(table_figure(summary), _DPI))
     if any(row['logged'] for row in summary['rows']):
         figure = logged_figure(summary['rows'], summary['logged'], summary['title'])
-        _write(base.with_name(f'{base.name}_logged.png'), to_png(figure))
+        _write(base.with_name(f'{base.name}_logged.png'), to_png(figure, _DPI))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -31,7 +31,7 @@ def test_class_table():
 
 
 def test_splits(source, tmp_path):
-    counts = make_camvid_dusk(source, tmp_path / 'out', workers=2, show_progress=False)
+    counts = make_camvid_dusk(source, tmp_path / 'out', workers=2)
     assert counts == {'day/train': 5, 'day/val': 2, 'dusk/train': 4, 'dusk/val': 2}
 
     def stems(folder):
@@ -53,7 +53,7 @@ def test_splits(source, tmp_path):
 def test_other_edition(source, tmp_path):
     write_label(source / 'trainannot/0006R0_f00000.png', np.full((24, 32), 30))
     with pytest.raises(DataError, match=r'0006R0_f00000\.png: the id 30 is none of the 11-class'):
-        make_camvid_dusk(source, tmp_path / 'out', show_progress=False)
+        make_camvid_dusk(source, tmp_path / 'out')
 
 
 def test_splits_agree_with_the_shared_set(shared_dir):

@@ -111,7 +111,7 @@ def test_one_bad_file_does_not_keep_the_others_from_being_made(tmp_path, rng):
         write_image(image, rng, (8, 6))
     (city / 'broken_gtFine_polygons.json').write_text('{"imgWidth": 0}')
     with pytest.raises(DataError, match='2 of 3 files cannot be used') as failure:
-        make_train_ids(tmp_path, ('train',), show_progress=False)
+        make_train_ids(tmp_path, ('train',))
     assert 'wide_gtFine_polygons.json is 8x9 (height x width) but' in str(failure.value)
     assert 'broken_gtFine_polygons.json' in str(failure.value)
     assert [path.name for path in city.glob('*TrainIds.png')] == ['good_gtFine_labelTrainIds.png']
@@ -124,7 +124,7 @@ def test_make_train_ids(tmp_path):
     write_polygons(city / 'b_gtFine_polygons.json', [('sky', box(0, 0, 3, 3), {})], (4, 4))
     write_label(city / 'c_gtFine_labelIds.png', np.full((4, 4), 7))
     write_label(city / 'c_gtFine_labelTrainIds.png', np.full((4, 4), 5))
-    assert make_train_ids(tmp_path, ('train',), workers=2, show_progress=False) == 2
+    assert make_train_ids(tmp_path, ('train',), workers=2) == 2
 
     def read(name):
         return cv2.imread(str(city / f'{name}_gtFine_labelTrainIds.png'), cv2.IMREAD_UNCHANGED)
@@ -132,7 +132,7 @@ def test_make_train_ids(tmp_path):
     assert (read('a') == 0).all()  # label ids go before polygons
     assert (read('b') == 10).all()
     assert (read('c') == 5).all()  # what exists is kept
-    assert make_train_ids(tmp_path, ('train', 'val'), show_progress=False) == 0
+    assert make_train_ids(tmp_path, ('train', 'val')) == 0
 
 
 def test_label_ids_of_another_set(tmp_path):
@@ -141,10 +141,10 @@ def test_label_ids_of_another_set(tmp_path):
     write_label(labels / 'Dubai_0016_labelIds.png', np.full((4, 4), 26))
     write_label(labels / 'Dubai_0017_labelIds.png', np.full((4, 4), 99))
     with pytest.raises(DataError, match=r'1 of 2 files.*\n.*Dubai_0017.* no Cityscapes label ids'):
-        make_train_ids_of_folder(tmp_path, show_progress=False)
+        make_train_ids_of_folder(tmp_path)
     made = cv2.imread(str(labels / 'Dubai_0016_labelTrainIds.png'), cv2.IMREAD_UNCHANGED)
     assert (made == 13).all()
     (labels / 'Dubai_0017_labelIds.png').unlink()
-    assert make_train_ids_of_folder(tmp_path, show_progress=False) == 0
+    assert make_train_ids_of_folder(tmp_path) == 0
     with pytest.raises(FileNotFoundError, match='no .*_labelIds.png below'):
-        make_train_ids_of_folder(tmp_path / 'elsewhere', show_progress=False)
+        make_train_ids_of_folder(tmp_path / 'elsewhere')

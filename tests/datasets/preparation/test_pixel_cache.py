@@ -35,7 +35,7 @@ def test_the_plan_states_the_space(tmp_path):
 
 
 def test_the_plan_counts_what_is_there(tmp_path):
-    write_cache(plan(tmp_path), show_progress=False)
+    write_cache(plan(tmp_path))
     written = sum(entry.stat().st_size for entry in entries(tmp_path))
     assert written <= WHOLE
     found = plan(tmp_path)
@@ -54,17 +54,17 @@ def test_too_little_space(tmp_path, monkeypatch):
     usage = namedtuple('usage', 'total used free')(0, 0, WHOLE)
     monkeypatch.setattr(preparation.shutil, 'disk_usage', lambda path: usage)
     with pytest.raises(DataError, match='needs 0.00 GB more.*are free there.*--out'):
-        write_cache(plan(tmp_path), show_progress=False)
+        write_cache(plan(tmp_path))
     assert not (tmp_path / 'cache').exists()
     monkeypatch.setattr(
         preparation.shutil, 'disk_usage', lambda path: usage._replace(free=WHOLE + 8192)
     )
-    write_cache(plan(tmp_path), show_progress=False)
+    write_cache(plan(tmp_path))
 
 
 @pytest.mark.parametrize('workers', [1, 2])
 def test_several_processes(tmp_path, workers):
-    lines = write_cache(plan(tmp_path), workers=workers, show_progress=False)
+    lines = write_cache(plan(tmp_path), workers=workers)
     assert lines == [f'{tmp_path}/cache: 16 entries written, 0 were there']
     build(tmp_path, settings(tmp_path))
 
@@ -83,13 +83,13 @@ def test_an_interrupted_run_is_resumed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pixel_cache, 'write_atomically', interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_cache(plan(tmp_path), show_progress=False)
+        write_cache(plan(tmp_path))
     assert len(entries(tmp_path)) == 5
     with pytest.raises(DataError, match='of 16 entries 11 missing'):
         build(tmp_path, settings(tmp_path))
     monkeypatch.undo()
     before = {path: path.stat().st_mtime_ns for path in entries(tmp_path)}
-    lines = write_cache(plan(tmp_path), show_progress=False)
+    lines = write_cache(plan(tmp_path))
     assert lines == [f'{tmp_path}/cache: 11 entries written, 5 were there']
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert not [path for path in (tmp_path / 'cache').rglob('.*')]
@@ -99,7 +99,7 @@ def test_an_interrupted_run_is_resumed(tmp_path, monkeypatch):
 def test_only_abandoned_files_of_its_own_are_removed(tmp_path):
     """Not what users keep in the folder, nor what another program is writing at this moment."""
     cache = tmp_path / 'cache'
-    write_cache(plan(tmp_path), show_progress=False)
+    write_cache(plan(tmp_path))
     entry = entries(tmp_path)[0]
     kept = [cache / '.gitignore', entry.parent / '.env', entry.parent / f'.{entry.name}.young']
     gone = entry.parent / f'.{entry.name}.old'
@@ -108,7 +108,7 @@ def test_only_abandoned_files_of_its_own_are_removed(tmp_path):
     for path in (*kept[:2], gone):
         os.utime(path, (0, 0))
     (cache / '.folder').mkdir()
-    write_cache(plan(tmp_path), show_progress=False)
+    write_cache(plan(tmp_path))
     assert all(path.is_file() for path in kept) and (cache / '.folder').is_dir()
     assert not gone.exists()
 
@@ -117,10 +117,10 @@ def test_data_below_a_hidden_folder(tmp_path):
     hidden = tmp_path / '.hidden'
     hidden.mkdir()
     config = settings(hidden)
-    write_cache(plan_cache(config, tmp_path / 'cache'), show_progress=False)
+    write_cache(plan_cache(config, tmp_path / 'cache'))
     again = plan_cache(config, tmp_path / 'cache')
     assert again.to_write == 0
-    write_cache(again, show_progress=False)
+    write_cache(again)
 
 
 @pytest.mark.parametrize('content', [b'', b'\x89PNG\r\n\x1a\n', b'<html>'])
@@ -132,7 +132,7 @@ def test_an_image_that_cannot_be_read(tmp_path, content):
         file.write(content)
     plan = plan_cache(config, tmp_path / 'cache')
     with pytest.raises(DataError, match='aachen_000000_000019_leftImg8bit.png'):
-        write_cache(plan, show_progress=False)
+        write_cache(plan)
     assert plan_cache(config, tmp_path / 'cache').to_write == 1
 
 

@@ -27,7 +27,7 @@ from tests.datasets.tiny_sets import (
 
 
 def run(name, root, subset=True, **kwargs):
-    return prepare(name, Options(root=root, show_progress=False, **kwargs), subset=subset)
+    return prepare(name, Options(root=root, **kwargs), subset=subset)
 
 
 def test_every_published_set_has_a_preparation():
@@ -151,7 +151,7 @@ def test_labels_of_another_size_are_named(tmp_path, rng):
 @pytest.mark.parametrize('workers', [1, 2])
 def test_every_file_is_opened(tmp_path, workers):
     make_acdc(tmp_path)
-    options = Options(tmp_path, workers=workers, show_progress=False)
+    options = Options(tmp_path, workers=workers)
     # 2 images, 2 references of 2 conditions and 3 splits, and the labels of 2 splits
     assert prepare('acdc', options, True, verify_files=True)[-1] == '32 files opened, all usable'
     label = next((tmp_path / 'gt/night').rglob('*.png'))
@@ -176,4 +176,4 @@ def test_the_decoder_that_is_missing_is_said(tmp_path, monkeypatch):
     make_folder(tmp_path)
     dataset = FolderDataset(data_root=str(tmp_path), images='images', labels='labels')
     monkeypatch.setattr(jpeg, 'simplejpeg', None)
-    assert 'simplejpeg is not installed' in verify([dataset], show_progress=False)[-1]
+    assert 'simplejpeg is not installed' in verify([dataset])[-1]

@@ -38,7 +38,7 @@ def test_dark_zurich(tmp_path, wrapper):
     made.pop('Dark_Zurich.zip')
     assert made == files
     assert f'0 files unpacked, {len(files)} were there' in unpack_archives('dark_zurich', root)[0]
-    lines = prepare('dark_zurich', Options(root, show_progress=False), True)
+    lines = prepare('dark_zurich', Options(root), True)
     assert any('4 with a day reference' in line for line in lines)
 
 

@@ -1,11 +1,10 @@
 """The benchmark of the training data: what is counted, and what grows."""
 
-import importlib.util
 import json
 import math
-import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from types import SimpleNamespace
 
@@ -125,7 +124,7 @@ def test_workers_in_step_do_not_seem_faster(monkeypatch, warmup, repeats, batche
 
 def test_report(config, tmp_path):
     folder = tmp_path / 'cache'
-    write_cache(plan_cache(config.train_dataloader.dataset, folder), show_progress=False)
+    write_cache(plan_cache(config.train_dataloader.dataset, folder))
     turns = Turns(CPU, warmup=1, repeats=2)
     report = benchmark_data(config, turns, cache=str(folder), workers=1, step_time=1e-3)
     items = report.content['items']
@@ -195,23 +194,13 @@ def test_soak_of_a_config(config, monkeypatch):
     assert text.split()[-5:] == ['3.0', '0.8', '10', '16', '+3.00']
 
 
-def test_command_line(config, tmp_path, repo_root, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location(
-        'tools_benchmark', repo_root / 'tools/benchmark.py'
-    )
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_command_line(config, tmp_path, run_tool, capsys):
     path = tmp_path / 'config.py'
     path.write_text(
         f'train_dataloader = {config.train_dataloader.to_dict()!r}\n'
         "model = dict(type='X')\ntrain_cfg = dict()\noptim_wrapper = dict()\n"
     )
-
-    def run(*options):
-        arguments = ['benchmark.py', 'data', path, '--device', 'cpu', *options]
-        monkeypatch.setattr(sys, 'argv', [str(argument) for argument in arguments])
-        return tool.main()
-
+    run = partial(run_tool, 'benchmark', 'data', path, '--device', 'cpu')
     assert run('--warmup', 1, '--repeats', 2, '--json', tmp_path / 'data.json') == 0
     assert 'files, PNG by OpenCV' in capsys.readouterr().out
     report = json.loads((tmp_path / 'data.json').read_text())

@@ -4,9 +4,11 @@ import os
 import time
 
 import pytest
+from mmseg.registry import DATASETS
 
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import ConfigError
+from dsr_nss.studies.benchmark import everything
 from dsr_nss.studies.benchmark.everything import (
     STEPS,
     Outcome,
@@ -18,6 +20,7 @@ from dsr_nss.studies.benchmark.everything import (
     summary,
 )
 from dsr_nss.studies.benchmark.timing import summarise
+from tests.command_lines import load_tool
 
 #: A stand-in for tools/benchmark.py that does what its first argument says.
 PROGRAM = """
@@ -140,13 +143,11 @@ def test_summary_of_the_loader():
 @pytest.mark.parametrize('toy', [False, True])
 def test_every_command_of_the_plan_is_one_of_the_tool(repo_root, monkeypatch, tmp_path, toy):
     """The tool's own parser takes them, and their configs can be read."""
-    from tests.studies.benchmark.test_tool import load_tool
-
     monkeypatch.chdir(tmp_path)  # where there are no data sets
     config = read_config(repo_root / 'configs/dsr_hrda_darkzurich.py')
     options = {'model.alpha': 2.0}
     parts = {p.name: p for p in plan(config, options=options, device='cpu', toy=toy)}
-    module = load_tool(repo_root)
+    module = load_tool('benchmark')
     for part in parts.values():
         # options may follow the config options, which end where they begin
         monkeypatch.setattr('sys.argv', ['benchmark.py', *part.arguments, '--limit', '3'])
@@ -167,25 +168,25 @@ def test_every_command_of_the_plan_is_one_of_the_tool(repo_root, monkeypatch, tm
     assert again['data'].skip == 'no folder data/dark_zurich'
 
 
-@pytest.mark.parametrize('name', ['dsr_hrda_darkzurich', 'dsr_daformer_acdc'])
-def test_missing_data_are_drawn(repo_root, monkeypatch, tmp_path, name):
+def test_missing_data_are_drawn(repo_root, monkeypatch, tmp_path):
     """Every data set that a config trains on can be built from the drawn ones."""
-    from mmseg.registry import DATASETS
-
     monkeypatch.chdir(tmp_path)  # where there are no data sets
-    path = repo_root / f'configs/{name}.py'
-    config = read_config(path)
-    assert set(missing_data(config)) == {'source', 'target'}
-    options = draw_missing(config, tmp_path / 'drawn', '32x64')
-    config = read_config(path, {**options, 'train_dataloader.dataset.crop_size': (32, 32)})
-    assert not missing_data(config)
-    for kind in ('source', 'target'):
-        assert len(DATASETS.build(config.train_dataloader.dataset[kind])) > 0
-    parts = {part.name: part for part in plan(read_config(path), drawn=options)}
-    assert parts['data'].skip is None
-    given = [a for a in parts['data'].arguments if a.startswith('train_dataloader')]
-    assert given[0] == f'train_dataloader.dataset.source.data_root={tmp_path}/drawn/cityscapes'
-    assert not any('drawn' in a for name in STEPS for a in parts[name].arguments)
+    for name in ('dsr_hrda_darkzurich', 'dsr_daformer_acdc'):
+        path = repo_root / f'configs/{name}.py'
+        config = read_config(path)
+        assert set(missing_data(config)) == {'source', 'target'}
+        options = draw_missing(config, tmp_path / 'drawn', '32x64')
+        config = read_config(path, {**options, 'train_dataloader.dataset.crop_size': (32, 32)})
+        assert not missing_data(config)
+        for kind in ('source', 'target'):
+            assert len(DATASETS.build(config.train_dataloader.dataset[kind])) > 0
+        parts = {part.name: part for part in plan(read_config(path), drawn=options)}
+        assert parts['data'].skip is None
+        given = [a for a in parts['data'].arguments if a.startswith('train_dataloader')]
+        assert given[0] == f'train_dataloader.dataset.source.data_root={tmp_path}/drawn/cityscapes'
+        assert not any('drawn' in a for name in STEPS for a in parts[name].arguments)
+        # it is the same set for all configs, and drawing it takes long
+        monkeypatch.setattr(everything, 'generate', lambda *_, **__: None)
 
 
 def test_only_known_layouts_are_drawn(repo_root, monkeypatch, tmp_path):

@@ -1,8 +1,6 @@
 """The benchmark of inference: what it compares is equal, and what it reports is there."""
 
-import importlib.util
 import json
-import sys
 
 import pytest
 import torch
@@ -28,19 +26,14 @@ SETTINGS = (
 )
 
 
-def test_command_line(repo_root, monkeypatch, tmp_path, capsys):
-    path = repo_root / 'tools/benchmark.py'
-    spec = importlib.util.spec_from_file_location('tools_benchmark', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_command_line(repo_root, run_tool, tmp_path, capsys):
     config = repo_root / 'configs/demo/dsr_hrda_nightscape.py'
     arguments = [
         'infer', config, '--device', 'cpu', '--warmup', 0, '--repeats', 2, '--size', '70x111',
         '--images', 2, '--stages', '--json', tmp_path / 'a.json',
         '--cfg-options', *(f'+{setting}' for setting in SETTINGS),
     ]  # fmt: skip
-    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *map(str, arguments)])
-    assert module.main() == 0
+    assert run_tool('benchmark', *arguments) == 0
     text = capsys.readouterr().out
     report = json.loads((tmp_path / 'a.json').read_text())
     stages = report['stages']

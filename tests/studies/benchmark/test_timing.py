@@ -6,7 +6,6 @@ import torch
 from dsr_nss.studies.benchmark import timing as module
 from dsr_nss.studies.benchmark.timing import (
     Turns,
-    is_out_of_memory,
     number,
     peak_memory,
     scaled,
@@ -92,11 +91,3 @@ def test_fewer_repeats_where_the_time_runs_out(monkeypatch):
     assert list(turns.rounds(0)) == []
     endless = Turns(CPU)
     assert endless.seconds_left == float('inf') and list(endless.rounds(3)) == [0, 1, 2]
-
-
-def test_errors_that_say_too_little_memory():
-    assert is_out_of_memory(torch.OutOfMemoryError('CUDA out of memory'))
-    assert is_out_of_memory(RuntimeError('CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate'))
-    text = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-    assert is_out_of_memory(RuntimeError(text))
-    assert not is_out_of_memory(RuntimeError('shapes')) and not is_out_of_memory(KeyError('a'))

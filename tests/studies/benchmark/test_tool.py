@@ -1,8 +1,7 @@
 """tools/benchmark.py as a command line."""
 
-import importlib.util
 import json
-import sys
+from functools import partial
 
 import pytest
 import torch
@@ -11,25 +10,10 @@ from PIL import Image
 from dsr_nss.studies.benchmark.everything import EXIT_OUT_OF_MEMORY, Outcome
 
 
-def load_tool(repo_root):
-    """The module of the command line."""
-    path = repo_root / 'tools/benchmark.py'
-    spec = importlib.util.spec_from_file_location('tools_benchmark', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def tool(repo_root, monkeypatch):
+def tool(run_tool):
     """The command line, as a function of its arguments."""
-    module = load_tool(repo_root)
-
-    def main(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['benchmark.py', *map(str, arguments)])
-        return module.main()
-
-    return main
+    return partial(run_tool, 'benchmark')
 
 
 SHORT = ('--device', 'cpu', '--warmup', 0, '--repeats', 1)

@@ -12,9 +12,9 @@ from dsr_nss.studies.demo import demo
 def test_every_data_root_moves_and_nothing_else():
     config = Config(
         dict(
-            a=dict(data_root='data/nightscape/x', other='data/nightscape'),
-            b=dict(c=dict(data_root='data/nightscape')),
-            d=dict(data_root='data/nightscape_2'),
+            a=dict(type='A', data_root='data/nightscape/x', other='data/nightscape'),
+            b=dict(c=dict(type='C', data_root='data/nightscape')),
+            d=dict(type='D', data_root='data/nightscape_2'),
         )
     )
     options = set(demo.data_root_options(config, 'data/nightscape', 'work/n'))

@@ -5,9 +5,8 @@ night it is red 0 everywhere: every class has the same score. By day it is sure.
 trusts the day fully (`s = 1`), with P for dynamic classes, and with 1 for large static ones.
 """
 
-import importlib.util
 import json
-import sys
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -271,16 +270,9 @@ def test_labels_are_resized_like_images(run):
     assert pair.label.shape == (12, 20) and pair.night.shape == pair.day.shape == (12, 20, 3)
 
 
-def test_the_tool(run, repo_root, tmp_path, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location('tool', repo_root / 'tools/test_refinement.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    config, checkpoint, root = map(str, run)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['test_refinement.py', config, checkpoint, *arguments])
-        return tool.main()
-
+def test_the_tool(run, run_tool, tmp_path, capsys):
+    config, checkpoint, root = run
+    call = partial(run_tool, 'test_refinement', config, checkpoint)
     out, file = tmp_path / 'out', tmp_path / 'worth.json'
     arguments = ('--data-root', root, '--limit', '1', '--device', 'cpu')
     assert call(*arguments, '--json', str(file), '--out', str(out)) == 0

@@ -1,6 +1,5 @@
 """From the command line to the tables, with stand-ins for the two tools that do the work."""
 
-import importlib.util
 import json
 import shlex
 import sys
@@ -15,6 +14,7 @@ from dsr_nss.studies.tables.reproduce import listing, reproduce, train_lines
 from dsr_nss.studies.tables.rows import DATA, NUMERALS, table, tables_on
 from dsr_nss.studies.tables.runs import Settings, plan
 from dsr_nss.studies.tables.table import Column, choose_rows
+from tests.command_lines import load_tool
 
 ROWS = ['classmix_hrda', 'refinement_hrda', 'dsr_hrda']
 
@@ -25,18 +25,10 @@ def choose_tables(names, data):
     return [table(name, data) for name in names or papers]
 
 
-def load(name):
-    """The module of a tool."""
-    spec = importlib.util.spec_from_file_location(f'{name}_tool', ROOT / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def tool_arguments(monkeypatch):
     """What `tools/train.py` reads from a command line."""
-    tool = load('train')
+    tool = load_tool('train')
 
     def parse(command):
         python, path, *arguments = shlex.split(command)
@@ -165,7 +157,7 @@ def test_the_document_is_filled(prepared, tmp_path):
 @pytest.fixture(scope='module')
 def tool():
     """The module `tools/reproduce.py`."""
-    return load('reproduce')
+    return load_tool('reproduce')
 
 
 @pytest.mark.parametrize(
