@@ -132,6 +132,7 @@ def predict_batch(
         raise ValueError('the images of a batch must have one size')
     views = network_views(model, data['inputs'], metas, tta, amp)
     ids, confidence = classes_of_views(views, binary_threshold(model), tta, with_confidence)
+    _require_finite(views, metas, amp)  # last: it waits for the device
     results = []
     for i, sample in enumerate(data['data_samples']):
         content = sample.to_dict()
@@ -238,7 +239,6 @@ def _mosaic(
             windows = [model.inference(image, metas)]
             height, width = windows[0].shape[-2:]
             boxes = [(0, height, 0, width)]
-    _require_finite(windows, metas, amp)
     left, right, top, bottom = padding
     return Mosaic(
         windows,
@@ -250,9 +250,9 @@ def _mosaic(
     )
 
 
-def _require_finite(windows: Sequence[Tensor], metas: list[dict], amp: str | None) -> None:
-    """NaN would become class 0 without a word; a head may exclude a class by minus infinity."""
-    if all((window < torch.inf).all() for window in windows):
+def _require_finite(views: Sequence[Mosaic], metas: list[dict], amp: str | None) -> None:
+    """NaN would become class 0 without a word."""
+    if all(view.finite for view in views):
         return
     reason = (
         'float16 ends at 65504; take bf16, or leave amp out'
