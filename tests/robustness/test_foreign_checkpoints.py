@@ -155,7 +155,7 @@ def test_no_data_set_is_taken_out_of_a_file(attack, trap, data_set):
         ),
         test=True,
     )
-    assert 'data sets, pipelines and hooks are never taken out of a file' in said
+    assert 'data sets, training pipelines and hooks are never taken out of a file' in said
     assert str(trap.port) not in written and 'Biomedical' not in written and "'x'" not in written
     assert "type='DarkZurich'" in written
 

@@ -129,7 +129,7 @@ def test_the_folder_of_test_images(tmp_path):
     link = tmp_path / 'GOPR0356_frame_000003_rgb_anon.png'
     link.symlink_to(link)
     with pytest.raises(DataError, match='5 of 5 test images cannot be used') as failure:
-        expected_images(tmp_path, submission_format('acdc'))
+        expected_images([tmp_path], submission_format('acdc'))
     assert all(name in str(failure.value) for name in names)
 
 

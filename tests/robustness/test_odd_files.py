@@ -178,7 +178,7 @@ def test_sizes_without_decoding(tmp_path, name):
     assert size_by_start(path) == (height, width)
     frame = path.with_stem('GOPR0356_frame_000321_rgb_anon')
     path.rename(frame)
-    sizes = expected_images(tmp_path, submission_format('acdc'))
+    sizes = expected_images([tmp_path], submission_format('acdc'))
     assert list(sizes.values()) == [(height, width)]
 
 

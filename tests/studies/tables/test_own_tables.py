@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from dsr_nss.studies.tables.own_tables import compared_table, own_table
 from dsr_nss.studies.tables.runs import Run, Settings, inspect, note, plan, read_facts
 from dsr_nss.studies.tables.summary import compared_row, summarise
 from dsr_nss.studies.tables.table import Row, choose_rows
-from tests.studies.tables.test_reproduce import load
 
 DEMO = 'configs/demo/dsr_hrda_nightscape.py'
 
@@ -259,8 +257,7 @@ def test_the_config_of_a_run_is_parsed_and_never_run(trained, tmp_path):
         (['--seeds', '1', '1'], 2, 'error: --seeds must be different numbers >= 0, got 1 1'),
     ],
 )
-def test_command_line(monkeypatch, tmp_path, capsys, words, status, expected):
-    monkeypatch.setattr(sys, 'argv', ['tools/compare.py', DEMO, *words, '--out', str(tmp_path)])
-    assert load('compare').main() == status
+def test_command_line(run_tool, tmp_path, capsys, words, status, expected):
+    assert run_tool('compare', DEMO, *words, '--out', tmp_path) == status
     assert expected in ''.join(capsys.readouterr())
     assert not list(tmp_path.iterdir())
