@@ -1,6 +1,7 @@
 """Holistic refinement: the teacher's night prediction, corrected by the aligned day prediction."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from mmengine.model import BaseModule
@@ -10,7 +11,9 @@ from torch import Tensor
 from dsr_nss.functional.refinement import refine
 from dsr_nss.functional.warp import warp
 from dsr_nss.models.named_classes import named_classes
-from dsr_nss.values import NotNegative, checked
+from dsr_nss.values import NotNegative, OneOf, checked
+
+UNALIGNED = ('night', 'static')
 
 
 @MODELS.register_module()
@@ -24,6 +27,8 @@ class HolisticRefinement(BaseModule):
         static_classes: Names of the large static classes, for which the day is trusted whatever the
             match.
         gamma: Exponent of the trust factor.
+        unaligned: What a day that the aligner cannot align may say: `'night'`: nothing, `'static'`:
+            as it is, where both views show large static classes.
     """
 
     class_fields = dict(class_names='names', static_classes='large_static')
@@ -35,6 +40,7 @@ class HolisticRefinement(BaseModule):
         class_names: Sequence[str],
         static_classes: Sequence[str],
         gamma: NotNegative = 0.25,
+        unaligned: Annotated[str, OneOf(UNALIGNED)] = 'night',
     ) -> None:
         super().__init__()
         self.aligner = MODELS.build(aligner).requires_grad_(False).eval()
@@ -42,6 +48,7 @@ class HolisticRefinement(BaseModule):
             'is_static', named_classes(static_classes, class_names), persistent=False
         )
         self.gamma = gamma
+        self.unaligned = unaligned
 
     def train(self, mode: bool = True) -> 'HolisticRefinement':
         """Stay in eval mode: the aligner is frozen."""
@@ -70,12 +77,17 @@ class HolisticRefinement(BaseModule):
             reference that could not be aligned, 0-dimensional.
         """
         alignment = self.aligner(night_pixels, day_pixels)
-        logits_day, valid = warp(logits_day, alignment.flow)
-        usable = has_reference & alignment.aligned
+        flow, confidence, usable = alignment.flow, alignment.confidence, has_reference
+        if self.unaligned == 'static':
+            aligned = alignment.aligned.view(-1, 1, 1, 1)
+            flow, confidence = flow * aligned, confidence * aligned
+        else:
+            usable = usable & alignment.aligned
+        logits_day, valid = warp(logits_day, flow)
         refined = refine(
             logits_night,
             logits_day,
-            alignment.confidence,
+            confidence,
             valid & usable.view(-1, 1, 1),
             self.is_static,
             self.gamma,

@@ -6,9 +6,9 @@ from dsr_nss.classes import CLASSES, GROUPS
 from dsr_nss.models.refine import HolisticRefinement
 
 
-def make(aligner: dict) -> HolisticRefinement:
+def make(aligner: dict, **fields) -> HolisticRefinement:
     return HolisticRefinement(
-        aligner=aligner, class_names=CLASSES, static_classes=GROUPS['large_static']
+        aligner=aligner, class_names=CLASSES, static_classes=GROUPS['large_static'], **fields
     )
 
 
@@ -31,6 +31,19 @@ def test_sample_that_cannot_be_aligned_keeps_it_too_and_is_counted():
     night, refined, unaligned = run(make(dict(type='Homography')), [True, False])
     assert torch.equal(refined, night)
     assert unaligned == 1.0
+
+
+def test_a_day_that_cannot_be_aligned_may_speak_by_static_agreement():
+    module = make(dict(type='Homography'), unaligned='static')
+    night, refined, unaligned = run(module, [True, False])
+    _, expected, _ = run(make(dict(type='Identity', confidence=0.0)), [True, False])
+    assert torch.equal(refined, expected) and not torch.equal(refined[0], night[0])
+    assert unaligned == 1.0
+
+
+def test_what_is_aligned_stays_as_it_is():
+    plain, static = (make(dict(type='Identity'), unaligned=u) for u in ('night', 'static'))
+    assert torch.equal(run(plain, [True, False])[1], run(static, [True, False])[1])
 
 
 def test_no_reference_at_all_is_not_a_division_by_zero():
