@@ -64,7 +64,7 @@ class Mosaic:
         mirrored: Whether the input was the mirrored image: the result is mirrored back.
 
     Attributes:
-        finite: On the device, whether no logit is NaN or infinity; minus infinity excludes a class.
+        finite: On the device, whether no logit is NaN or infinite.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Mosaic:
         if list(boxes) != order:
             raise ValueError('the windows are no grid, row by row')
         windows = [at_least_float32(window) for window in windows]
-        self.finite = torch.stack([(window < torch.inf).all() for window in windows]).all()
+        self.finite = torch.stack([window.isfinite().all() for window in windows]).all()
         self.height, self.width = int(size[0]), int(size[1])
         self.batch, self.classes, *cells = windows[0].shape
         self.device, self.dtype = windows[0].device, windows[0].dtype

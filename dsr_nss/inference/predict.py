@@ -251,7 +251,7 @@ def _mosaic(
 
 
 def _require_finite(views: Sequence[Mosaic], metas: list[dict], amp: str | None) -> None:
-    """NaN would become class 0 without a word."""
+    """NaN would become class 0 without a word, and so would what infinity times zero makes."""
     if all(view.finite for view in views):
         return
     reason = (

@@ -273,6 +273,14 @@ def test_what_the_trainings_logged(summary, tmp_path):
     assert (tmp_path / 'a_logged.png').is_file()
 
 
+def test_more_rows_than_colours_are_told_apart():
+    values = {'right': {'steps': {10: 3.0, 20: 5.0}}}
+    rows = [{'label': f'row {i}', 'logged': values} for i in range(9)]
+    lines = logged_figure(rows, ['right'], 'title').axes[0].lines
+    assert lines[8].get_color() == lines[0].get_color()
+    assert [line.get_linestyle() for line in lines] == ['-'] * 8 + ['--']
+
+
 def test_only_logged_values_make_a_second_picture(summary, tmp_path):
     assert 'Logged by' not in writing.markdown(summary)
     writing.write_table(summary, tmp_path / 'a')
