@@ -45,7 +45,8 @@ def parse_args() -> argparse.Namespace:
         '--docs',
         type=Path,
         metavar='FILE',
-        help='put the tables into FILE, between <!-- table3 nightscape begin --> and ... end -->',
+        help='put the tables into FILE, between <!-- table3 nightscape begin --> and ... end -->; '
+        'with `main begin` and `main end` the first of each',
     )
     parser.add_argument('--list', action='store_true', help='print `table row command` and end')
     add_table_options(parser, out='work_dirs/reproduce')

@@ -25,4 +25,13 @@ rows = [
         dict(name=name, label=label, config=_method, overlays=[f'configs/ablations/{overlay}.py'])
         for name, (label, overlay) in _aligned.items()
     ),
+    dict(
+        name='homography_apart',
+        label='one homography (SIFT), teacher apart',
+        config=_method,
+        overlays=[
+            'configs/ablations/aligner_homography.py',
+            'configs/ablations/teacher_apart.py',
+        ],
+    ),
 ]

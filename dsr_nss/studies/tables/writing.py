@@ -77,6 +77,12 @@ def markdown(summary: Summary) -> str:
     return '\n\n'.join([*parts, f'    {summary["command"]}']) + '\n'
 
 
+def main_markdown(summary: Summary) -> str:
+    """What a page that discusses the table shows of it: the first table, and how it was made."""
+    parts = [_markdown_table(_grid(summary)), _paragraph(summary), f'    {summary["command"]}']
+    return '\n\n'.join(parts) + '\n'
+
+
 def latex(summary: Summary) -> str:
     """A `table` environment for the package booktabs."""
     groups = [row['group'] for row in summary['rows']]
@@ -317,7 +323,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def update_document(path: Path, summaries: Sequence[Summary]) -> list[str]:
-    """Put tables into a document: between `<!-- table3 nightscape begin -->` and `... end -->`.
+    """Put tables into a document: between `<!-- table3 nightscape begin -->` and `... end -->`
+    all of it, between `<!-- table3 nightscape main begin -->` and `... main end -->` its first
+    table.
 
     Args:
         path: The document; only what stands between the two lines of a table changes.
@@ -334,12 +342,15 @@ def update_document(path: Path, summaries: Sequence[Summary]) -> list[str]:
     text = path.read_bytes().decode('utf-8')  # its line ends stay
     filled = []
     for summary in summaries:
-        begin, end = (re.escape(f'<!-- {summary["place"]} {edge} -->') for edge in ('begin', 'end'))
-        found = re.search(rf'(?<={begin})(\r?\n).*?(?={end})', text, re.DOTALL)
-        if found is not None:
-            table = f'\n\n{markdown(summary)}\n'.replace('\n', found[1])
-            text = text[: found.start()] + table + text[found.end() :]
-            filled.append(summary['place'])
+        contents = {'': markdown(summary), ' main': main_markdown(summary)}
+        for part, content in contents.items():
+            place = f'{summary["place"]}{part}'
+            begin, end = (re.escape(f'<!-- {place} {edge} -->') for edge in ('begin', 'end'))
+            found = re.search(rf'(?<={begin})(\r?\n).*?(?={end})', text, re.DOTALL)
+            if found is not None:
+                table = f'\n\n{content}\n'.replace('\n', found[1])
+                text = text[: found.start()] + table + text[found.end() :]
+                filled.append(place)
     if not filled:
         places = ', '.join(f'<!-- {s["place"]} begin --> ... end -->' for s in summaries)
         raise ConfigError(f'{path} has no place for these tables; it would be: {places}')

@@ -195,6 +195,20 @@ def test_a_document_gets_its_tables_and_keeps_the_rest(summary, tmp_path):
         )
 
 
+def test_a_page_that_discusses_a_table_shows_the_first_one_alone(summary, tmp_path):
+    document = tmp_path / 'results.md'
+    document.write_text('<!-- table3 real main begin -->\n<!-- table3 real main end -->\n')
+    assert writing.update_document(document, [summary]) == ['table3 real main']
+    first, *rest = writing.main_markdown(summary).rstrip('\n').split('\n\n')
+    whole = writing.markdown(summary).rstrip('\n').split('\n\n')
+    assert whole[1] == first and len(rest) == 2 and rest[0].startswith('Percent, seed')
+    assert set(rest) <= set(whole) and whole[-1] == rest[-1]
+    assert document.read_text() == (
+        f'<!-- table3 real main begin -->\n\n{writing.main_markdown(summary)}\n'
+        '<!-- table3 real main end -->\n'
+    )
+
+
 def test_the_line_ends_of_a_document_stay(summary, tmp_path):
     document = tmp_path / 'results.md'
     begin, end = (f'<!-- table3 real {edge} -->' for edge in ('begin', 'end'))
