@@ -1,4 +1,4 @@
-# The short run with what suits CamVid: more steps at smaller rates (docs/results.md says what was tried).
+# The short run with what suits CamVid: more steps at smaller rates (docs/short_runs.md says what was tried).
 _base_ = 'short_run.py'
 
 max_iters = 1000

@@ -1,6 +1,6 @@
 """CamVid day to dusk, DSR-NSS without day references, which this set does not have.
 
-Results: docs/results.md.
+Results: docs/short_runs.md.
 
 python tools/train.py configs/camvid/dsr_camviddusk.py
 """

@@ -1,6 +1,6 @@
 """CamVid day to dusk, source only: the small HRDA trained on labelled day images alone.
 
-Results: docs/results.md.
+Results: docs/short_runs.md.
 
 python tools/train.py configs/camvid/source_only_camviddusk.py
 """

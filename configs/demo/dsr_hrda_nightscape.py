@@ -1,6 +1,6 @@
 """Nightscape, DSR-NSS: the small HRDA adapted from labelled day to unlabelled night images.
 
-Cost: 6.5 minutes on 2 cores, 1.4 GiB. Results: docs/results.md.
+Cost: 6.5 minutes on 2 cores, 1.4 GiB. Results: docs/short_runs.md.
 
 python tools/train.py configs/demo/dsr_hrda_nightscape.py
 """

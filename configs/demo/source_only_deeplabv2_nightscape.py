@@ -2,7 +2,7 @@
 
     python tools/train.py configs/demo/source_only_deeplabv2_nightscape.py
 
-It starts from random weights. Results: docs/results.md.
+It starts from random weights. Results: docs/short_runs.md.
 """
 
 _base_ = [

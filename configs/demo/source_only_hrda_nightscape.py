@@ -1,6 +1,6 @@
 """Nightscape, source only: the small HRDA trained on labelled day images alone.
 
-Cost: 2.5 minutes on 2 cores, 1.2 GiB. Results: docs/results.md.
+Cost: 2.5 minutes on 2 cores, 1.2 GiB. Results: docs/short_runs.md.
 
 python tools/train.py configs/demo/source_only_hrda_nightscape.py
 """
