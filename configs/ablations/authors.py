@@ -1,10 +1,9 @@
 """The step of the authors' code for HRDA where it differs from the paper.
 
     python tools/train.py configs/dsr_hrda_darkzurich.py --with configs/ablations/authors.py \
-        configs/ablations/linear_decay.py --cfg-options model.alignment.start=9700
+        configs/ablations/linear_decay.py configs/ablations/authors_start.py
 
-Companions instead of the composite mask, a bank of batches, other factors of the losses; 9,700 is the
-start of their epoch 8. docs/method.md lists the differences. Their prototype loss is about a third of
+Companions instead of the composite mask, a bank of batches, other factors of the losses. docs/method.md lists the differences. Their prototype loss is about a third of
 the paper's.
 """
 

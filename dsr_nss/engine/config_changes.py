@@ -46,12 +46,13 @@ def _of(config: Mapping[str, Any], key: str) -> Any:
     section = config.get(key) or {}
     if key not in ('default_hooks', 'custom_hooks'):
         return section
-    named = section.items() if isinstance(section, Mapping) else enumerate(section)
-    return {
-        str(name): hook
-        for name, hook in named
-        if hook and not (isinstance(hook, Mapping) and hook.get('type') in ONLOOKERS)
-    }
+    if not isinstance(section, Mapping):
+        return dict(enumerate(hook for hook in section if _acts(hook)))
+    return {name: hook for name, hook in section.items() if _acts(hook)}
+
+
+def _acts(hook: Any) -> bool:
+    return bool(hook) and not (isinstance(hook, Mapping) and hook.get('type') in ONLOOKERS)
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:

@@ -10,9 +10,10 @@ from mmengine.runner import LogProcessor
 from mmseg.registry import LOG_PROCESSORS
 
 _TIMES = r'.*time'
-#: Beginnings of numbers that are not averaged: some are measured in few steps only, so that a mean
-#: of the last ones would reach far back.
-_CURRENT = ('lr', 'base_lr', 'gradient_', 'pseudo_accuracy')
+#: Beginnings of numbers that are measured in few steps only, so that a mean of the last ones would
+#: reach far back: lines show the last one until there is another.
+MEASURED = ('gradient_', 'pseudo_accuracy')
+_CURRENT = ('lr', 'base_lr', *MEASURED)
 
 
 @LOG_PROCESSORS.register_module()

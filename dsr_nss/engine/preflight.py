@@ -32,6 +32,7 @@ def impossible(config: Config) -> Iterator[str]:
     """One sentence for each thing that would stop the run, or keep it from ending."""
     yield from _loop(config.get('train_cfg') or {})
     yield from _validation(config)
+    yield from _passes(config)
     yield from _backends((config.get('visualizer') or {}).get('vis_backends') or ())
     for path, component in components(config._cfg_dict):
         name = component['type']
@@ -68,6 +69,16 @@ def _validation(config: Config) -> Iterator[str]:
     hook = (config.get('default_hooks') or {}).get('checkpoint') or {}
     if hook.get('save_best') and missing:
         yield 'default_hooks.checkpoint.save_best: there is no validation to tell the best by'
+
+
+def _passes(config: Config) -> Iterator[str]:
+    teacher = (config.get('model') or {}).get('teacher') or {}
+    if config.get('sync_bn') and teacher.get('teacher_bn') == 'batch_apart':
+        yield (
+            "model.teacher.teacher_bn='batch_apart' and sync_bn cannot go together: a process "
+            'whose batch has no day reference makes one pass where others make two, and they '
+            'would wait for each other; leave one of them out'
+        )
 
 
 def _backends(backends: Any) -> Iterator[str]:

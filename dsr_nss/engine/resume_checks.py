@@ -78,7 +78,8 @@ def _problems(
 
 def _clocks(state: Mapping[str, Tensor], iteration: int, accumulated: int) -> Iterator[str]:
     """Parts of the model that count steps themselves."""
-    updates = {iteration // accumulated, -(-iteration // accumulated)}
+    # one step at the end of a run, and other values of `accumulative_counts` before, add to these
+    updates = range(iteration >= accumulated, iteration + 1)
     for name, counts in (('teacher.step', updates), ('step', {iteration})):
         if name in state and state[name].tolist() not in counts:
             yield (

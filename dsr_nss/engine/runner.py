@@ -67,7 +67,10 @@ class AdaptationRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """The model on its device, inside an `AdaptationDDP` when there are several processes."""
         if self.distributed:
-            model_wrapper_cfg = {'type': 'AdaptationDDP', **(model_wrapper_cfg or {})}
+            # mmengine reads this key of a config only where there is no wrapper
+            unused = self.cfg.get('find_unused_parameters', False)
+            own = {'type': 'AdaptationDDP', 'find_unused_parameters': unused}
+            model_wrapper_cfg = {**own, **(model_wrapper_cfg or {})}
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod

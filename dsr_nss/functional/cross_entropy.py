@@ -6,6 +6,8 @@ Numbers in brackets are equations of arXiv 2310.04747.
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsr_nss.functional.windows import at_least_float32
+
 
 def weighted_cross_entropy(
     logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
@@ -21,9 +23,9 @@ def weighted_cross_entropy(
     Returns:
         0-dimensional; a finite zero that keeps the graph when every pixel is ignored.
     """
-    if logits.dtype.itemsize < 4:
-        logits = logits.float()
-    loss = F.cross_entropy(logits, label, ignore_index=ignore_index, reduction='none')
+    loss = F.cross_entropy(
+        at_least_float32(logits), label, ignore_index=ignore_index, reduction='none'
+    )
     if weight is not None:
         loss = loss * weight
     return loss.mean()

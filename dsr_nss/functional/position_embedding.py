@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsr_nss.functional.windows import at_least_float32
+
 #: What DINOv2's published code adds to the sides of the new grid before it divides them.
 HUB_OFFSET = 0.1
 
@@ -24,8 +26,7 @@ def hub_positions(table: Tensor, grid: tuple[int, int]) -> Tensor:
     side = round(table.shape[1] ** 0.5)
     if grid == (side, side):
         return table
-    square = table.float() if table.dtype.itemsize < 4 else table
-    square = square.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    square = at_least_float32(table).unflatten(1, (side, side)).permute(0, 3, 1, 2)
     scale = [(new + HUB_OFFSET) / side for new in grid]
     moved = F.interpolate(square, scale_factor=scale, mode='bicubic')
     return moved.flatten(2).transpose(1, 2).to(table.dtype)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dsr_nss.functional.ema import copy_, ema_momentum, ema_update_
 from dsr_nss.functional.windows import at_least_float32
-from dsr_nss.models.batch_norm import running_norms, track_inputs
+from dsr_nss.models.batch_norm import frozen_running_statistics, running_norms, track_inputs
 from dsr_nss.values import OneOf, Share, checked
 
 #: What the teacher's batch norms normalise by; see `EMATeacher`.
@@ -89,7 +89,6 @@ class EMATeacher(BaseModule):
             norm.follow_inputs = mode and self.teacher_bn == 'target'
             if mode and self.teacher_bn in ('batch', 'batch_apart'):
                 norm.train()
-                norm.momentum = 0.0  # batch statistics are used, running ones left alone
         return self
 
     def _pairs(
@@ -144,7 +143,8 @@ class EMATeacher(BaseModule):
 
         float32 at least.
         """
-        return at_least_float32(self.model.encode_decode(image))
+        with frozen_running_statistics(self.model):
+            return at_least_float32(self.model.encode_decode(image))
 
     def pair(self, night: Tensor, day: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of two image batches of one size; from one pass over both, unless norms forbid.

@@ -205,6 +205,15 @@ def test_a_part_that_the_step_needs_must_not_be_none():
     assert 'random_half=False' in mixup
 
 
+def test_processes_that_make_different_passes_must_not_wait_for_each_other():
+    teacher = dict(type='EMATeacher', teacher_bn='batch_apart')
+    config = Config(dict(model=dict(teacher=teacher), sync_bn='torch'))
+    (problem,) = impossible(config)
+    assert 'batch_apart' in problem and 'leave one of them out' in problem
+    for change in (dict(sync_bn=None), dict(model=dict(teacher=dict(teacher_bn='batch')))):
+        assert list(impossible(Config({**config, **change}))) == []
+
+
 def test_what_a_head_of_mmseg_states_and_the_step_does_not_read():
     plain = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
     head = dict(type='FCNHead', loss_decode=plain)

@@ -99,6 +99,12 @@ def test_what_decides_nothing_is_not(path, value):
     assert config_changes(base(), changed(path, value)) == []
 
 
+def test_hooks_that_look_on_do_not_number_the_others():
+    acting, onlooker = dict(type='EMAHook'), dict(type='GradientShare')
+    for saved, given in (([onlooker, acting], [acting]), ([acting], [onlooker, acting])):
+        assert config_changes({'custom_hooks': saved}, {'custom_hooks': given}) == []
+
+
 def test_a_whole_config_as_text_equals_itself(tmp_path):
     (tmp_path / 'toy.py').write_text(toy_adaptation.CONFIG)
     text = Config.fromfile(tmp_path / 'toy.py').pretty_text

@@ -8,9 +8,11 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from torch import nn
 
 from dsr_nss.engine.ddp import AdaptationDDP
+from dsr_nss.engine.runner import AdaptationRunner
 from tests.models.segmentors.conftest import build, dsr_config, make_items
 from tests.models.segmentors.networks import deeplabv2_config
 
@@ -125,3 +127,14 @@ def test_gradients_and_statistics_are_averaged(states):
         assert state.keys() == expected.keys()
         for name, value in state.items():
             torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('wrapper', [None, dict(find_unused_parameters=False, type='Other')])
+def test_the_switch_for_unused_parameters_reaches_the_wrapper(wrapper, monkeypatch):
+    monkeypatch.setattr(Runner, 'wrap_model', lambda self, wrapper, model: wrapper)
+    runner = AdaptationRunner.__new__(AdaptationRunner)
+    runner._distributed, runner.cfg = True, dict(find_unused_parameters=True)
+    made = runner.wrap_model(wrapper, nn.Linear(1, 1))
+    assert made == (wrapper or dict(type='AdaptationDDP', find_unused_parameters=True))
+    runner.cfg = {}
+    assert runner.wrap_model(None, nn.Linear(1, 1))['find_unused_parameters'] is False

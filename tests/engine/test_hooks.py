@@ -269,7 +269,7 @@ def test_a_signal_waits_for_the_step_of_accumulated_gradients(runner):
 def test_processes_on_gpus_that_have_agreed_stop_after_the_next_step(runner, monkeypatch):
     """Not only where a step of the optimiser falls on an agreement."""
     agreed = []
-    monkeypatch.setattr(graceful_stop, '_several_processes', lambda: True)
+    monkeypatch.setattr(graceful_stop, 'get_world_size', lambda: 2)
     monkeypatch.setattr(torch.distributed, 'get_backend', lambda: 'nccl')
     monkeypatch.setattr(graceful_stop, 'all_reduce', lambda *_, **__: agreed.append(runner.iter))
     hook = GracefulStop(agree_every=4)

@@ -25,6 +25,9 @@ def test_good_states():
     check(teacher__step=6, bank__pushed=9, bank__labels=[[0, 18, 255]])
     check(iteration=6, accumulated=4, teacher__step=1, step=6)
     check(iteration=6, accumulated=4, teacher__step=2)  # at its end a run steps once more
+    check(iteration=12, accumulated=4, teacher__step=4)  # as did this one, at 10, before 12
+    check(iteration=600, accumulated=2, teacher__step=600)  # it did not accumulate before
+    check(iteration=3, accumulated=4, teacher__step=0)
     check(iteration=0, optimizer=dict(state={}, param_groups=[dict(betas=(0.9, 0.999))]))
     check(optimizer=dict(state={}, param_groups=[dict(lr=0.1, momentum=0)]))  # SGD keeps nothing
 
@@ -32,8 +35,8 @@ def test_good_states():
 @pytest.mark.parametrize(
     'fields, message',
     [
-        (dict(teacher__step=5), 'teacher.step is 5 but meta.iter is 6: they count the same steps'),
-        (dict(teacher__step=6, accumulated=2), 'teacher.step is 6 but meta.iter is 6'),
+        (dict(teacher__step=7), 'teacher.step is 7 but meta.iter is 6: they count the same steps'),
+        (dict(teacher__step=0), 'teacher.step is 0 but meta.iter is 6'),
         (dict(step=7), 'step is 7 but meta.iter is 6'),
         (dict(bank__pushed=-1), 'bank.pushed is -1, not a number of images'),
         (dict(bank__labels=[[0, 19, 254, 255]]), r'bank.labels holds the ids \[19, 254\]'),

@@ -15,6 +15,7 @@ from dsr_nss.classes import CLASSES, GROUPS
 from dsr_nss.engine.hooks import GradientShare, PseudoLabelAccuracy
 from dsr_nss.engine.hooks.gradient_share import gradient_shares
 from dsr_nss.engine.hooks.pseudo_label_accuracy import accuracies, read_views
+from dsr_nss.engine.optim_wrapper import AdaptiveAmpOptimWrapper
 from dsr_nss.errors import ConfigError, DataError
 from tests.datasets.tiny_sets import (
     make_cityscapes,
@@ -46,10 +47,10 @@ def data(tmp_path, rng):
     )
 
 
-def stand_in(model, request, data=None):
+def stand_in(model, request, data=None, wrapper=None):
     return SimpleNamespace(
         iter=0, model=model, message_hub=MessageHub.get_instance(request.node.name),
-        train_dataloader=SimpleNamespace(dataset=data, batch_size=2),
+        train_dataloader=SimpleNamespace(dataset=data, batch_size=2), optim_wrapper=wrapper,
     )  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def run(model, request, hook=None, data=None):
     """Some steps; the numbers of each, all tensors and the state of the generator afterwards."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     wrapper = OptimWrapper(torch.optim.SGD(parameters, lr=1e-3))
-    runner, logs = stand_in(model, request, data), []
+    runner, logs = stand_in(model, request, data, wrapper), []
     if hook is not None:
         hook.before_train(runner)
     torch.manual_seed(5)
@@ -119,6 +120,13 @@ def test_the_step_does_not_notice_that_its_gradients_are_measured(request):
     assert measured['gradient_source'] > 0 and measured['gradient_share_mixed'] > 0
 
 
+def test_shares_of_any_name_are_not_part_of_the_loss():
+    model = build(dsr_config())
+    model.watch_losses = lambda losses: {'gradient_share_focal_loss': torch.tensor(12.0)}
+    total, numbers = model.parse_losses({'loss_focal_loss': torch.tensor(2.0)})
+    assert total == numbers['loss'] == 2 and numbers['gradient_share_focal_loss'] == 12
+
+
 def test_the_source_gradient_is_that_of_the_encoder(request):
     config = dsr_config(alpha=0.0, alignment=None, feature_distance=None)
     model = build(config)
@@ -174,7 +182,10 @@ def test_the_run_does_not_notice_that_its_labels_are_measured(tmp_path, request,
 def test_a_teacher_that_knows_the_truth_is_right_everywhere(tmp_path, request, data):
     hook = PseudoLabelAccuracy(labels=str(tmp_path / 'truth'), interval=1, images=5)
     model = build(dsr_config())
-    runner = stand_in(model, request, data)
+    wrapper = AdaptiveAmpOptimWrapper(
+        dtype='bfloat16', optimizer=torch.optim.SGD(model.parameters(), lr=1e-3)
+    )
+    runner = stand_in(model, request, data, wrapper)
     hook.before_train(runner)
     assert hook._groups == {
         name: [CLASSES.index(member) for member in GROUPS[name]]
@@ -184,6 +195,8 @@ def test_a_teacher_that_knows_the_truth_is_right_everywhere(tmp_path, request, d
 
     def truth_of(batch):
         seen.append(batch)
+        assert torch.get_autocast_dtype('cpu') == torch.bfloat16
+        assert torch.is_autocast_enabled('cpu')  # labels in the precision of the training
         truth = hook._batches[len(seen) - 1][1]
         return torch.where(truth == 255, 0, truth).long(), torch.ones(()), {}
 

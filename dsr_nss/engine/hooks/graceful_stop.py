@@ -5,7 +5,7 @@ import signal
 import time
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
@@ -77,7 +77,7 @@ class GracefulStop(Hook):
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Stop here if a signal came; on all processes, if it came to any."""
-        if _several_processes() and not self._agreed:
+        if get_world_size() > 1 and not self._agreed:
             on_cpu = torch.distributed.get_backend() == 'gloo'
             if not on_cpu and not self.every_n_train_iters(runner, self.agree_every):
                 return
@@ -94,7 +94,7 @@ class GracefulStop(Hook):
     ) -> None:
         """Do not wait for the end of a validation within a run."""
         finished = runner.optim_wrapper.should_update()
-        if self._received and finished and self._previous and not _several_processes():
+        if self._received and finished and self._previous and get_world_size() == 1:
             self._stop(runner, iteration=runner.iter)
 
     def _stop(self, runner, iteration: int) -> None:
@@ -110,8 +110,4 @@ class GracefulStop(Hook):
 
 
 def _same_signal_seconds() -> float:
-    return SAME_SIGNAL_SECONDS_OF_SEVERAL if _several_processes() else SAME_SIGNAL_SECONDS
-
-
-def _several_processes() -> bool:
-    return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
+    return SAME_SIGNAL_SECONDS_OF_SEVERAL if get_world_size() > 1 else SAME_SIGNAL_SECONDS

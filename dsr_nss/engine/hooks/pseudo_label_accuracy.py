@@ -86,7 +86,8 @@ class PseudoLabelAccuracy(Hook):
         right: list[Tensor] = []
         truths: list[Tensor] = []
         for items, truth in self._batches:
-            label, _, _ = model.pseudo_label(model.data_preprocessor(items, training=True))
+            with runner.optim_wrapper.optim_context(model):  # in the precision of the training
+                label, _, _ = model.pseudo_label(model.data_preprocessor(items, training=True))
             right.append(label.cpu() == truth)
             truths.append(truth)
         for name, value in model.teacher.named_buffers():

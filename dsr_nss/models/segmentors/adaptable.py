@@ -153,14 +153,14 @@ class AdaptableEncoderDecoder(EncoderDecoder):
     def windows_at_once(self, inputs: Tensor) -> int | None:
         """How many windows of `inputs` `(B, 3, H, W)` pass through the network at once; None: all.
 
-        By default one on a CPU, which is faster, unless batch norms take the statistics of the
-        batch: those must be of all windows together, on every device.
+        By default one on a CPU, which is faster, unless batch norms take statistics of what passes:
+        those must be of all windows together, on every device.
         """
         limit = self.test_cfg.get('max_windows')
         if limit or inputs.device.type != 'cpu':
             return limit
         norms = (module for module in self.modules() if isinstance(module, _BatchNorm))
-        return None if any(norm.training for norm in norms) else 1
+        return None if any(n.training or getattr(n, 'follow_inputs', False) for n in norms) else 1
 
     def _resize(self, logits: Tensor, size: Any) -> Tensor:
         logits = at_least_float32(logits)

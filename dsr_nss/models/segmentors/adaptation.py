@@ -76,7 +76,8 @@ class Adaptation(BaseSegmentor):
             losses: What :meth:`loss` returned.
         """
         watched = {} if self.watch_losses is None else self.watch_losses(losses)
-        return super().parse_losses({**losses, **watched})
+        total, numbers = super().parse_losses(losses)
+        return total, {**numbers, **watched}
 
     def _run_forward(self, data: Any, mode: str) -> Any:
         if isinstance(data, AdaptationBatch):

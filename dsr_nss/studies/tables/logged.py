@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from dsr_nss.engine.log_processor import MEASURED
 from dsr_nss.studies.tables.means import statistic
 from dsr_nss.visualization.curves import read_scalars, series
 
@@ -22,14 +23,18 @@ def logged_values(folders: Sequence[Path], keys: Sequence[str]) -> dict[str, dic
         keys: Names in their logs.
 
     Returns:
-        For each name that a run has logged: `mean`, the `Statistic` over seeds of the mean over all
-        steps; and `steps`, the mean over seeds at each step that every seed has logged. A step
-        whose value is infinite or nan, as half precision may give, counts as not logged.
+        For each name that a run has logged: `mean`, the `Statistic` over seeds of the mean over the
+        lines of the log; and `steps`, the mean over seeds at each step that every seed has logged.
+        Of what is measured now and then, a line that shows the last measurement again does not
+        count; nor does one that is infinite or nan, as half precision may give.
     """
     runs = [read_scalars(folder) for folder in folders if keys]  # a converted network has no log
     values: dict[str, dict[str, Any]] = {}
     for key in keys:
-        lines = [zip(*series(run, key), strict=True) for run in runs]
+        lines = [list(zip(*series(run, key), strict=True)) for run in runs]
+        if key.startswith(MEASURED):
+            lines = [[one for i, one in enumerate(line) if not i or one[1] != line[i - 1][1]]
+                     for line in lines]  # fmt: skip
         seeds = [
             finite for line in lines if (finite := {s: v for s, v in line if math.isfinite(v)})
         ]

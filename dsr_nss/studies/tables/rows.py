@@ -63,7 +63,7 @@ def _row(
         if variant in ('refign', 'authors'):  # a short run keeps its own schedule
             overlays = (*overlays, 'linear_decay')
         if variant == 'authors':
-            options = {'model.alignment.start': 9700}  # their epoch 8
+            overlays = (*overlays, 'authors_start')
         if network == 'hrda' and method == 'source_only':
             # the adapted ones start from other weights: no difference is taken across the two
             label, group = f'{label} (ImageNet start)', 'hrda from ImageNet'

@@ -70,7 +70,7 @@ def markdown(summary: Summary) -> str:
     parts += [_paragraph(summary)]
     if any(row['logged'] for row in summary['rows']):
         parts += [
-            'Logged by the trainings, mean over their steps:',
+            'Logged by the trainings, mean over the lines of their logs:',
             _markdown_table(_logged(summary)),
         ]
     parts += ['\n'.join(f'- {note}' for note in summary['notes'])] if summary['notes'] else []

@@ -10,6 +10,7 @@ from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
 from dsr_nss.functional.windows import crop
+from dsr_nss.models.batch_norm import running_norms
 from dsr_nss.models.segmentors.hrda import shrink
 from tests.models.segmentors.networks import build_hrda, head_config, hrda_head_config
 
@@ -147,6 +148,17 @@ def test_chunks_change_nothing(model):
         model.test_cfg.max_windows = 3
         in_chunks = model.encode_decode(image)
     torch.testing.assert_close(together, in_chunks, rtol=0, atol=1e-5)
+
+
+def test_windows_pass_together_where_norms_take_statistics_of_them(model):
+    image, _ = image_and_label()
+    assert model.eval().windows_at_once(image) == 1
+    norms = running_norms(model)
+    for norm in norms:  # as those of a teacher with teacher_bn='target'
+        norm.follow_inputs = True
+    assert model.windows_at_once(image) is None
+    model.train()
+    assert norms and model.windows_at_once(image) is None
 
 
 def test_chunks_bound_the_batch(model):

@@ -138,6 +138,15 @@ def test_the_choices_are_the_fields_that_their_labels_say(read, data):
     assert (models['authors'].alpha, models['authors'].bank.type) == (0.8, 'BatchMemoryBank')
 
 
+def test_the_authors_start_of_prototypes_follows_the_length_of_the_run():
+    (row,) = (row for row in table('choices', 'real').rows if row.name == 'authors_hrda')
+    starts = [
+        Run(row, 0, Settings('real', max_iters=length)).config().model.alignment.start
+        for length in (None, 4000)
+    ]
+    assert starts == [9700, 970]
+
+
 @pytest.mark.parametrize(
     ('name', 'data'), [(n, d) for n, d in ALL if n not in ('1', '2', '6', 'vfm')]
 )

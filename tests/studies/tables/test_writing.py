@@ -287,6 +287,21 @@ def test_what_the_trainings_logged(summary, tmp_path):
     assert (tmp_path / 'a_logged.png').is_file()
 
 
+def test_a_measurement_that_lines_show_again_counts_once(tmp_path):
+    folder = tmp_path / 'start' / 'vis_data'
+    folder.mkdir(parents=True)
+    values = [1.0, 1.0, 4.0, 4.0, 4.0, 7.0]
+    lines = [
+        json.dumps({'step': 20 * (i + 1), 'pseudo_accuracy': value, 'loss': value})
+        for i, value in enumerate(values)
+    ]
+    (folder / 'scalars.json').write_text('\n'.join(lines))
+    logged = logged_values([tmp_path], ['pseudo_accuracy', 'loss'])
+    assert logged['pseudo_accuracy']['mean'].mean == 4.0
+    assert logged['pseudo_accuracy']['steps'] == {20: 1.0, 60: 4.0, 120: 7.0}
+    assert logged['loss']['mean'].mean == 3.5 and len(logged['loss']['steps']) == 6
+
+
 def test_more_rows_than_colours_are_told_apart():
     values = {'right': {'steps': {10: 3.0, 20: 5.0}}}
     rows = [{'label': f'row {i}', 'logged': values} for i in range(9)]
