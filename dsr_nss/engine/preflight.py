@@ -72,8 +72,9 @@ def _validation(config: Config) -> Iterator[str]:
 
 
 def _passes(config: Config) -> Iterator[str]:
-    teacher = (config.get('model') or {}).get('teacher') or {}
-    if config.get('sync_bn') and teacher.get('teacher_bn') == 'batch_apart':
+    model = config.get('model') or {}
+    apart = (model.get('teacher') or {}).get('teacher_bn') == 'batch_apart'
+    if apart and model.get('refinement') and config.get('sync_bn'):
         yield (
             "model.teacher.teacher_bn='batch_apart' and sync_bn cannot go together: a process "
             'whose batch has no day reference makes one pass where others make two, and they '

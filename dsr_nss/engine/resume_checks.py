@@ -65,7 +65,6 @@ def _problems(
     if type(iteration) is not int or iteration < 0:
         yield f'its meta.iter is {iteration!r:.60}, not a number of iterations'
         return
-    yield from _clocks(state, iteration, accumulated)
     yield from _bank(state, model)
     groups = optimizer.get('param_groups') if isinstance(optimizer, Mapping) else None
     if not isinstance(groups, (list, tuple)) or not all(isinstance(g, Mapping) for g in groups):
@@ -74,12 +73,23 @@ def _problems(
     with_moments = any(group.get(name) for group in groups for name in WITH_MOMENTS)
     if with_moments and iteration >= accumulated and not optimizer.get('state'):
         yield f'the optimiser holds no state after {iteration} iterations'
+    yield from _clocks(state, iteration, _steps_of(optimizer) or int(iteration >= accumulated))
 
 
-def _clocks(state: Mapping[str, Tensor], iteration: int, accumulated: int) -> Iterator[str]:
+def _steps_of(optimizer: Mapping[str, Any]) -> int:
+    """Steps that the optimiser says it has made; 0 where it does not count them."""
+    moments = optimizer.get('state')
+    values = moments.values() if isinstance(moments, Mapping) else ()
+    steps = [each.get('step') for each in values if isinstance(each, Mapping)]
+    counted = [step for step in steps if isinstance(step, Tensor) and step.numel() == 1]
+    return max((int(step) for step in counted if is_finite(step)), default=0)
+
+
+def _clocks(state: Mapping[str, Tensor], iteration: int, least: int) -> Iterator[str]:
     """Parts of the model that count steps themselves."""
-    # one step at the end of a run, and other values of `accumulative_counts` before, add to these
-    updates = range(iteration >= accumulated, iteration + 1)
+    # fewer than iterations where gradients accumulate; more than the optimiser's where half
+    # precision overflowed
+    updates = range(least, iteration + 1)
     for name, counts in (('teacher.step', updates), ('step', {iteration})):
         if name in state and state[name].tolist() not in counts:
             yield (

@@ -67,10 +67,10 @@ class AdaptationRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """The model on its device, inside an `AdaptationDDP` when there are several processes."""
         if self.distributed:
-            # mmengine reads this key of a config only where there is no wrapper
-            unused = self.cfg.get('find_unused_parameters', False)
-            own = {'type': 'AdaptationDDP', 'find_unused_parameters': unused}
-            model_wrapper_cfg = {**own, **(model_wrapper_cfg or {})}
+            model_wrapper_cfg = {'type': 'AdaptationDDP', **(model_wrapper_cfg or {})}
+            if 'find_unused_parameters' in self.cfg:  # mmengine reads it without a wrapper only
+                unused = self.cfg['find_unused_parameters']
+                model_wrapper_cfg.setdefault('find_unused_parameters', unused)
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod

@@ -37,9 +37,9 @@ class EMATeacher(BaseModule):
         momentum: `lambda` of the paper, the weight of the old value; see `ema_momentum`.
         teacher_bn: `'batch'`: the statistics of the target batch, night images and day references
             together, as HRDA, Refign and the authors run it; `'batch_apart'`: of the night images
-            and of the references, each alone; `'running'`: running statistics, averaged like the
-            weights; `'target'`: a running mean over the teacher's own passes, so that the source
-            has no part in it.
+            and of the references, each alone (not with `sync_bn`); `'running'`: running statistics,
+            averaged like the weights; `'target'`: a running mean over the teacher's own passes, so
+            that the source has no part in it.
 
     Raises:
         ConfigError: A momentum outside [0, 1] or an unknown `teacher_bn`.

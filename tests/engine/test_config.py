@@ -207,10 +207,12 @@ def test_a_part_that_the_step_needs_must_not_be_none():
 
 def test_processes_that_make_different_passes_must_not_wait_for_each_other():
     teacher = dict(type='EMATeacher', teacher_bn='batch_apart')
-    config = Config(dict(model=dict(teacher=teacher), sync_bn='torch'))
+    model = dict(teacher=teacher, refinement=dict(type='HolisticRefinement'))
+    config = Config(dict(model=model, sync_bn='torch'))
     (problem,) = impossible(config)
     assert 'batch_apart' in problem and 'leave one of them out' in problem
-    for change in (dict(sync_bn=None), dict(model=dict(teacher=dict(teacher_bn='batch')))):
+    plain = dict(model, teacher=dict(type='EMATeacher', teacher_bn='batch'))
+    for change in (dict(sync_bn=None), dict(model=plain), dict(model=dict(teacher=teacher))):
         assert list(impossible(Config({**config, **change}))) == []
 
 

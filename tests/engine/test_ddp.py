@@ -129,12 +129,20 @@ def test_gradients_and_statistics_are_averaged(states):
             torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize('wrapper', [None, dict(find_unused_parameters=False, type='Other')])
-def test_the_switch_for_unused_parameters_reaches_the_wrapper(wrapper, monkeypatch):
+@pytest.mark.parametrize(
+    'wrapper, switch, made',
+    [
+        (None, {}, dict(type='AdaptationDDP')),
+        (dict(type='Other'), {}, dict(type='Other')),
+        (None, dict(find_unused_parameters=True), dict(find_unused_parameters=True)),
+        (dict(static_graph=True), dict(find_unused_parameters=True),
+         dict(static_graph=True, find_unused_parameters=True)),
+        (dict(find_unused_parameters=False), dict(find_unused_parameters=True),
+         dict(find_unused_parameters=False)),
+    ],
+)  # fmt: skip
+def test_the_switch_for_unused_parameters_reaches_the_wrapper(wrapper, switch, made, monkeypatch):
     monkeypatch.setattr(Runner, 'wrap_model', lambda self, wrapper, model: wrapper)
     runner = AdaptationRunner.__new__(AdaptationRunner)
-    runner._distributed, runner.cfg = True, dict(find_unused_parameters=True)
-    made = runner.wrap_model(wrapper, nn.Linear(1, 1))
-    assert made == (wrapper or dict(type='AdaptationDDP', find_unused_parameters=True))
-    runner.cfg = {}
-    assert runner.wrap_model(None, nn.Linear(1, 1))['find_unused_parameters'] is False
+    runner._distributed, runner.cfg = True, switch
+    assert runner.wrap_model(wrapper, nn.Linear(1, 1)) == {'type': 'AdaptationDDP', **made}

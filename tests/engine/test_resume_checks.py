@@ -11,6 +11,7 @@ MODEL = nn.Module()
 MODEL.student = nn.Linear(1, 1)
 MODEL.student.num_classes = 19
 MOMENTUM = dict(momentum=0.9)
+COUNTING = dict(state={0: dict(step=torch.tensor(6.0))}, param_groups=[dict(betas=(0.9, 0.999))])
 
 
 def check(iteration=6, accumulated=1, optimizer=None, **state):
@@ -28,6 +29,7 @@ def test_good_states():
     check(iteration=12, accumulated=4, teacher__step=4)  # as did this one, at 10, before 12
     check(iteration=600, accumulated=2, teacher__step=600)  # it did not accumulate before
     check(iteration=3, accumulated=4, teacher__step=0)
+    check(iteration=7, teacher__step=7, optimizer=COUNTING)  # half precision left out a step
     check(iteration=0, optimizer=dict(state={}, param_groups=[dict(betas=(0.9, 0.999))]))
     check(optimizer=dict(state={}, param_groups=[dict(lr=0.1, momentum=0)]))  # SGD keeps nothing
 
@@ -37,6 +39,7 @@ def test_good_states():
     [
         (dict(teacher__step=7), 'teacher.step is 7 but meta.iter is 6: they count the same steps'),
         (dict(teacher__step=0), 'teacher.step is 0 but meta.iter is 6'),
+        (dict(teacher__step=5, optimizer=COUNTING), 'teacher.step is 5 but meta.iter is 6'),
         (dict(step=7), 'step is 7 but meta.iter is 6'),
         (dict(bank__pushed=-1), 'bank.pushed is -1, not a number of images'),
         (dict(bank__labels=[[0, 19, 254, 255]]), r'bank.labels holds the ids \[19, 254\]'),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dsr_nss.engine.log_processor import MEASURED
 from dsr_nss.studies.tables.means import statistic
-from dsr_nss.visualization.curves import read_scalars, series
+from dsr_nss.visualization.curves import Scalars, read_scalars, series
 
 #: Colours of more rows than can be told apart by one ink; Okabe and Ito, then Tol.
 _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8a8f98', '#332288')
@@ -31,10 +31,7 @@ def logged_values(folders: Sequence[Path], keys: Sequence[str]) -> dict[str, dic
     runs = [read_scalars(folder) for folder in folders if keys]  # a converted network has no log
     values: dict[str, dict[str, Any]] = {}
     for key in keys:
-        lines = [list(zip(*series(run, key), strict=True)) for run in runs]
-        if key.startswith(MEASURED):
-            lines = [[one for i, one in enumerate(line) if not i or one[1] != line[i - 1][1]]
-                     for line in lines]  # fmt: skip
+        lines = [zip(*series(_measured(run, key), key), strict=True) for run in runs]
         seeds = [
             finite for line in lines if (finite := {s: v for s, v in line if math.isfinite(v)})
         ]
@@ -45,6 +42,21 @@ def logged_values(folders: Sequence[Path], keys: Sequence[str]) -> dict[str, dic
                 'steps': {step: sum(s[step] for s in seeds) / len(seeds) for step in common},
             }
     return values
+
+
+def _measured(run: Scalars, key: str) -> Scalars:
+    """Without the lines that show the last measurement again: all values of its kind are equal."""
+    kinds = [kind for kind in MEASURED if key.startswith(kind)]
+    if not kinds:
+        return run
+    lines: Scalars = []
+    last: dict[str, float] = {}
+    for line in run:
+        values = {name: value for name, value in line.items() if name.startswith(kinds[0])}
+        if values and values != last:
+            lines.append(line)
+            last = values
+    return lines
 
 
 def logged_figure(rows: Sequence[dict[str, Any]], keys: Sequence[str], title: str) -> Figure:

@@ -292,14 +292,19 @@ def test_a_measurement_that_lines_show_again_counts_once(tmp_path):
     folder.mkdir(parents=True)
     values = [1.0, 1.0, 4.0, 4.0, 4.0, 7.0]
     lines = [
-        json.dumps({'step': 20 * (i + 1), 'pseudo_accuracy': value, 'loss': value})
+        json.dumps(
+            {'step': 20 * (i + 1), 'pseudo_accuracy': value, 'pseudo_accuracy_small': 0.0}
+            | {'loss': value}
+        )
         for i, value in enumerate(values)
     ]
-    (folder / 'scalars.json').write_text('\n'.join(lines))
-    logged = logged_values([tmp_path], ['pseudo_accuracy', 'loss'])
+    (folder / 'scalars.json').write_text('\n'.join(['{"step": 10, "loss": 3.5}', *lines]))
+    logged = logged_values([tmp_path], ['pseudo_accuracy', 'pseudo_accuracy_small', 'loss'])
     assert logged['pseudo_accuracy']['mean'].mean == 4.0
     assert logged['pseudo_accuracy']['steps'] == {20: 1.0, 60: 4.0, 120: 7.0}
-    assert logged['loss']['mean'].mean == 3.5 and len(logged['loss']['steps']) == 6
+    # that a value is the same again does not make it the same measurement
+    assert logged['pseudo_accuracy_small']['steps'] == {20: 0.0, 60: 0.0, 120: 0.0}
+    assert logged['loss']['mean'].mean == 3.5 and len(logged['loss']['steps']) == 7
 
 
 def test_more_rows_than_colours_are_told_apart():
