@@ -74,7 +74,9 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 def add_table_options(parser: argparse.ArgumentParser, out: str) -> None:
     """What tables of many runs have in common; for `parse_table_options`."""
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='default: 0 1 2')
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, help='default: those of the table, or 0 1 2'
+    )
     parser.add_argument(
         '--max-iters',
         type=int,

@@ -2,6 +2,7 @@
 _base_ = 'protocol_nightscape.py'
 
 title = 'what aligns the day reference'
+seeds = [0, 1, 2, 3]
 reference = 'with_fpa'
 logged = [
     'pseudo_accuracy',

@@ -3,6 +3,7 @@
 _base_ = 'protocol_nightscape.py'
 
 title = 'what may cost the large static classes'
+seeds = [0, 1, 2, 3]
 reference = 'with_fpa'
 logged = ['target_weight']
 _method = 'configs/protocol/dsr_from_source_nightscape.py'

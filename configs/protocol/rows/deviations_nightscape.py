@@ -3,6 +3,7 @@
 _base_ = 'protocol_nightscape.py'
 
 title = 'one other choice at a time'
+seeds = [0, 1, 2, 3]
 reference = 'with_fpa'
 _method = 'configs/protocol/dsr_from_source_nightscape.py'
 _other = dict(

@@ -4,6 +4,7 @@
 _base_ = 'aligners_nightscape.py'
 
 title = 'accuracy of pseudo-labels by what aligns the day reference'
+seeds = [0]
 reference = 'with_fpa_watched'
 rows = [
     dict(

@@ -2,6 +2,7 @@
 _base_ = 'protocol_nightscape.py'
 
 title = 'masked consistency, from one trained source network'
+seeds = [0, 1, 2]
 _masking = 'configs/ablations/masking.py'
 _labels = dict(classmix='ClassMix', with_fpa='DSR-NSS')
 _pair = [

@@ -1,5 +1,6 @@
 # Phase 1 of docs/protocol.md on nightscape, for `tools/reproduce.py --rows-file`.
 title = 'from one trained source network, equal steps'
+seeds = [0, 1, 2, 3, 4, 5, 6, 7]
 test_sets = ['dark_zurich_val']
 detailed = True
 logged = [

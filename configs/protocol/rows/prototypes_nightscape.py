@@ -2,6 +2,7 @@
 _base_ = 'protocol_nightscape.py'
 
 title = 'what the prototypes do'
+seeds = [0, 1, 2, 3]
 reference = 'with_bank'
 _method = 'configs/protocol/dsr_from_source_nightscape.py'
 rows = [

@@ -4,6 +4,7 @@
 _base_ = 'protocol_nightscape.py'
 
 title = 'a day reference that cannot be aligned'
+seeds = [4, 5, 6, 7]
 reference = 'with_fpa'
 rows = [
     *(

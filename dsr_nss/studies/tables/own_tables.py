@@ -22,7 +22,8 @@ _ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
 def own_table(path: Path, data: str) -> Table:
     """A table of one's own from a Python file with `rows`; if wanted also `title`, `test_sets`,
     `reference`, the name of the row that all differences are taken from, `logged`, names of scalars
-    in the logs of the trainings, and `detailed`, whether recall of small objects is measured too.
+    in the logs of the trainings, `detailed`, whether recall of small objects is measured too, and
+    `seeds`, the seeds that it is of.
 
     Each of its `rows` is the name of a row of the paper's tables, or a dict with `name` and
     `config` and, if wanted, `label`, `overlays`, `options` and `group`; see `Row`.
@@ -50,6 +51,7 @@ def own_table(path: Path, data: str) -> Table:
         Table(path.stem, data, heading, columns, tuple(rows), command),
         reference=reference,
         logged=tuple(content.get('logged') or ()),
+        seeds=tuple(content.get('seeds') or ()),
     )
 
 

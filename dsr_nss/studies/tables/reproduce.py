@@ -25,7 +25,10 @@ def listing(tables: Sequence[Table], rows: Sequence[str] | None = None) -> Itera
 
 
 def train_lines(
-    tables: Sequence[Table], rows: Sequence[str] | None, seeds: Sequence[int], settings: Settings
+    tables: Sequence[Table],
+    rows: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    settings: Settings,
 ) -> Iterator[str]:
     """The command line of each training, done or not."""
     for run in plan(choose_rows(tables, rows), seeds, settings):
@@ -39,7 +42,7 @@ def reproduce(
     settings: Settings,
     *,
     rows: Sequence[str] | None = None,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] | None = None,
     jobs: int = 1,
     docs: Path | None = None,
     tools: Path = ROOT,
@@ -53,7 +56,7 @@ def reproduce(
         tables: Any tables.
         settings: What all runs have in common.
         rows: Names or numbers of rows to train; None: all.
-        seeds: One run of each row for each.
+        seeds: One run of each row for each; see `plan`.
         jobs: Trainings side by side.
         docs: A document to put the tables into; see `update_document`.
         tools: Folder of `tools/` and `configs/`.

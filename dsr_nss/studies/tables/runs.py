@@ -134,23 +134,25 @@ def located(path: str, tools: Path = ROOT) -> str:
     return str(tools / path) if theirs or path.startswith('tools/') else path
 
 
-def plan(rows: Sequence[tuple[Table, Row]], seeds: Sequence[int], settings: Settings) -> list[Run]:
+def plan(
+    rows: Sequence[tuple[Table, Row]], seeds: Sequence[int] | None, settings: Settings
+) -> list[Run]:
     """Every run that the tables need, each once, all of a seed before the next seed.
 
     Args:
         rows: What `choose_rows` returned.
-        seeds: One run of each row for each of them; rows of runs that are there have their own.
+        seeds: One run of each row for each of them; None: those of its table, or 0, 1 and 2. Rows
+            of runs that are there have their own.
         settings: What all runs have in common.
 
     Raises:
-        ConfigError: A seed is negative or given twice.
+        ConfigError: A seed is negative, given twice, or none of a table's.
     """
-    if any(seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        given = ' '.join(map(str, seeds))
-        raise ConfigError(f'--seeds must be different numbers >= 0, got {given}')
+    for table, _ in rows:
+        _check_seeds(seeds or (), table)
     runs: dict[str, Run] = {}
     for table, row in rows:
-        for seed in dict(row.folders) or seeds:
+        for seed in dict(row.folders) or seeds or table.seeds or (0, 1, 2):
             run = Run(row, seed, settings)
             run = runs.get(run.name, run)
             # the last one of a key counts: a detailed one measures what the other does, and more
@@ -158,6 +160,15 @@ def plan(rows: Sequence[tuple[Table, Row]], seeds: Sequence[int], settings: Sett
             columns = {column.key: column for column in both}
             runs[run.name] = replace(run, columns=tuple(columns.values()))
     return sorted(runs.values(), key=lambda run: run.seed)
+
+
+def _check_seeds(seeds: Sequence[int], table: Table) -> None:
+    given = ' '.join(map(str, seeds))
+    if any(seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise ConfigError(f'--seeds must be different numbers >= 0, got {given}')
+    if table.seeds and not set(seeds) <= set(table.seeds):
+        known = ', '.join(map(str, table.seeds))
+        raise ConfigError(f'the table {table.name} is of the seeds {known}, got --seeds {given}')
 
 
 # ---- how far a run is ----------------------------------------------------------------------------

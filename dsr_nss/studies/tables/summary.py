@@ -35,7 +35,7 @@ def paired_difference(row: Seeds, above: Seeds, key: str = 'mIoU') -> Statistic 
 
 
 def summarise(table: Table, settings: Settings) -> Summary:
-    """Everything that was measured for a table, of all seeds whose runs lie in the folder.
+    """Everything that was measured for a table, of its seeds, or of all whose runs lie there.
 
     `rows[i]['sets'][column.key]` holds `mIoU`, `difference` (from the row that `compared_row`
     names), `means` of all other scores and `differences` of class groups and recalls, each a
@@ -104,7 +104,8 @@ def _usable_runs(row: Row, table: Table, settings: Settings) -> list[Run]:
         stem = re.escape(Run(row, 0, settings).name.removesuffix('0'))
         there = [path.name for path in (settings.folder / 'runs').iterdir()]
         numbers = [int(m[1]) for name in there if (m := re.fullmatch(rf'{stem}(\d+)', name))]
-    runs = [Run(row, seed, settings, table.columns) for seed in sorted(numbers)]
+    wanted = [seed for seed in sorted(numbers) if not table.seeds or seed in table.seeds]
+    runs = [Run(row, seed, settings, table.columns) for seed in wanted]
     tested = [run for run in runs if any(read_scores(run, column) for column in table.columns)]
     states = [inspect(run) for run in tested]
     return [r for r, s in zip(tested, states, strict=True) if s.trained and s.problem is None]

@@ -83,6 +83,7 @@ class Table:
         by_class: Whether the IoU of each class is printed too.
         reference: Name of the row that differences are taken from; None: the row above.
         logged: Names of scalars that the trainings log and that are told as well.
+        seeds: The seeds that it is of; (): whichever are asked for, and all that are there.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Table:
     by_class: bool = False
     reference: str | None = None
     logged: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     @property
     def file_stem(self) -> str:

@@ -13,6 +13,7 @@ from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.reproduce import listing, reproduce, train_lines
 from dsr_nss.studies.tables.rows import DATA, NUMERALS, table, tables_on
 from dsr_nss.studies.tables.runs import Settings, plan
+from dsr_nss.studies.tables.summary import summarise
 from dsr_nss.studies.tables.table import Column, choose_rows
 from tests.command_lines import load_tool
 
@@ -105,6 +106,9 @@ def test_from_nothing_to_tables_and_again_without_a_change(prepared, capsys):
     assert rows['dsr_hrda']['difference'] is None  # the row above has no run
     assert content['commits'] == ['c0ffee1234'] and content['iterations'] == [4]
     assert '| + FPA full | 15.5 ± 0.5 | - | 15.5 |' in capsys.readouterr().out
+
+    (row, *_) = summarise(replace(tables[0], seeds=(1, 9)), settings)['rows']
+    assert list(row['sets']['dark_zurich_val']['seeds']) == [1]
 
     files = sorted(p for p in settings.folder.glob('*') if p.is_file())
     assert [f.name for f in files] == [

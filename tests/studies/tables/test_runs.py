@@ -93,3 +93,16 @@ def test_the_tools_read_what_the_command_lines_say():
 def test_impossible_seeds(seeds):
     with pytest.raises(ConfigError, match=r'--seeds must be different numbers >= 0, got -?1'):
         plan(choose_rows([table('3', 'nightscape')]), seeds, Settings('nightscape'))
+
+
+def test_a_table_may_be_of_certain_seeds():
+    settings = Settings('nightscape')
+
+    def seeds(asked, of=()):
+        rows = choose_rows([replace(table('3', 'nightscape'), seeds=of)], ['dsr_hrda'])
+        return [run.seed for run in plan(rows, asked, settings)]
+
+    assert seeds(None) == [0, 1, 2] and seeds((7,)) == [7]
+    assert seeds(None, (5, 4)) == [4, 5] and seeds((4,), (5, 4)) == [4]
+    with pytest.raises(ConfigError, match='the table 3 is of the seeds 5, 4, got --seeds 0 4'):
+        seeds((0, 4), (5, 4))
