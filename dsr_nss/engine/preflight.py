@@ -72,8 +72,9 @@ def _validation(config: Config) -> Iterator[str]:
 
 
 def _passes(config: Config) -> Iterator[str]:
-    model = config.get('model') or {}
-    apart = (model.get('teacher') or {}).get('teacher_bn') == 'batch_apart'
+    model = config.get('model')
+    teacher = model.get('teacher') if isinstance(model, Mapping) else None
+    apart = isinstance(teacher, Mapping) and teacher.get('teacher_bn') == 'batch_apart'
     if apart and model.get('refinement') and config.get('sync_bn'):
         yield (
             "model.teacher.teacher_bn='batch_apart' and sync_bn cannot go together: a process "
