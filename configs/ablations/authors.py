@@ -3,8 +3,8 @@
     python tools/train.py configs/dsr_hrda_darkzurich.py --with configs/ablations/authors.py \
         configs/ablations/linear_decay.py configs/ablations/authors_start.py
 
-Companions instead of the composite mask, a bank of batches, other factors of the losses. docs/method.md lists the differences. Their prototype loss is about a third of
-the paper's.
+Companions instead of the composite mask, a bank of batches, other factors of the losses.
+docs/method.md lists the differences. Their prototype loss is about a third of the paper's.
 """
 
 model = dict(
