@@ -94,8 +94,7 @@ setup(
         'export': EXPORT,
         # The documentation site (`make docs`).
         'docs': DOCS,
-        # Faster decoders of PNG and JPEG files; the one of JPEG also tells of damage
-        # (dsr_nss/datasets/png.py, dsr_nss/datasets/jpeg.py).
+        # Faster decoders of PNG files (dsr_nss/datasets/png.py).
         'fast': FAST,
         # adapters, to train with them; peft brings transformers, tokenizers and accelerate
         'lora': LORA,

@@ -2,22 +2,15 @@
 
 The format has no checksum. libjpeg fills what it cannot read with grey and says so in a warning,
 which OpenCV and Pillow drop. `simplejpeg` (libjpeg-turbo) makes the warnings errors, gives the same
-pixels and takes less time than OpenCV. Where a platform has no wheel of it, OpenCV decodes, and
-damage inside the compressed data goes mostly unnoticed. What libjpeg itself takes without a warning
-is looked for here: a long hole of zeros, and a progressive file that lacks a scan.
+pixels and takes less time than OpenCV. What libjpeg itself takes without a warning is looked for
+here: a long hole of zeros, and a progressive file that lacks a scan.
 """
 
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import cv2
 import numpy as np
-
-try:
-    simplejpeg: Any = import_module('simplejpeg')
-except ImportError:
-    simplejpeg = None
+import simplejpeg
 
 SIGNATURE = b'\xff\xd8'
 _END, _SCAN, _TABLES, _APP1 = 0xD9, 0xDA, 0xC4, 0xE1
@@ -45,15 +38,8 @@ class JpegHeader(NamedTuple):
     exif: bytes | None
 
 
-def is_strict() -> bool:
-    """Whether damage inside compressed data is found."""
-    return simplejpeg is not None
-
-
 def decoder() -> str:
     """The library whose version can change pixels."""
-    if simplejpeg is None:
-        return f'OpenCV {cv2.__version__}'
     return f'simplejpeg {simplejpeg.__version__}'
 
 
@@ -105,15 +91,9 @@ def decode(data: bytes) -> np.ndarray:
     """Pixels as stored, `(H, W, 3)` uint8 RGB; a grey file has three equal channels.
 
     Raises:
-        ValueError: The file is damaged, as far as the library at hand can tell.
+        ValueError: The file is damaged, as far as the library can tell.
     """
-    if simplejpeg is not None:
-        return simplejpeg.decode_jpeg(data, 'RGB', strict=True)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if pixels is None:
-        raise ValueError('the file is damaged')
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return simplejpeg.decode_jpeg(data, 'RGB', strict=True)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:

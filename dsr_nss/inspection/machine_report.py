@@ -10,7 +10,7 @@ from dsr_nss.inspection.doctor import Report, check_environment, version_of
 from dsr_nss.shipped import ROOT
 
 #: Packages that change what the code does, where they are installed.
-OPTIONAL = ('simplejpeg', 'deflate', 'pyspng', 'kornia', 'safetensors', 'setuptools')
+OPTIONAL = ('deflate', 'pyspng', 'kornia', 'safetensors', 'setuptools')
 #: Settings that change speed, devices or processes.
 VARIABLES = ('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES', 'PYTORCH_CUDA_ALLOC_CONF', 'WORLD_SIZE')
 

@@ -9,10 +9,8 @@ import io
 from collections import Counter
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.images import read_image
 from dsr_nss.errors import DataError
 
@@ -20,8 +18,6 @@ NUMBER = 700
 #: Disks and file systems lose whole sectors.
 SECTOR = 512
 KINDS = ('hole', 'missing', 'cut', 'cut with an end', 'foreign', 'twice', 'swapped')
-
-strict = pytest.mark.skipif(not jpeg.is_strict(), reason='simplejpeg is not installed')
 
 
 def picture(rng: np.random.Generator, height: int = 240, width: int = 320) -> np.ndarray:
@@ -73,7 +69,6 @@ def damaged(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
     return before + after[other : other + length] + after[:other] + part + after[other + length :]
 
 
-@strict
 def test_of_700_damaged_files_nearly_all_are_found(tmp_path):
     rng = np.random.default_rng(0)
     whole = forms(picture(rng))

@@ -123,7 +123,7 @@ def prepare(
     lines = [str(finding) for finding in findings] + _STEPS[name](options)
     sets, notes = _built_sets(name, options)
     if verify_files:
-        return lines + notes + verify(sets, workers=options.workers)
+        return [*lines, *notes, verify(sets, workers=options.workers)]
     labels = check_label_sizes(sets, workers=options.workers)
     return [*lines, *notes, f'{labels} labels are as large as their images']
 

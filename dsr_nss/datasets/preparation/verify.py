@@ -1,10 +1,8 @@
 """Are all files of a set usable? By their sizes, or by opening every one of them once."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from dsr_nss.datasets import jpeg
 from dsr_nss.datasets.base import RoadSceneDataset
 from dsr_nss.datasets.images import (
     check_label_ids,
@@ -16,11 +14,6 @@ from dsr_nss.datasets.images import (
 from dsr_nss.datasets.invalid_masks import invalid_mask_file, read_invalid_mask
 from dsr_nss.errors import DataError, listing
 from dsr_nss.pool import Unusable, try_files
-
-WITHOUT_STRICT_DECODER = (
-    'simplejpeg is not installed: damage inside JPEG files goes mostly unnoticed; '
-    '`pip install simplejpeg`'
-)
 
 
 class _File(NamedTuple):
@@ -50,7 +43,7 @@ def check_label_sizes(datasets: Iterable[RoadSceneDataset], *, workers: int = 1)
     return len(pairs)
 
 
-def verify(datasets: Iterable[RoadSceneDataset], *, workers: int = 1) -> list[str]:
+def verify(datasets: Iterable[RoadSceneDataset], *, workers: int = 1) -> str:
     """Opens every image, label, day reference and mask of sets once, all of it.
 
     Args:
@@ -58,7 +51,7 @@ def verify(datasets: Iterable[RoadSceneDataset], *, workers: int = 1) -> list[st
         workers: Processes.
 
     Returns:
-        Lines that say what was opened.
+        A line that says how many files were opened.
 
     Raises:
         DataError: Files cannot be used, have ids that are no class, or differ in size from their
@@ -78,10 +71,7 @@ def verify(datasets: Iterable[RoadSceneDataset], *, workers: int = 1) -> list[st
     for info, classes in infos:
         bad += _other_sizes(info, _files(info, classes), sizes)
     _require_none(bad, len(files), 'files')
-    lines = [f'{len(files)} files opened, all usable']
-    if not jpeg.is_strict() and any(Path(f.path).suffix.lower() != '.png' for f in files):
-        lines.append(WITHOUT_STRICT_DECODER)
-    return lines
+    return f'{len(files)} files opened, all usable'
 
 
 def _require_none(bad: Sequence[str], number: int, what: str) -> None:

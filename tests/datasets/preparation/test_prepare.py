@@ -9,17 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsr_nss.datasets import DataError, FolderDataset, jpeg
+from dsr_nss.datasets import DataError
 from dsr_nss.datasets.class_statistics import load_class_counts
 from dsr_nss.datasets.preparation import NAMES, prepare
 from dsr_nss.datasets.preparation.prepare import Options
-from dsr_nss.datasets.preparation.verify import verify
 from dsr_nss.datasets.published import PUBLISHED
 from tests.datasets.tiny_sets import (
     make_acdc,
     make_cityscapes,
     make_dark_zurich,
-    make_folder,
     make_nighttime_driving,
     write_image,
     write_label,
@@ -170,10 +168,3 @@ def test_every_file_is_opened(tmp_path, workers):
         (images[6], '8x8'),
     ):
         assert any(str(path) in line and text in line for line in str(failure.value).split('\n'))
-
-
-def test_the_decoder_that_is_missing_is_said(tmp_path, monkeypatch):
-    make_folder(tmp_path)
-    dataset = FolderDataset(data_root=str(tmp_path), images='images', labels='labels')
-    monkeypatch.setattr(jpeg, 'simplejpeg', None)
-    assert 'simplejpeg is not installed' in verify([dataset])[-1]
