@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import cv2
@@ -254,11 +254,8 @@ def _infos(dataset: RoadSceneDataset | None) -> Iterator[dict[str, Any]]:
         yield from (dataset.get_data_info(i) for i in range(len(dataset)))
 
 
-def _size(value: Any) -> Size:
-    """(height, width) of a config field."""
-    height, width = (int(v) for v in value)
-    if height < 1 or width < 1:
-        raise ValueError(f'a size is (height, width) in pixels, got {value}')
+def _size(field: Sequence[int]) -> Size:
+    height, width = field  # a list, where it comes from a command line
     return height, width
 
 

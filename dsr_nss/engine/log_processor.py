@@ -9,6 +9,8 @@ from mmengine.dist import get_world_size
 from mmengine.runner import LogProcessor
 from mmseg.registry import LOG_PROCESSORS
 
+from dsr_nss.values import Count, checked
+
 _TIMES = r'.*time'
 #: Beginnings of numbers that are measured in few steps only, so that a mean of the last ones would
 #: reach far back: lines show the last one until there is another.
@@ -17,6 +19,7 @@ _CURRENT = ('lr', 'base_lr', *MEASURED)
 
 
 @LOG_PROCESSORS.register_module()
+@checked
 class AdaptationLogProcessor(LogProcessor):
     """`Iter  50/800  eta 0:03:10  lr 6.0e-04  loss 2.31  loss_source 1.23 ...  4.9 samples/s  ...`
 
@@ -30,7 +33,7 @@ class AdaptationLogProcessor(LogProcessor):
         window_size: Iterations that are averaged.
     """
 
-    def __init__(self, window_size: int = 50) -> None:
+    def __init__(self, window_size: Count = 50) -> None:
         super().__init__(window_size=window_size, by_epoch=False, mean_pattern=_TIMES)
 
     def get_log_after_iter(self, runner, batch_idx: int, mode: str) -> tuple[dict, str]:

@@ -6,6 +6,7 @@ exponent range of float32 and needs none.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -14,11 +15,13 @@ from torch import Tensor, nn
 
 from dsr_nss.engine.devices import AMP_TYPES
 from dsr_nss.errors import ConfigError
+from dsr_nss.values import OneOf, Positive, checked
 
 _DTYPES = {**AMP_TYPES, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 @OPTIM_WRAPPERS.register_module()
+@checked
 class AdaptiveAmpOptimWrapper(OptimWrapper):
     """Forward passes in bfloat16 (CPU or CUDA) or float16 (CUDA, with loss scaling).
 
@@ -34,12 +37,14 @@ class AdaptiveAmpOptimWrapper(OptimWrapper):
         ConfigError: Unknown `dtype`, or float16 on a CPU.
     """
 
-    def __init__(self, *, dtype: str = 'bfloat16', init_scale: float = 65536.0, **kwargs) -> None:
+    def __init__(
+        self,
+        *,
+        dtype: Annotated[str, OneOf(tuple(_DTYPES))] = 'bfloat16',
+        init_scale: Positive = 65536.0,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
-        if dtype not in _DTYPES:
-            raise ConfigError(
-                f'optim_wrapper.dtype must be one of {sorted(_DTYPES)}, got {dtype!r}'
-            )
         self.dtype = _DTYPES[dtype]
         self.device_type = self.optimizer.param_groups[0]['params'][0].device.type
         self.loss_scaler: torch.amp.GradScaler | None = None

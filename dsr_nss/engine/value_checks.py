@@ -15,15 +15,13 @@ _OPTIMIZER: dict[str, Any] = dict(
     lr=Positive, weight_decay=NotNegative, eps=Positive, betas=tuple[_MOMENT, _MOMENT],
     momentum=_MOMENT,
 )  # fmt: skip
-#: Fields of foreign classes, by the class.
+#: Fields of foreign classes and of those that inherit them, by the class.
 CLASSES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(('Adam', 'AdamW', 'SGD'), _OPTIMIZER),
     'IterBasedTrainLoop': dict(max_iters=Count, val_interval=Count, val_begin=Whole),
     'OptimWrapper': dict(accumulative_counts=Count),
-    'AdaptiveAmpOptimWrapper': dict(accumulative_counts=Count, init_scale=Positive),
     'LoggerHook': dict(interval=Count, ignore_last=bool),
     'CheckpointHook': dict(interval=int, max_keep_ckpts=int),
-    'AdaptationLogProcessor': dict(window_size=Count),
 }
 #: Fields of any part of a network.
 NETWORK: dict[str, Any] = dict(
@@ -73,7 +71,9 @@ def component_problems(path: str, component: Mapping[str, Any], target: Callable
         target: The registered class.
     """
     ours = target.__module__.startswith('dsr_nss.')
-    hints = field_types(target) if ours else CLASSES.get(target.__name__, {})
+    hints = field_types(target) if ours else {}
+    for base in getattr(target, '__mro__', ()):
+        hints = hints | CLASSES.get(base.__name__, {})
     if ours or target.__module__.startswith(('mmseg.', 'mmengine.')):
         # of arguments that nobody annotated the name alone tells
         hints = NETWORK | {name: hint for name, hint in hints.items() if hint is not Any}

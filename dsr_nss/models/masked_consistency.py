@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from mmengine.logging import print_log
@@ -13,6 +14,7 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.functional.random_mask import block_grid, block_mask, kept_cells
 from dsr_nss.models.backbones import TimmViT
 from dsr_nss.models.segmentors.hrda import HRDAEncoderDecoder
+from dsr_nss.values import Count, NotNegative, OneOf, Share, checked
 
 #: Which images are masked; see `MaskedConsistency`.
 VARIANTS = ('target', 'target_aug', 'half')
@@ -20,6 +22,7 @@ UNITS = ('block', 'token')
 
 
 @MODELS.register_module()
+@checked
 class MaskedConsistency(BaseModule):
     """Cross-entropy of the student on masked images, against the labels of the whole images.
 
@@ -48,20 +51,13 @@ class MaskedConsistency(BaseModule):
         *,
         student: nn.Module,
         augmentation: nn.Module | None = None,
-        ratio: float = 0.7,
-        block: int = 64,
-        variant: str = 'target',
-        unit: str = 'block',
-        weight: float = 1.0,
+        ratio: Share = 0.7,
+        block: Count = 64,
+        variant: Annotated[str, OneOf(VARIANTS)] = 'target',
+        unit: Annotated[str, OneOf(UNITS)] = 'block',
+        weight: NotNegative = 1.0,
     ) -> None:
         super().__init__()
-        if not 0 <= ratio <= 1 or block < 1:
-            raise ConfigError(
-                f'masking: ratio must lie in [0, 1] and block be at least 1, got {ratio}, {block}'
-            )
-        for field, value, values in (('variant', variant, VARIANTS), ('unit', unit, UNITS)):
-            if value not in values:
-                raise ConfigError(f'masking: {field} must be one of {values}, got {value!r}')
         whole = not isinstance(student, HRDAEncoderDecoder)
         if unit == 'token' and not (whole and isinstance(student.backbone, TimmViT)):
             raise ConfigError(

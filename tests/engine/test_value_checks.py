@@ -5,6 +5,8 @@ import torch
 from mmengine.runner import IterBasedTrainLoop
 from mmseg.models import FCNHead
 
+from dsr_nss.engine.log_processor import AdaptationLogProcessor
+from dsr_nss.engine.optim_wrapper import AdaptiveAmpOptimWrapper
 from dsr_nss.engine.value_checks import component_problems, section_problems
 
 
@@ -17,6 +19,10 @@ from dsr_nss.engine.value_checks import component_problems, section_problems
         (IterBasedTrainLoop, dict(max_iters=0), 'max_iters'),
         (FCNHead, dict(dropout_ratio=1), 'dropout_ratio'),
         (FCNHead, dict(num_classes=0), 'num_classes'),
+        (AdaptiveAmpOptimWrapper, dict(accumulative_counts=0), 'accumulative_counts'),
+        (AdaptiveAmpOptimWrapper, dict(init_scale=-1), 'init_scale'),
+        (AdaptiveAmpOptimWrapper, dict(dtype='fp8'), 'dtype'),
+        (AdaptationLogProcessor, dict(window_size=0), 'window_size'),
     ],
 )
 def test_components(target, fields, name):

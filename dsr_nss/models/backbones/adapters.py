@@ -7,16 +7,18 @@ Learning", 2025.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
 
 from dsr_nss.errors import ConfigError
+from dsr_nss.values import Bounds, Count, FieldsOf, OneOf, checked
 
 STARTS = ('lora', 'soma')
 
 
+@checked
 @dataclass(frozen=True)
 class LoRA:
     """The field `lora` of an encoder: everything in it but the adapters is frozen.
@@ -34,22 +36,15 @@ class LoRA:
         ConfigError: A value outside its range.
     """
 
-    rank: int = 16
-    alpha: int | None = None
+    rank: Count = 16
+    alpha: Count | None = None
     targets: Sequence[str] = ('qkv', 'proj')
-    first_block: int = 0
-    start: str = 'lora'
+    first_block: Annotated[int, Bounds(0)] = 0
+    start: Annotated[str, OneOf(STARTS)] = 'lora'
 
     def __post_init__(self) -> None:
-        numbers = dict(rank=self.rank, alpha=self.numerator, first_block=self.first_block)
-        for name, value in numbers.items():
-            least = 0 if name == 'first_block' else 1
-            if not isinstance(value, int) or value < least:
-                raise ConfigError(f'lora.{name} must be a whole number from {least} on: {value!r}')
-        if self.start not in STARTS:
-            raise ConfigError(f'lora.start must be one of {STARTS}, got {self.start!r}')
-        if isinstance(self.targets, str) or not self.targets:
-            raise ConfigError(f'lora.targets must be names of layers, got {self.targets!r}')
+        if not self.targets:
+            raise ConfigError('LoRA.targets must be names of layers, got none')
 
     @property
     def numerator(self) -> int:
@@ -57,16 +52,8 @@ class LoRA:
         return self.rank if self.alpha is None else self.alpha
 
 
-def read_lora(field: dict, owner: str) -> LoRA:
-    """The field of a config.
-
-    Raises:
-        ConfigError: Unknown fields, or values that `LoRA` refuses.
-    """
-    known = list(LoRA.__dataclass_fields__)
-    if unknown := sorted(set(field) - set(known)):
-        raise ConfigError(f'{owner}: lora has unknown fields {unknown}; known: {known}')
-    return LoRA(**field)
+#: The field of an encoder's config.
+LoRAFields = Annotated[dict, FieldsOf(LoRA)]
 
 
 def add_adapters(network: Any, lora: LoRA) -> None:

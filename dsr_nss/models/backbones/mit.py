@@ -7,7 +7,7 @@ files'.
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from dsr_nss.checkpoints.mit import load_mit
 from dsr_nss.checkpoints.reading import start_file
 from dsr_nss.errors import ConfigError
-from dsr_nss.values import checked
+from dsr_nss.values import OneOf, checked
 
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
@@ -159,19 +159,17 @@ class MiT(BaseModule):
             file holds several encoders, as this package's checkpoints do.
 
     Raises:
-        ValueError: Unknown `arch`, or an `init_cfg` of another type.
+        ConfigError: Unknown `arch`, or an `init_cfg` of another type.
     """
 
     def __init__(
         self,
-        arch: str = 'b0',
+        arch: Annotated[str, OneOf(tuple(ARCHITECTURES))] = 'b0',
         drop_path_rate: float = 0.1,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in ARCHITECTURES:
-            raise ValueError(f'unknown MiT arch {arch!r}; available: {", ".join(ARCHITECTURES)}')
         self.start = None if init_cfg is None else start_file(init_cfg, 'MiT')
         self.arch = arch
         self.with_cp = with_cp

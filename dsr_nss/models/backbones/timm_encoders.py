@@ -1,7 +1,7 @@
 """Foundation encoders around timm: vision transformers of one scale, and ConvNeXt pyramids."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import timm
 import torch
@@ -19,12 +19,15 @@ from dsr_nss.checkpoints.timm_files import load_timm
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.functional.position_embedding import covering, hub_positions
 from dsr_nss.models.backbones.adapters import (
+    LoRA,
+    LoRAFields,
     add_adapters,
-    read_lora,
     start_from_minor_directions,
 )
+from dsr_nss.values import OneOf, checked
 
 POSITIONS = ('timm', 'hub')
+Hub = Annotated[str, OneOf(('hub',))]
 
 
 class TimmEncoder(BaseModule):
@@ -54,13 +57,11 @@ class TimmEncoder(BaseModule):
         pretrained: str | None,
         with_cp: bool,
         init_cfg: dict | None,
-        lora: dict | None = None,
+        lora: LoRAFields | None = None,
         **options: Any,
     ) -> None:
         super().__init__(init_cfg)
         own = type(self).__name__
-        if pretrained not in (None, 'hub'):
-            raise ConfigError(f"{own}: pretrained must be None or 'hub', got {pretrained!r}")
         self.start = None if init_cfg is None else start_file(init_cfg, own)
         if self.start is not None and pretrained:
             raise ConfigError(
@@ -83,7 +84,7 @@ class TimmEncoder(BaseModule):
             model_name, pretrained=False, num_classes=0, **options
         )
         self.timm_model.set_grad_checkpointing(with_cp)
-        self.lora = None if lora is None else read_lora(lora, own)
+        self.lora = None if lora is None else LoRA(**lora)
         if self.lora is not None:
             add_adapters(self.timm_model, self.lora)
             #: With the adapters' rank it tells their factor to who reads the weights.
@@ -122,6 +123,7 @@ class TimmEncoder(BaseModule):
 
 
 @MODELS.register_module()
+@checked
 class TimmViT(TimmEncoder):
     """A vision transformer of timm: maps of chosen blocks after the final norm, all of one size.
 
@@ -153,12 +155,12 @@ class TimmViT(TimmEncoder):
         *,
         out_indices: Sequence[int] = (-1,),
         scale: float | None = None,
-        positions: str = 'timm',
+        positions: Annotated[str, OneOf(POSITIONS)] = 'timm',
         drop_path_rate: float = 0.0,
-        pretrained: str | None = None,
+        pretrained: Hub | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
-        lora: dict | None = None,
+        lora: LoRAFields | None = None,
     ) -> None:
         super().__init__(
             model_name,
@@ -178,8 +180,6 @@ class TimmViT(TimmEncoder):
             )
         # what pools the tokens is not used, and would be trained without a gradient
         self.timm_model.attn_pool = None
-        if positions not in POSITIONS:
-            raise ConfigError(f'TimmViT: positions must be one of {POSITIONS}, got {positions!r}')
         if positions == 'hub':
             if type(self.timm_model) is not VisionTransformer or not _has_class_position(
                 self.timm_model
@@ -263,6 +263,7 @@ class _HubPositions(VisionTransformer):
 
 
 @MODELS.register_module()
+@checked
 class TimmConvNeXt(TimmEncoder):
     """A ConvNeXt of timm: four maps at strides 4, 8, 16 and 32, for DAFormer's and HRDA's heads.
 
@@ -277,7 +278,7 @@ class TimmConvNeXt(TimmEncoder):
         model_name: str,
         *,
         drop_path_rate: float = 0.0,
-        pretrained: str | None = None,
+        pretrained: Hub | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:

@@ -178,13 +178,14 @@ def test_blocks_before_the_first_one_have_no_adapters():
 @pytest.mark.parametrize(
     'lora, message',
     [
-        (dict(ranks=3), "unknown fields .'ranks'."),
-        (dict(rank=0), 'lora.rank must be a whole number from 1 on: 0'),
+        (dict(ranks=3), "lora has no field 'ranks'"),
+        (dict(rank=0), 'lora.rank must be >= 1, got 0'),
         (dict(alpha=0.5), 'lora.alpha must be a whole number'),
-        (dict(targets='qkv'), "lora.targets must be names of layers, got 'qkv'"),
+        (dict(targets='qkv'), "lora.targets must be a list, got 'qkv'"),
+        (dict(targets=[]), 'targets must be names of layers, got none'),
         (dict(targets=['q']), r"no linear layer \['q'\] in the blocks from 0 on; .*'fc1', 'fc2'"),
         (dict(first_block=2), r"no linear layer \['proj', 'qkv'\] .*there are 2 blocks"),
-        (dict(start='pissa'), "lora.start must be one of"),
+        (dict(start='pissa'), "lora.start must be one of 'lora', 'soma'"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused(lora, message):

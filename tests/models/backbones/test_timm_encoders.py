@@ -227,7 +227,7 @@ def test_every_parameter_gets_a_gradient_where_timm_would_pool():
         (dict(model_name='test_vit2'), 'test_vit2 pools before its last norm'),
         (dict(model_name='eva02_tiny_patch14_224'), 'pools before its last norm'),
         (dict(model_name=SMALL[0], out_indices=(3, 12)), 'has 12 blocks'),
-        (dict(model_name=SMALL[0], pretrained='yes'), "pretrained must be None or 'hub'"),
+        (dict(model_name=SMALL[0], pretrained='yes'), "pretrained must be one of 'hub'"),
         (
             dict(
                 model_name=SMALL[0],
