@@ -63,6 +63,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     'long_tail': ('rider', 'truck', 'bus', 'train', 'motorcycle', 'bicycle'),
 }
 
+#: Those whose means are figures; classes of one's own may have more.
+REPORTED_GROUPS = ('large_static', 'dynamic', 'small')
 #: Groups that are no figure of their own: what loses and measures count.
 _UNREPORTED = ('long_tail', 'things', 'small_objects')
 
@@ -101,9 +103,9 @@ def reported_groups(
         groups: The complete groups of a set; None: those that follow from the names.
     """
     complete = groups or complete_groups(classes)
-    order = ('large_static', 'dynamic', 'small')
-    own = [group for group in complete if group not in (*order, *_UNREPORTED)]
-    return {group: tuple(complete[group]) for group in (*order, *own) if complete.get(group)}
+    own = [group for group in complete if group not in (*REPORTED_GROUPS, *_UNREPORTED)]
+    ordered = (*REPORTED_GROUPS, *own)
+    return {group: tuple(complete[group]) for group in ordered if complete.get(group)}
 
 
 def complete_palette(classes: Sequence[str]) -> list[list[int]]:

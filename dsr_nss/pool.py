@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import cv2
+import torch
 from tqdm import tqdm
 
 from dsr_nss.errors import DataError, listing
@@ -41,8 +42,9 @@ def patient_environment() -> dict[str, str]:
 
 
 def one_thread_each() -> None:
-    """Initialiser of pool workers: the pool already uses every core."""
+    """For processes that are as many as there are cores."""
     cv2.setNumThreads(0)
+    torch.set_num_threads(1)
 
 
 def try_files(
@@ -52,7 +54,6 @@ def try_files(
     workers: int,
     description: str,
     show_progress: bool = True,
-    initializer: Callable[[], None] = one_thread_each,
 ) -> list[Any]:
     """`[function(a) for a in arguments]` on `workers` processes, with a progress bar.
 
@@ -62,7 +63,6 @@ def try_files(
         workers: Processes; 1 works in this one.
         description: Title of the bar.
         show_progress: Whether to show the bar, if there is a terminal.
-        initializer: Called once in each process.
 
     Returns:
         What the calls returned; an `Unusable` where a file is missing or cannot be used, so that it
@@ -78,7 +78,7 @@ def try_files(
     attempt = partial(_attempt, function)
     if workers <= 1:
         return [attempt(argument) for argument in bar(arguments)]
-    with ProcessPoolExecutor(workers, initializer=initializer) as pool:
+    with ProcessPoolExecutor(workers, initializer=one_thread_each) as pool:
         try:
             return list(bar(pool.map(attempt, arguments, chunksize=4)))
         except BrokenProcessPool:

@@ -152,7 +152,7 @@ def read_network_config(args: argparse.Namespace) -> 'Config | None':
     from dsr_nss.inference.exported import is_exported
     from dsr_nss.inference.load import change_model_config, read_model_config
     from dsr_nss.inference.predictor import newest_checkpoint
-    from dsr_nss.inference.saved_network import saved_config
+    from dsr_nss.inference.saved_network import config_in_file
 
     args.checkpoint = str(newest_checkpoint(args.checkpoint))
     if is_exported(args.checkpoint):
@@ -161,5 +161,5 @@ def read_network_config(args: argparse.Namespace) -> 'Config | None':
         return None
     if args.config is not None:
         return read_model_config(args.config, args.cfg_options)
-    saved = saved_config(load_checkpoint_file(args.checkpoint), args.checkpoint)
+    saved = config_in_file(load_checkpoint_file(args.checkpoint), args.checkpoint)
     return change_model_config(saved, args.cfg_options)

@@ -13,9 +13,6 @@ from torch import Tensor
 
 from dsr_nss.classes import IGNORE_INDEX, reported_groups
 
-#: The method's groups whose mean IoU is reported; classes of one's own may have more.
-REPORTED_GROUPS = ('large_static', 'dynamic', 'small')
-
 _IDS = 256  # labels are 8-bit
 
 
@@ -41,7 +38,6 @@ def confusion_matrix(
     prediction: Tensor,
     target: Tensor,
     num_classes: int,
-    ignore_index: int = IGNORE_INDEX,
     *,
     gaps: bool = False,
 ) -> Tensor:
@@ -49,9 +45,8 @@ def confusion_matrix(
 
     Args:
         prediction: `(H, W)` integer, class ids.
-        target: `(H, W)` integer, class ids or `ignore_index`.
+        target: `(H, W)` integer, class ids or `IGNORE_INDEX`.
         num_classes: `K`, at most 255.
-        ignore_index: Target id of pixels that are not counted.
         gaps: Allow pixels without a predicted class (id 255) and count them in a further column,
             so that they are missed, as the Cityscapes script counts them.
 
@@ -75,15 +70,12 @@ def confusion_matrix(
     pairs = target.reshape(-1).to(prediction.device, torch.int64) * _IDS
     pairs += prediction.reshape(-1)
     counts = torch.bincount(pairs, minlength=_IDS**2).reshape(_IDS, _IDS)
-    _check_ids('label', counts.sum(dim=1), num_classes, ignore_index)
-    _check_ids('prediction', counts.sum(dim=0), num_classes, IGNORE_INDEX if gaps else None)
+    _check_ids('label', counts.sum(dim=1), num_classes, ignored=True)
+    _check_ids('prediction', counts.sum(dim=0), num_classes, ignored=gaps)
     matrix = counts[:num_classes, :num_classes]
     if gaps:
         matrix = torch.cat([matrix, counts[:num_classes, IGNORE_INDEX:]], dim=1)
-    matrix = matrix.clone()
-    if ignore_index < num_classes:
-        matrix[ignore_index] = 0
-    return matrix
+    return matrix.clone()
 
 
 def iou_scores(
@@ -223,14 +215,13 @@ def occurrence_note(flat: Mapping[str, float | None]) -> str | None:
     return note
 
 
-def _check_ids(name: str, counts: Tensor, num_classes: int, ignore_index: int | None) -> None:
-    bad = [i for i in counts.nonzero().flatten().tolist() if i >= num_classes and i != ignore_index]
+def _check_ids(name: str, counts: Tensor, num_classes: int, ignored: bool) -> None:
+    valid = {*range(num_classes), *([IGNORE_INDEX] if ignored else [])}
+    bad = [i for i in counts.nonzero().flatten().tolist() if i not in valid]
     if bad:
         shown = ', '.join(map(str, bad[:8])) + (', ...' if len(bad) > 8 else '')
-        ignored = '' if ignore_index is None else f' and {ignore_index} (ignore)'
-        raise ValueError(
-            f'the {name} holds the ids {shown}; valid are 0..{num_classes - 1}{ignored}'
-        )
+        more = f' and {IGNORE_INDEX} (ignore)' if ignored else ''
+        raise ValueError(f'the {name} holds the ids {shown}; valid are 0..{num_classes - 1}{more}')
 
 
 def _size(labels: Tensor) -> str:

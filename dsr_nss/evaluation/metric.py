@@ -10,7 +10,6 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from torch import Tensor
 
-from dsr_nss.classes import IGNORE_INDEX
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores, occurrence_note
 from dsr_nss.values import checked
 
@@ -30,7 +29,6 @@ class NightIoUMetric(BaseMetric):
     Args:
         prefix: Name of the set with its split, e.g. `'dark_zurich_val'`.
         per_class: Add `<prefix>/IoU/<class>`.
-        ignore_index: Label id of pixels that are not counted.
         collect_device: `'cpu'` or `'gpu'`: where several processes put their results together.
     """
 
@@ -39,12 +37,10 @@ class NightIoUMetric(BaseMetric):
         *,
         prefix: str,
         per_class: bool = False,
-        ignore_index: int = IGNORE_INDEX,
         collect_device: str = 'cpu',
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.per_class = per_class
-        self.ignore_index = ignore_index
         self._noted = False
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -58,7 +54,7 @@ class NightIoUMetric(BaseMetric):
             ValueError: A label and its prediction differ in size, or hold ids that are no class.
         """
         for sample in data_samples:
-            matrix = sample_confusion(sample, len(self._classes), self.ignore_index)
+            matrix = sample_confusion(sample, len(self._classes))
             self.results.append(matrix.cpu())
 
     def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
@@ -83,14 +79,13 @@ class NightIoUMetric(BaseMetric):
         return self.dataset_meta['classes']
 
 
-def sample_confusion(sample: dict, num_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
+def sample_confusion(sample: dict, num_classes: int) -> Tensor:
     """Confusion matrix of one predicted mmseg sample (as a dict).
 
     Args:
         sample: Sample with `pred_sem_seg` and `gt_sem_seg`, whose `data` are `(1, H, W)` or
             `(H, W)` integer class ids.
         num_classes: `K`.
-        ignore_index: Label id of pixels that are not counted.
 
     Returns:
         `(K, K)` int64, rows are targets.
@@ -104,7 +99,7 @@ def sample_confusion(sample: dict, num_classes: int, ignore_index: int = IGNORE_
     prediction = _map(sample['pred_sem_seg']['data'])
     target = _map(sample['gt_sem_seg']['data'])
     try:
-        return confusion_matrix(prediction, target, num_classes, ignore_index)
+        return confusion_matrix(prediction, target, num_classes)
     except ValueError as error:
         label = f', label {sample["seg_map_path"]}' if sample.get('seg_map_path') else ''
         hint = ''

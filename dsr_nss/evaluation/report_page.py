@@ -7,6 +7,7 @@ from typing import Any
 
 from dsr_nss.datasets.images import read_image
 from dsr_nss.evaluation.picture_record import Record, Shown
+from dsr_nss.evaluation.table import is_further, score_title
 from dsr_nss.files import write_text
 from dsr_nss.visualization.colours import IGNORE_COLOUR
 from dsr_nss.visualization.curves import LINE_COLOURS, Scalars, curve_figure
@@ -17,8 +18,6 @@ from dsr_nss.visualization.tiles import fit
 #: A panel of a training step is shrunk to this many pixels.
 _PANEL_SIDE = 3200
 _IOU, _MEAN = 'IoU/', 'mIoU_'
-#: Further measures of a set -> what the page calls them.
-_FURTHER = {'boundary_IoU': 'mean boundary IoU', 'UIoU': 'UIoU'}
 
 
 @dataclass(frozen=True)
@@ -116,15 +115,13 @@ def _set(name: str, entries: Sequence[Entry]) -> dict[str, Any]:
     there = [record for record in records if record is not None]
     keys = dict.fromkeys(key for record in there for key in record.scores)
 
-    def row(title: str, key: str) -> tuple[str, list[float | None]]:
-        return title, [None if record is None else record.scores.get(key) for record in records]
+    def row(text: str, key: str) -> tuple[str, list[float | None]]:
+        return text, [None if record is None else record.scores.get(key) for record in records]
 
     groups = [k for k in keys if k.startswith(_MEAN) and k != 'mIoU_official']
     means = [row(key.removeprefix(_MEAN).replace('_', ' '), key) for key in groups]
     means += [row('all: mIoU', 'mIoU'), row('all: official', 'mIoU_official')]
-    means += [row(text, key) for key, text in _FURTHER.items() if key in keys]
-    small = [key for key in keys if key.startswith('recall_small/')]
-    means += [row(f'recall of {key.partition("/")[2]} objects', key) for key in small]
+    means += [row(score_title(key), key) for key in keys if is_further(key)]
     return dict(
         title=name,
         text=_how_scored(there),

@@ -18,7 +18,7 @@ from dsr_nss.engine.config import open_config
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.bootstrap import paired_bootstrap
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
-from dsr_nss.pool import map_files, one_thread_each, usable_cores
+from dsr_nss.pool import map_files, usable_cores
 
 #: What the published sets and programs append to the name of a frame, also one after the other
 #: (`_rgb_anon_labelTrainIds`). The longer ones stand before their endings.
@@ -228,7 +228,6 @@ def _matrices(
         workers=min(workers or usable_cores(), len(pairs)),
         description='score',
         show_progress=progress,
-        initializer=_start_worker,
     )
 
 
@@ -242,8 +241,3 @@ def _count(pair: Pair, num_classes: int) -> np.ndarray:
     except ValueError as error:
         raise DataError(f'{pair[0]}, label {pair[1]}: {error}') from error
     return matrix.numpy()
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    one_thread_each()

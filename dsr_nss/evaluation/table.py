@@ -31,18 +31,27 @@ def format_table(results: Mapping[str, Any]) -> str:
             classes.append(score)
         elif score.startswith('mIoU_') and score != 'mIoU_official':
             groups.append(score)
-        elif score in _FURTHER or score.startswith(_RECALL):
+        elif is_further(score):
             further.append(score)
     means = ['mIoU', 'mIoU_official']
     blocks = [list(dict.fromkeys(scores)) for scores in (classes, groups, means, further)]
     rows = [
-        [[_title(score), *(_cell(results, f'{name}/{score}') for name in sets)] for score in block]
+        [
+            [score_title(score), *(_cell(results, f'{name}/{score}') for name in sets)]
+            for score in block
+        ]
         for block in blocks
     ]
     return text_table(['', *sets], *rows)
 
 
-def _title(score: str) -> str:
+def is_further(score: str) -> bool:
+    """Whether a score is neither an IoU nor a mean of IoUs."""
+    return score in _FURTHER or score.startswith(_RECALL)
+
+
+def score_title(score: str) -> str:
+    """What a score is called in tables, by its key without the set's name."""
     if score.startswith(_RECALL):
         return f'recall of {score.removeprefix(_RECALL)} objects'
     if score in _FURTHER:

@@ -311,5 +311,4 @@ def _without_padding(image: Tensor, meta: dict[str, Any]) -> Tensor:
 
 
 def _start_worker(_: int) -> None:
-    torch.set_num_threads(1)
     one_thread_each()

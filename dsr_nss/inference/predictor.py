@@ -24,7 +24,7 @@ from dsr_nss.inference.exported import ExportedNetwork, is_exported, load_export
 from dsr_nss.inference.load import model_of, read_model_config
 from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import compile_stages, predict_batch
-from dsr_nss.inference.saved_network import saved_config
+from dsr_nss.inference.saved_network import config_in_file
 from dsr_nss.inference.transforms import image_transforms
 from dsr_nss.visualization.colours import overlay
 
@@ -247,7 +247,7 @@ def load(
         return Predictor(network, network.config, tta=tta)
     content = load_checkpoint_file(path)
     if config is None:
-        config = saved_config(content, path)
+        config = config_in_file(content, path)
     elif not isinstance(config, Config):
         config = read_model_config(config)
     device = default_device() if device == 'auto' else device

@@ -24,7 +24,7 @@ MOST_VALUES = 500_000_000
 START_FIELDS = ('init_cfg', 'pretrained', 'pretrained_cfg', 'checkpoint_path', 'lora')
 
 
-def saved_config(content: Mapping[str, Any], origin: str | Path) -> Config:
+def config_in_file(content: Mapping[str, Any], origin: str | Path) -> Config:
     """A config with the network of a checkpoint and what its test pipeline does to an image.
 
     Args:

@@ -102,12 +102,6 @@ def test_against_reference():
     assert len(union) > len(occurring)  # or the test above would not tell the two means apart
 
 
-def test_ignored_id_below_the_number_of_classes():
-    target = torch.tensor([[0, 1]])
-    matrix = confusion_matrix(torch.tensor([[1, 1]]), target, 2, ignore_index=0)
-    assert matrix.tolist() == [[0, 0], [0, 1]]
-
-
 @pytest.mark.parametrize(
     ('prediction', 'target', 'message'),
     [

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from dsr_nss.classes import IGNORE_INDEX
+from dsr_nss.classes import IGNORE_INDEX, REPORTED_GROUPS
 from dsr_nss.datasets.crops import random_box
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile
 from dsr_nss.datasets.source_target import SourceTargetDataset
@@ -17,9 +17,6 @@ from dsr_nss.engine.processes import plain_model
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.models.segmentors.dsr_nss import DSRNSS
 from dsr_nss.values import Count, checked
-
-#: Groups of classes that are told apart; the classes of two groups may overlap with a third.
-GROUPS = ('large_static', 'dynamic', 'small')
 
 
 @HOOKS.register_module()
@@ -69,7 +66,7 @@ class PseudoLabelAccuracy(Hook):
             raise ConfigError('PseudoLabelAccuracy needs train_dataloader.dataset.target')
         names = list(data.metainfo['classes'])
         for group, members in data.metainfo.get('groups', {}).items():
-            if group in GROUPS and members:
+            if group in REPORTED_GROUPS and members:
                 self._groups[group] = [names.index(member) for member in members]
         self._batches = read_views(
             data, self.labels, self.images, runner.train_dataloader.batch_size or 1

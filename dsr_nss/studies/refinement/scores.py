@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from dsr_nss.classes import CLASSES, IGNORE_INDEX, class_ids, reported_groups
-from dsr_nss.evaluation.iou import REPORTED_GROUPS, confusion_matrix, flat_scores, iou_scores
+from dsr_nss.classes import CLASSES, IGNORE_INDEX, REPORTED_GROUPS, class_ids, reported_groups
+from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
 from dsr_nss.studies.refinement.views import Refined
 from dsr_nss.visualization.text_table import text_table
 
