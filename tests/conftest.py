@@ -3,7 +3,7 @@
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Workers that run side by side share the cores: more threads than cores wait for one another. It
@@ -15,6 +15,7 @@ if WORKERS > 1:
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import timm  # noqa: E402
 import torch  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 
@@ -38,6 +39,27 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f'reference data not found: {path}')
     return path
+
+
+@pytest.fixture(scope='session')
+def fill(shared_dir: Path):
+    """What fills published networks with known values."""
+    from tests.models.segmentors.networks import load_fill
+
+    return load_fill(shared_dir)
+
+
+@pytest.fixture(scope='session')
+def reference(shared_dir: Path) -> Callable:
+    """Outputs of a published network on them, by its name."""
+    return lambda name: np.load(shared_dir / 'reference' / 'parity' / f'{name}.npz')
+
+
+@pytest.fixture
+def timm_without_random_weights(monkeypatch) -> None:
+    """For tests that replace all weights: timm's random ones take a second for each network."""
+    for module in (timm.models.vision_transformer, timm.models.eva, timm.models.convnext):
+        monkeypatch.setattr(module, 'trunc_normal_', lambda tensor, **kwargs: tensor)
 
 
 @pytest.fixture(scope='session', autouse=True)

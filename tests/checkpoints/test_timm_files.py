@@ -1,7 +1,6 @@
 """Published files of foundation encoders, by the names of their layouts."""
 
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 
@@ -18,11 +17,7 @@ NAMES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quick_start(monkeypatch):
-    """All weights are replaced; timm's random ones take a second for each network."""
-    for module in (timm.models.vision_transformer, timm.models.eva, timm.models.convnext):
-        monkeypatch.setattr(module, 'trunc_normal_', lambda tensor, **kwargs: tensor)
+pytestmark = pytest.mark.usefixtures('timm_without_random_weights')
 
 
 def encoder_of(kind, path=None):

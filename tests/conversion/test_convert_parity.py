@@ -7,7 +7,6 @@ The networks alone are compared with both kinds of attention in `tests/models/se
 import functools
 import shutil
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dsr_nss.conversion.convert import convert_checkpoint
 from dsr_nss.models.segmentors import hrda as hrda_module
-from tests.models.segmentors.networks import load_fill
 from tests.reference import hrda_fusion
 
 PLAIN = SDPBackend.MATH
@@ -38,16 +36,6 @@ LIGHTNING = {
     'optimizer_states': [],
     'lr_schedulers': [],
 }
-
-
-@pytest.fixture(scope='module')
-def fill(shared_dir):
-    return load_fill(shared_dir)
-
-
-@pytest.fixture(scope='module')
-def reference(shared_dir):
-    return lambda name: np.load(shared_dir / 'reference' / 'parity' / f'{name}.npz')
 
 
 @pytest.fixture(scope='module')

@@ -1,7 +1,6 @@
 """Files of foundation encoders and of VFM-UDA, made by their lists of names."""
 
 import pytest
-import timm
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
@@ -17,12 +16,7 @@ from tests.models.decode_heads.test_light_head import published
 from tests.reference.vision_transformer import last_map
 from tests.reference.vit_layouts import as_transformers, hub_file
 
-
-@pytest.fixture(autouse=True)
-def quick_start(monkeypatch):
-    """All weights are replaced; timm's random ones take a second for each network."""
-    for module in (timm.models.vision_transformer, timm.models.eva, timm.models.convnext):
-        monkeypatch.setattr(module, 'trunc_normal_', lambda tensor, **kwargs: tensor)
+pytestmark = pytest.mark.usefixtures('timm_without_random_weights')
 
 
 def convert(state, tmp_path, **options):

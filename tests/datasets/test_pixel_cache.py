@@ -13,7 +13,13 @@ from dsr_nss.datasets import DataError, StepSampler, pixels
 from dsr_nss.datasets.pixel_cache import HEADER, entry_path
 from dsr_nss.datasets.pixels import PixelFile
 from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
-from tests.datasets.tiny_sets import make_cityscapes, make_dark_zurich, make_folder, write_label
+from tests.datasets.tiny_sets import (
+    make_cityscapes,
+    make_dark_zurich,
+    make_folder,
+    same,
+    write_label,
+)
 
 
 def settings(tmp_path, **changes):
@@ -39,12 +45,6 @@ def fill(tmp_path, config):
 
 def build(tmp_path, config):
     return DATASETS.build({**config, 'cache': str(tmp_path / 'cache')})
-
-
-def same(a, b):
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        assert torch.equal(value, b[key]) if torch.is_tensor(value) else value == b[key], key
 
 
 @pytest.mark.parametrize(

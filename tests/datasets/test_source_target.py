@@ -17,6 +17,7 @@ from tests.datasets.tiny_sets import (
     make_dark_zurich,
     make_folder,
     random_label,
+    same,
     write_image,
     write_label,
 )
@@ -40,12 +41,6 @@ def build(tmp_path, **kwargs):
 def folders(tmp_path, **kwargs):
     source = dict(type='FolderDataset', data_root=str(tmp_path), images='images', labels='labels')
     return build(tmp_path, source=source, target=None, **kwargs)
-
-
-def same(a, b):
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        assert torch.equal(value, b[key]) if torch.is_tensor(value) else value == b[key], key
 
 
 def test_keys_types_and_shapes(tmp_path):

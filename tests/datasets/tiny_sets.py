@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from dsr_nss.datasets.cityscapes import write_class_statistics
 
@@ -108,3 +109,10 @@ def make_folder(root: Path, count: int = 3, labels: bool = True, references: boo
         if references and i != 1:
             write_image(root / f'references/a/{i}.png', rng)
     return root
+
+
+def same(a: dict, b: dict) -> None:
+    """Asserts that two elements of a training set are equal."""
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        assert torch.equal(value, b[key]) if torch.is_tensor(value) else value == b[key], key

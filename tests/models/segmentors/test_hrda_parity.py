@@ -3,7 +3,6 @@
 Tolerances: the references' float32 noise is 1e-6; 3e-6 still catches a wrong epsilon of a norm.
 """
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -11,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from dsr_nss.checkpoints import load_strictly
 from dsr_nss.conversion import convert_dsrnss
 from dsr_nss.models.segmentors import hrda as hrda_module
-from tests.models.segmentors.networks import build_hrda, load_fill
+from tests.models.segmentors.networks import build_hrda
 
 pytestmark = pytest.mark.parity
 
@@ -21,18 +20,8 @@ KERNELS = pytest.mark.parametrize('kernel', [PLAIN, FUSED], ids=['plain', 'fused
 
 
 @pytest.fixture(scope='module')
-def fill(shared_dir):
-    return load_fill(shared_dir)
-
-
-@pytest.fixture(scope='module')
 def checkpoint(shared_dir, fill):
     return fill.state_dict_from_json(shared_dir / 'reference' / 'keys' / 'hrda_mit_b0.keys.json')
-
-
-@pytest.fixture
-def reference(shared_dir):
-    return lambda name: np.load(shared_dir / 'reference' / 'parity' / f'{name}.npz')
 
 
 def build(checkpoint, network='student', **fields):
