@@ -22,8 +22,10 @@ class Statistic:
 
     @property
     def clear(self) -> bool:
-        """Whether it is more than two standard errors from zero; False where that is unknown."""
-        return self.error is not None and abs(self.mean) > 2 * self.error
+        """Whether it is more than two standard errors from zero; never said of one or two seeds,
+        whose spread is hardly known.
+        """
+        return self.error is not None and self.count > 2 and abs(self.mean) > 2 * self.error
 
 
 def statistic(values: Sequence[float]) -> Statistic | None:

@@ -11,7 +11,7 @@ from dsr_nss.engine.config import open_config
 from dsr_nss.engine.options import option_values
 from dsr_nss.errors import ConfigError
 from dsr_nss.shipped import PREFIX, config_file
-from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on
+from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on, titled
 from dsr_nss.studies.tables.runs import Run, Settings, run_changes, trained_config
 from dsr_nss.studies.tables.table import Column, Row, Table
 
@@ -41,14 +41,13 @@ def own_table(path: Path, data: str) -> Table:
     title = content.get('title') or path.stem
     heading = f'{title[:1].upper()}{title[1:]}, on {DATA[data]}'
     columns = tuple(map(Column, content.get('test_sets') or ())) or columns_of('', data)
-    if content.get('detailed'):
-        columns = tuple(replace(column, detailed=True) for column in columns)
+    columns = tuple(replace(column, detailed=bool(content.get('detailed'))) for column in columns)
     command = ('tools/reproduce.py', '--rows-file', str(path), '--data', data)
     reference = content.get('reference')
     if reference not in (None, *(row.name for row in rows)):
         raise ConfigError(f'{path}: `reference` must be the name of one of its rows: {reference!r}')
     return replace(
-        Table(path.stem, data, heading, columns, tuple(rows), command),
+        Table(path.stem, data, heading, titled(columns, data), tuple(rows), command),
         reference=reference,
         logged=tuple(content.get('logged') or ()),
         seeds=tuple(content.get('seeds') or ()),

@@ -6,7 +6,8 @@ wanted the paper's row, group and options. Numbers in brackets are equations of 
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from dsr_nss.errors import ConfigError
@@ -93,7 +94,7 @@ def table(name: str, data: str) -> Table:
         name=name,
         data=data,
         heading=f'{called} on {DATA[data]}: {content["title"]}',
-        columns=columns_of(name, data),
+        columns=titled(columns_of(name, data), data),
         rows=tuple(row for line in content['rows'] if (row := _row(data, *line)) is not None),
         command=('tools/reproduce.py', '--table', name, '--data', data),
         notes=tuple(content['notes']) if data == 'real' else (),
@@ -122,6 +123,12 @@ def columns_of(name: str, data: str) -> tuple[Column, ...]:
         return (Column(day, paper_set='Cityscapes val'),)
     night = 'camvid_dusk_val' if data == 'camvid' else 'dark_zurich_val'
     return (Column(night, paper_set='Dark Zurich test'),)
+
+
+def titled(columns: Iterable[Column], data: str) -> tuple[Column, ...]:
+    """Nightscape's sets have the names of the real ones whose place they take; titles say whose."""
+    whose = 'nightscape ' if data == 'nightscape' else ''
+    return tuple(replace(column, set_title=f'{whose}{column.test_set}') for column in columns)
 
 
 @functools.cache

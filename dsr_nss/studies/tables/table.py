@@ -1,12 +1,12 @@
 """What a table is: rows that are trained, and columns that are measured of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dsr_nss.errors import ConfigError
 
-#: How a column calls statistics of batch norms that are not the trained ones.
-NORM_TITLES = {'adabn': 'AdaBN', 'precise': 'PreciseBN'}
+#: How a column calls statistics of batch norms, where a table has several.
+NORM_TITLES = {'plain': 'as trained', 'adabn': 'AdaBN', 'precise': 'PreciseBN'}
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,17 @@ class Column:
         batch_norms: Statistics of the batch norms, one of `BATCH_NORMS`.
         paper_set: The set that the paper's number is on, in words; it need not be `test_set`.
         detailed: Whether its tests leave a report, with recall of small objects, and predictions.
+        set_title: What tables call the set; as `test_set` unless stated.
     """
 
     test_set: str
     batch_norms: str = 'plain'
     paper_set: str = ''
     detailed: bool = False
+    set_title: str = field(default='', compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'set_title', self.set_title or self.test_set)
 
     @property
     def key(self) -> str:
@@ -65,7 +70,8 @@ class Column:
     @property
     def title(self) -> str:
         """`dark_zurich_val`, or `dark_zurich_val, AdaBN`."""
-        return ', '.join([self.test_set, *NORM_TITLES.get(self.batch_norms, '').split()])
+        norms = NORM_TITLES[self.batch_norms]
+        return self.set_title + f', {norms}' * (self.batch_norms != 'plain')
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ class Table:
                 kind,
                 column.paper_set if kind == 'plain' else '',
                 column.detailed and kind == kinds[0],
+                column.set_title,
             )
             for column in self.columns
             for kind in kinds

@@ -7,8 +7,9 @@ leave means with their errors, bold differences and the paper's column to be wri
 import csv
 import io
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dsr_nss.classes import CLASSES
@@ -18,6 +19,7 @@ from dsr_nss.studies.tables.logged import logged_figure
 from dsr_nss.studies.tables.means import Statistic
 from dsr_nss.studies.tables.picture import table_figure
 from dsr_nss.studies.tables.summary import RATES, RECALL, Summary, is_compared, is_group
+from dsr_nss.studies.tables.table import NORM_TITLES
 from dsr_nss.visualization.curves import to_png
 
 _DPI = 150
@@ -30,7 +32,7 @@ _LATEX = {
 
 def markdown(summary: Summary) -> str:
     """Heading, table, notes, and how it was made."""
-    parts = [f'### {summary["title"]}', _markdown_table(_grid(summary))]
+    parts = [f'### {summary["title"]}', *_first_tables(summary)]
     first, names = summary['columns'][0], _further(summary, 'IoU/')
     cells = [(row, row['sets'][first.key]) for row in summary['rows']]
     measured = [
@@ -50,12 +52,12 @@ def markdown(summary: Summary) -> str:
     for title, grid in by_class.items():
         if summary['by_class'] and grid[1:]:
             parts += [f'IoU of each class, {title}', _markdown_table(grid)]
-    if (recalls := _compared(summary, RECALL))[0][1:]:
+    if (recalls := _compared(summary, lambda key: key.startswith(RECALL)))[0][1:]:
         parts += [
             f'Recall of objects of small classes by size, {first.title}:',
             _markdown_table(recalls),
         ]
-    if (rates := _compared(summary, RATES))[0][1:]:
+    if (rates := _compared(summary, lambda key: key.startswith(RATES)))[0][1:]:
         parts += [
             f'Precision (how much of what is predicted as a class is of it) and recall (how much '
             f'of a class is found), {first.title}:',
@@ -78,15 +80,30 @@ def markdown(summary: Summary) -> str:
 
 
 def main_markdown(summary: Summary) -> str:
-    """What a page that discusses the table shows of it: the first table, and how it was made."""
-    parts = [_markdown_table(_grid(summary)), _paragraph(summary), f'    {summary["command"]}']
+    """What a page that discusses the table shows of it: means and groups, and how it was made."""
+    parts = [*_first_tables(summary), _paragraph(summary), f'    {summary["command"]}']
     return '\n\n'.join(parts) + '\n'
+
+
+def _first_tables(summary: Summary) -> list[str]:
+    parts, groups = [_markdown_table(_means(summary))], _groups(summary)
+    if groups[0][1:]:
+        parts += [f'Means over the classes of a group, {summary["columns"][0].title}:']
+        parts += [_markdown_table(groups)]
+    return parts
+
+
+def _groups(summary: Summary) -> list[list[str]]:
+    return [['']] if _several_sets(summary) else _compared(summary, is_group)
 
 
 def latex(summary: Summary) -> str:
     """A `table` environment for the package booktabs."""
     groups = [row['group'] for row in summary['rows']]
-    lines = [' & '.join(map(_latex_cell, cells)) + ' \\\\' for cells in _grid(summary)]
+    beside = {line[0]: line[1:] for line in _groups(summary)}  # '' is the header's
+    none = ['-'] * len(beside[''])
+    grid = [[*line, *beside.get(line[0], none)] for line in _means(summary)]
+    lines = [' & '.join(map(_latex_cell, cells)) + ' \\\\' for cells in grid]
     for i in range(len(groups) - 1, -1, -1):
         if i == 0 or groups[i] != groups[i - 1]:
             lines.insert(i + 1, '\\midrule')
@@ -147,42 +164,49 @@ def _several_sets(summary: Summary) -> bool:
     return len({column.test_set for column in summary['columns']}) > 1
 
 
-def _grid(summary: Summary) -> list[list[str]]:
-    """The header and the rows, in Markdown."""
-    columns, rows = summary['columns'], summary['rows']
+def _means(summary: Summary) -> list[list[str]]:
+    """The header and the rows, in Markdown; with the seeds of each row where they differ."""
+    columns, rows, partly = summary['columns'], summary['rows'], _partly(summary)
     several = _several_sets(summary)
-    groups = [] if several else [key for key in _further(summary, '') if is_group(key)]
+    titles = [column.title if several else f'mIoU, {column.title}' for column in columns]
+    if not several and columns[1:]:  # one set: the paragraph names it
+        titles = [NORM_TITLES[column.batch_norms] for column in columns]
     has_paper = {c.key for c in columns if any('paper' in row['sets'][c.key] for row in rows)}
-    grid = [['']]
-    for column in columns:
-        grid[0] += [column.title if several else f'mIoU, {column.title}', 'difference']
+    grid = [['', 'seeds'] if partly else ['']]
+    for column, title in zip(columns, titles, strict=True):
+        grid[0] += [title, 'difference']
         grid[0] += [f'paper, {column.paper_set}'] if column.key in has_paper else []
-    for key in groups:
-        grid[0] += [key.removeprefix('mIoU_').replace('_', ' '), 'difference']
     for row in rows:
-        texts = [row['label']]
+        texts = [row['label'], *([', '.join(map(str, _seeds(row))) or '-'] if partly else [])]
         for column in columns:
             cell = row['sets'][column.key]
             texts += [_number(cell['mIoU']), _difference(cell['difference'])]
             if column.key in has_paper:
                 texts += [f'{cell["paper"]["mIoU"]:.1f}' if 'paper' in cell else '-']
-        cell = row['sets'][columns[0].key]
-        for key in groups:
-            texts += [_number(cell['means'].get(key), error=False)]
-            texts += [_difference(cell['differences'].get(key))]
         grid.append(texts)
     return grid
 
 
-def _compared(summary: Summary, start: str | tuple[str, ...]) -> list[list[str]]:
-    """The header and a row for each that was measured, of the scores whose names start so."""
+def _seeds(row: Mapping) -> list[int]:
+    """Those that a row is measured of, in whichever column."""
+    return sorted({seed for cell in row['sets'].values() for seed in cell['seeds']})
+
+
+def _partly(summary: Summary) -> bool:
+    """Whether rows that are measured are of different seeds."""
+    return len({tuple(seeds) for row in summary['rows'] if (seeds := _seeds(row))}) > 1
+
+
+def _compared(summary: Summary, wanted: Callable[[str], bool]) -> list[list[str]]:
+    """The header and a row for each that was measured, of some scores, where any has a value."""
     first = summary['columns'][0].key
-    keys = [key for key in _further(summary, '') if key.startswith(start)]
+    cells = [row['sets'][first]['means'] for row in summary['rows']]
+    keys = [k for k in _further(summary, '') if wanted(k) and any(c.get(k) for c in cells)]
     grid = [['']]
     for key in keys:
         rate, _, name = key.partition('/')
-        title = name.replace('_', ' ')
-        grid[0] += [title if key.startswith(RECALL) else f'{title}: {rate}', 'difference']
+        title = (name or key.removeprefix('mIoU_')).replace('_', ' ')
+        grid[0] += [f'{title}: {rate}' if key.startswith(RATES) else title, 'difference']
     for row in summary['rows']:
         cell, texts = row['sets'][first], [row['label']]
         for key in keys:
@@ -232,8 +256,9 @@ def _significant(logged: Mapping | None) -> str:
     if logged is None:
         return '-'
     mean = logged['mean']
-    spread = f' ± {mean.error:.2g}' if mean.error is not None else ''
-    return f'{mean.mean:.3g}{spread}'
+    digits = max(2 - math.floor(math.log10(abs(mean.mean))), 0) if mean.mean else 0
+    spread = f' ± {mean.error:.{digits}f}' if mean.error is not None else ''
+    return f'{mean.mean:.{digits}f}{spread}'
 
 
 def _number(value: Statistic | None, error: bool = True, sign: str = '') -> str:
@@ -248,27 +273,26 @@ def _paragraph(summary: Summary) -> str:
     numbers = summary['seeds']
     if not numbers:
         return 'Nothing measured yet.'
-    cells = [cell for row in summary['rows'] for cell in row['sets'].values()]
-    counts = {len(cell['seeds']) for cell in cells if cell['seeds']}
-    partly = '; some rows have fewer' if counts != {len(numbers)} else ''
+    partly = '; some rows have fewer' if _partly(summary) else ''
     seeds = f'seed{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}{partly}'
     lengths = ' and '.join(f'{number:,}' for number in summary['iterations'])
     spread = f'Differences are from {summary["differences_from"]}; one seed has no spread.'
     if len(numbers) > 1:
         spread = (
             f'Mean ± standard error; differences from {summary["differences_from"]} are paired by '
-            'seed, bold beyond two standard errors.'
+            'seed, bold beyond two standard errors of three seeds or more.'
         )
     if any(column.batch_norms != 'plain' for column in summary['columns']):
-        spread += '' if _several_sets(summary) else f' Class groups: {summary["columns"][0].title}.'
         spread += (
             ' AdaBN, PreciseBN: statistics of batch norms anew on the night or source images of '
             'the training; - where there are none.'
         )
+    first = summary['columns'][0]
+    of_set = '' if _several_sets(summary) else f' mIoU on {first.set_title}'
     where = ', '.join(summary['machines']) or 'machine unknown'
     commits = [c[:7] + ' with changes' * c.endswith('+changes') for c in summary['commits']]
     return (
-        f'Percent, {seeds}, {lengths} iterations; student, last checkpoint. {spread} '
+        f'Percent{of_set}, {seeds}, {lengths} iterations; student, last checkpoint. {spread} '
         f'Trained on {where}; commit {", ".join(commits) or "unknown"}.{_other_images(summary)}'
     )
 

@@ -39,6 +39,7 @@ def test_a_common_shift_of_all_rows_of_a_seed_does_not_hide_a_difference():
         (Statistic(2.0, 1.0, 3), False),  # exactly two standard errors
         (Statistic(2.1, 1.0, 3), True),
         (Statistic(-2.1, 1.0, 3), True),
+        (Statistic(9.0, 0.1, 2), False),  # the spread of two says little
         (Statistic(9.0, None, 1), False),
     ],
 )

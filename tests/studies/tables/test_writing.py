@@ -58,17 +58,25 @@ def test_markdown(summary):
     assert writing.markdown(summary) == '\n'.join([
         '### Table III on the real sets: components & parts',
         '',
-        '|  | mIoU, dark_zurich_val | difference | paper, Dark Zurich test | my group | difference '
-        '| small | difference |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
-        '| baseline | 15.0 ± 5.0 | - | 55.9 | 16.0 | - | - | - |',
-        '| GCMA_1 | - | - | 42.0 | - | - | - | - |',
-        '| + bank | 18.5 ± 5.5 | **+3.5 ± 0.5** | - | 17.0 | +1.0 ± 4.0 | - | - |',
-        '| 100 % {all} | 23.2 | -0.8 | - | 24.2 | +6.2 | - | - |',
+        '|  | seeds | mIoU, dark_zurich_val | difference | paper, Dark Zurich test |',
+        '| --- | ---: | ---: | ---: | ---: |',
+        '| baseline | 0, 1 | 15.0 ± 5.0 | - | 55.9 |',
+        '| GCMA_1 | - | - | - | 42.0 |',
+        '| + bank | 0, 1 | 18.5 ± 5.5 | +3.5 ± 0.5 | - |',
+        '| 100 % {all} | 1 | 23.2 | -0.8 | - |',
         '',
-        'Percent, seeds 0, 1; some rows have fewer, 40,000 iterations; student, last checkpoint. '
-        'Mean ± standard error; differences from the row above are paired by seed, bold beyond two '
-        'standard errors. Trained on 2 cores of X; commit c0ffee1 with changes.',
+        'Means over the classes of a group, dark_zurich_val:',
+        '',
+        '|  | my group | difference |',
+        '| --- | ---: | ---: |',
+        '| baseline | 16.0 ± 5.0 | - |',
+        '| + bank | 17.0 ± 1.0 | +1.0 ± 4.0 |',
+        '| 100 % {all} | 24.2 | +6.2 |',
+        '',
+        'Percent mIoU on dark_zurich_val, seeds 0, 1; some rows have fewer, 40,000 iterations; '
+        'student, last checkpoint. Mean ± standard error; differences from the row above are '
+        'paired by seed, bold beyond two standard errors of three seeds or more. Trained on 2 '
+        'cores of X; commit c0ffee1 with changes.',
         '',
         '- Read this.',
         '',
@@ -99,16 +107,16 @@ def test_a_set_that_had_other_images_is_named(summary):
 def test_latex_escapes_and_sets_numbers_as_such(summary):
     text = writing.latex(summary)
     assert '\\caption{Table III on the real sets: components \\& parts}' in text
-    assert 'GCMA\\_1 & - & - & $42.0$' in text
+    assert 'GCMA\\_1 & - & - & - & $42.0$ & - & -' in text
     assert (
-        '+ bank & $18.5 \\pm 5.5$ & $\\mathbf{+3.5 \\pm 0.5}$ & - & $17.0$ & $+1.0 \\pm 4.0$'
+        '+ bank & 0, 1 & $18.5 \\pm 5.5$ & $+3.5 \\pm 0.5$ & - & $17.0 \\pm 1.0$ & $+1.0 \\pm 4.0$'
         in text
     )
-    assert '100 \\% \\{all\\} & $23.2$ & $-0.8$' in text
+    assert '100 \\% \\{all\\} & $1$ & $23.2$ & $-0.8$' in text
     assert text.count('{') == text.count('}') and text.count('\\midrule') == 3
     body = [line for line in text.splitlines() if line.endswith('\\\\')]
-    assert {line.count(' & ') for line in body} == {7}
-    assert '\\begin{tabular}{lrrrrrrr}' in text
+    assert {line.count(' & ') for line in body} == {6}
+    assert '\\begin{tabular}{lrrrrrr}' in text
 
 
 def test_csv_has_unrounded_numbers_and_every_seed(summary):
@@ -201,7 +209,8 @@ def test_a_page_that_discusses_a_table_shows_the_first_one_alone(summary, tmp_pa
     assert writing.update_document(document, [summary]) == ['table3 real main']
     first, *rest = writing.main_markdown(summary).rstrip('\n').split('\n\n')
     whole = writing.markdown(summary).rstrip('\n').split('\n\n')
-    assert whole[1] == first and len(rest) == 2 and rest[0].startswith('Percent, seed')
+    assert whole[1] == first and whole[2:4] == rest[:2]  # means, and those of groups
+    assert len(rest) == 4 and rest[2].startswith('Percent mIoU on dark_zurich_val, seed')
     assert set(rest) <= set(whole) and whole[-1] == rest[-1]
     assert document.read_text() == (
         f'<!-- table3 real main begin -->\n\n{writing.main_markdown(summary)}\n'
@@ -238,10 +247,11 @@ def test_places_of_other_settings_have_other_names():
 def test_statistics_of_batch_norms_stand_beside_the_mean(tmp_path):
     one = table('3', 'nightscape').with_batch_norms(['plain', 'adabn', 'precise'])
     summary = summarise(one, Settings('nightscape', tmp_path))
-    head = '|  | mIoU, dark_zurich_val | difference | mIoU, dark_zurich_val, AdaBN | difference | '
-    assert head + 'mIoU, dark_zurich_val, PreciseBN | difference |' in writing.markdown(summary)
-    measured = summary | {'seeds': [0]}
-    assert ' Class groups: dark_zurich_val. AdaBN, PreciseBN: ' in writing.markdown(measured)
+    head = '|  | as trained | difference | AdaBN | difference | PreciseBN | difference |'
+    assert head in writing.markdown(summary)
+    text = writing.markdown(summary | {'seeds': [0]})
+    assert 'Percent mIoU on nightscape dark_zurich_val, seed 0, ' in text
+    assert ' AdaBN, PreciseBN: statistics' in text
     assert '--batch-norms plain adabn precise' in summary['command']
     assert 'dark_zurich_val-adabn mIoU,' in writing.csv_text(summary)
 
@@ -279,7 +289,7 @@ def test_what_the_trainings_logged(summary, tmp_path):
     assert (means.mean, means.error, means.count) == (4, pytest.approx(2), 2)
     summary['logged'], summary['rows'][0]['logged'] = ('right', 'absent'), logged
     text = writing.markdown(summary)
-    assert '|  | right | absent |\n| --- | ---: | ---: |\n| baseline | 4 ± 2 | - |' in text
+    assert '|  | right | absent |\n| --- | ---: | ---: |\n| baseline | 4.00 ± 2.00 | - |' in text
     axes = logged_figure(summary['rows'], summary['logged'], 'title').axes
     assert [line.get_xydata().tolist() for line in axes[0].lines] == [[[10, 3.0], [20, 5.0]]]
     assert not axes[1].lines
