@@ -1,4 +1,4 @@
-"""The paper's run from ImageNet weights instead of Cityscapes ones: HRDA's own protocol.
+"""The paper's run from ImageNet weights instead of Cityscapes ones, as HRDA starts.
 
     python tools/train.py configs/dsr_hrda_darkzurich_imagenet.py --amp
 

@@ -82,14 +82,14 @@ rows = [
     ),
     dict(
         name='dacs_published',
-        label='DACS / HRDA self-training as published',
+        label="DACS / HRDA's step as published",
         config=_method,
         overlays=[f'{_ablations}/dacs.py'],
         group='published',
     ),
     dict(
         name='refign_published',
-        label='Refign as published',
+        label="Refign's step as published (XFeat)",
         config=_method,
         overlays=[f'{_ablations}/refign.py'],
         group='published',
