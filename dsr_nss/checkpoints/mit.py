@@ -24,10 +24,10 @@ MMSEG_MARK = 'layers.0.0.projection.weight'
 HUGGINGFACE_MARK = 'patch_embeddings.0.proj.weight'
 
 HINT = (
-    'Get it from the SegFormer authors (Cityscapes: segformer.b5.1024x1024.city.160k.pth; ImageNet: '
-    'mit_b0.pth ... mit_b5.pth) or from mmseg (segformer_mit-b5_8x1_1024x1024_160k_cityscapes_*.pth, '
-    'another training on Cityscapes; ImageNet: mit_b*.pth) and place it there, or start from random '
-    'weights with `--cfg-options model.student.backbone.init_cfg=None '
+    'Get it from the SegFormer authors (on Cityscapes: segformer.b5.1024x1024.city.160k.pth, on '
+    'ImageNet: mit_b0.pth ... mit_b5.pth) or from mmseg (another training on Cityscapes: '
+    'segformer_mit-b5_8x1_1024x1024_160k_cityscapes_*.pth, on ImageNet: mit_b*.pth) and place it '
+    'there, or start from random weights with `--cfg-options model.student.backbone.init_cfg=None '
     'model.feature_distance=None`'
 )
 

@@ -18,9 +18,7 @@ _without = dict(
     night_cut=("DSR-NSS without the gradient of the prototypes' night pass", 'fpa_night_cut'),
 )
 rows = [
-    *(
-        dict(row, label=_labels[row['name']]) for row in _base_.rows if row['name'] in _labels
-    ),
+    *(dict(row, label=_labels[row['name']]) for row in _base_.rows if row['name'] in _labels),
     *(
         dict(name=name, label=label, config=_method, overlays=[f'configs/ablations/{overlay}.py'])
         for name, (label, overlay) in _without.items()

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dsr_nss.studies.tables.summary import Summary
+from dsr_nss.studies.tables.table import column_titles
 
 #: Single seeds stand so much below their mean, in rows, to be seen beside it.
 SEEDS_BELOW = 0.24
@@ -23,9 +24,9 @@ def table_figure(summary: Summary) -> Figure:
     figure = Figure(figsize=(3.0 + 3.6 * len(columns), 1.3 + 0.3 * len(rows)), layout='constrained')
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     legend: dict[str, Any] = {}
-    for axes, column in zip(panels, columns, strict=True):
+    for axes, column, title in zip(panels, columns, column_titles(columns), strict=True):
         _draw(axes, [row['sets'][column.key] for row in rows])
-        axes.set_xlabel(f'mIoU, {column.title}, %')
+        axes.set_xlabel(f'mIoU, {title}, %')
         axes.grid(axis='x', color=_FAINT, alpha=0.5)
         axes.set_axisbelow(True)
         axes.tick_params(axis='y', length=0)

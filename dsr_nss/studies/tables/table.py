@@ -74,6 +74,13 @@ class Column:
         return self.set_title + f', {norms}' * (self.batch_norms != 'plain')
 
 
+def column_titles(columns: Sequence[Column]) -> list[str]:
+    """What stands at each column: of several statistics on one set the statistics alone."""
+    if len(columns) > 1 and len({column.test_set for column in columns}) == 1:
+        return [NORM_TITLES[column.batch_norms] for column in columns]
+    return [column.title for column in columns]
+
+
 @dataclass(frozen=True)
 class Table:
     """A table.

@@ -19,7 +19,7 @@ from dsr_nss.studies.tables.logged import logged_figure
 from dsr_nss.studies.tables.means import Statistic
 from dsr_nss.studies.tables.picture import table_figure
 from dsr_nss.studies.tables.summary import RATES, RECALL, Summary, is_compared, is_group
-from dsr_nss.studies.tables.table import NORM_TITLES
+from dsr_nss.studies.tables.table import column_titles
 from dsr_nss.visualization.curves import to_png
 
 _DPI = 150
@@ -167,10 +167,7 @@ def _several_sets(summary: Summary) -> bool:
 def _means(summary: Summary) -> list[list[str]]:
     """The header and the rows, in Markdown; with the seeds of each row where they differ."""
     columns, rows, partly = summary['columns'], summary['rows'], _partly(summary)
-    several = _several_sets(summary)
-    titles = [column.title if several else f'mIoU, {column.title}' for column in columns]
-    if not several and columns[1:]:  # one set: the paragraph names it
-        titles = [NORM_TITLES[column.batch_norms] for column in columns]
+    titles = column_titles(columns) if columns[1:] else [f'mIoU, {columns[0].title}']
     has_paper = {c.key for c in columns if any('paper' in row['sets'][c.key] for row in rows)}
     grid = [['', 'seeds'] if partly else ['']]
     for column, title in zip(columns, titles, strict=True):
