@@ -51,7 +51,7 @@ def pair_figure(match: Match, warped: np.ndarray) -> Figure:
     pictures = (
         ('target', match.target),
         ('reference', match.reference),
-        ('reference, warped, over the target', _blend(match.target, warped)),
+        ('reference, warped (cyan), over the target (red)', _blend(match.target, warped)),
     )
     for ax, (title, picture) in zip(axes[:3], pictures, strict=True):
         _show(ax, title, picture)
@@ -87,7 +87,8 @@ def _bar(
     figure: Figure, ax: Axes, colours: str, highest: float, label: str, extend: str = 'neither'
 ) -> None:
     scale = ScalarMappable(Normalize(0, highest), colours)
-    figure.colorbar(scale, ax=ax, label=label, fraction=0.025, pad=0.01, extend=extend)
+    # below: beside it would narrow the picture, and move it out of its column
+    figure.colorbar(scale, ax=ax, label=label, location='bottom', aspect=40, extend=extend)
 
 
 def _wheel(ax: Axes) -> None:
