@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         metavar='FILE',
         help='put the tables into FILE, between <!-- table3 nightscape begin --> and ... end -->; '
-        'with `main begin` and `main end` the first of each',
+        'with `main begin` and `main end` the means of each',
     )
     parser.add_argument('--list', action='store_true', help='print `table row command` and end')
     add_table_options(parser, out='work_dirs/reproduce')

@@ -2,7 +2,7 @@
 
 python tools/train.py configs/dsr_dinov2_l_darkzurich.py --with configs/ablations/lora.py
 
-It needs `pip install -e '.[lora]'`. SoMA's start: `--cfg-options model.student.backbone.lora.start=soma`.
+It needs `pip install -e '.[lora]'`. SoMA's start: `--cfg-options +model.student.backbone.lora.start=soma`.
 Encoder and head have the ratio of rates that SoMA trained with.
 """
 

@@ -83,6 +83,8 @@ def test_elastic_deformations_come_on_top_of_the_global_warp():
         (dict(kinds=['shear']), "kinds.0 must be one of 'homography'"),
         (dict(kinds=[]), 'kinds must be some of'),
         (dict(corner_shift=0.5), 'corner_shift must lie in'),
+        (dict(scale=1.0), 'scale must lie in'),
+        (dict(elastic_probability=1.5), 'elastic_probability must lie in'),
     ],
 )
 def test_fields_out_of_range(fields, message):

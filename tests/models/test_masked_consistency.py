@@ -178,6 +178,7 @@ def test_a_run_that_starts_without_a_mask_token_says_so_once(unit, token, warnin
         (dict(unit='token'), 'patches of a TimmViT .*; the student is a PixelStudent on Identity'),
         (dict(ratio=1.5), 'ratio must lie in'),
         (dict(block=0), 'block must be >= 1'),
+        (dict(weight=-1), 'weight must be >= 0'),
         (dict(variant='target_aug'), 'needs model.augmentation'),
     ],
 )

@@ -70,6 +70,7 @@ MISTAKES = {
     'log_level': ['LOUD'],
 }
 CASES = [(field, value) for field, values in MISTAKES.items() for value in values]
+assert len(CASES) >= 100, 'fewer mistakes than there were'
 
 
 @pytest.fixture(scope='module')

@@ -100,14 +100,15 @@ def _groups(summary: Summary) -> list[list[str]]:
 def latex(summary: Summary) -> str:
     """A `table` environment for the package booktabs."""
     groups = [row['group'] for row in summary['rows']]
-    beside = {line[0]: line[1:] for line in _groups(summary)}  # '' is the header's
-    none = ['-'] * len(beside[''])
-    grid = [[*line, *beside.get(line[0], none)] for line in _means(summary)]
-    lines = [' & '.join(map(_latex_cell, cells)) + ' \\\\' for cells in grid]
+    keys = [] if _several_sets(summary) else _valued(summary, is_group)
+    beside = [_titles(keys), *(_values(row, summary, keys) for row in summary['rows'])]
+    grid = zip(_means(summary), beside, strict=True)
+    lines = [' & '.join(map(_latex_cell, [*one, *other])) + ' \\\\' for one, other in grid]
     for i in range(len(groups) - 1, -1, -1):
         if i == 0 or groups[i] != groups[i - 1]:
             lines.insert(i + 1, '\\midrule')
-    notes = '\n'.join(f'% {line}' for line in (_paragraph(summary), *summary['notes']))
+    said = [f'Groups: {summary["columns"][0].title}.'] if keys else []
+    notes = '\n'.join(f'% {line}' for line in (_paragraph(summary), *said, *summary['notes']))
     columns = 'l' + 'r' * lines[0].count(' & ')
     return '\n'.join([
         '% needs \\usepackage{booktabs}', notes, '\\begin{table}', '\\centering',
@@ -174,7 +175,7 @@ def _means(summary: Summary) -> list[list[str]]:
         grid[0] += [title, 'difference']
         grid[0] += [f'paper, {column.paper_set}'] if column.key in has_paper else []
     for row in rows:
-        texts = [row['label'], *([', '.join(map(str, _seeds(row))) or '-'] if partly else [])]
+        texts = [row['label'], *([_seeds(row)] if partly else [])]
         for column in columns:
             cell = row['sets'][column.key]
             texts += [_number(cell['mIoU']), _difference(cell['difference'])]
@@ -184,32 +185,46 @@ def _means(summary: Summary) -> list[list[str]]:
     return grid
 
 
-def _seeds(row: Mapping) -> list[int]:
-    """Those that a row is measured of, in whichever column."""
-    return sorted({seed for cell in row['sets'].values() for seed in cell['seeds']})
+def _seeds(row: Mapping) -> str:
+    """Those that a row is measured of."""
+    each = {tuple(sorted(cell['seeds'])) for cell in row['sets'].values() if cell['seeds']}
+    every = ', '.join(map(str, sorted({seed for seeds in each for seed in seeds})))
+    return f'{every or "-"}{", not in each column" if len(each) > 1 else ""}'
 
 
 def _partly(summary: Summary) -> bool:
-    """Whether rows that are measured are of different seeds."""
-    return len({tuple(seeds) for row in summary['rows'] if (seeds := _seeds(row))}) > 1
+    """Whether what is measured is not all of the same seeds."""
+    cells = [cell for row in summary['rows'] for cell in row['sets'].values()]
+    return len({tuple(sorted(cell['seeds'])) for cell in cells if cell['seeds']}) > 1
+
+
+def _valued(summary: Summary, wanted: Callable[[str], bool]) -> list[str]:
+    """Keys of some scores of the first column, where any row has a value."""
+    cells = [row['sets'][summary['columns'][0].key]['means'] for row in summary['rows']]
+    return [k for k in _further(summary, '') if wanted(k) and any(c.get(k) for c in cells)]
+
+
+def _titles(keys: Sequence[str]) -> list[str]:
+    titles = []
+    for key in keys:
+        rate, _, name = key.partition('/')
+        title = key.removeprefix('mIoU_') if is_group(key) else name
+        titles += [f'{title}: {rate}' if key.startswith(RATES) else title, 'difference']
+    return [title.replace('_', ' ') for title in titles]
+
+
+def _values(row: Mapping, summary: Summary, keys: Sequence[str]) -> list[str]:
+    cell, texts = row['sets'][summary['columns'][0].key], []
+    for key in keys:
+        texts += [_number(cell['means'].get(key)), _difference(cell['differences'].get(key))]
+    return texts
 
 
 def _compared(summary: Summary, wanted: Callable[[str], bool]) -> list[list[str]]:
-    """The header and a row for each that was measured, of some scores, where any has a value."""
-    first = summary['columns'][0].key
-    cells = [row['sets'][first]['means'] for row in summary['rows']]
-    keys = [k for k in _further(summary, '') if wanted(k) and any(c.get(k) for c in cells)]
-    grid = [['']]
-    for key in keys:
-        rate, _, name = key.partition('/')
-        title = (name or key.removeprefix('mIoU_')).replace('_', ' ')
-        grid[0] += [f'{title}: {rate}' if key.startswith(RATES) else title, 'difference']
-    for row in summary['rows']:
-        cell, texts = row['sets'][first], [row['label']]
-        for key in keys:
-            texts += [_number(cell['means'].get(key)), _difference(cell['differences'].get(key))]
-        grid += [texts] if cell['seeds'] else []
-    return grid
+    """The header and a row for each that was measured, of some scores of the first column."""
+    keys, first = _valued(summary, wanted), summary['columns'][0].key
+    rows = [row for row in summary['rows'] if row['sets'][first]['seeds']]
+    return [['', *_titles(keys)], *([r['label'], *_values(r, summary, keys)] for r in rows)]
 
 
 def _over_images(summary: Summary) -> list[list[str]]:
@@ -270,7 +285,7 @@ def _paragraph(summary: Summary) -> str:
     numbers = summary['seeds']
     if not numbers:
         return 'Nothing measured yet.'
-    partly = '; some rows have fewer' if _partly(summary) else ''
+    partly = '; some cells have fewer' if _partly(summary) else ''
     seeds = f'seed{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}{partly}'
     lengths = ' and '.join(f'{number:,}' for number in summary['iterations'])
     spread = f'Differences are from {summary["differences_from"]}; one seed has no spread.'

@@ -185,6 +185,7 @@ def test_blocks_before_the_first_one_have_no_adapters():
         (dict(targets=[]), 'targets must be names of layers, got none'),
         (dict(targets=['q']), r"no linear layer \['q'\] in the blocks from 0 on; .*'fc1', 'fc2'"),
         (dict(first_block=2), r"no linear layer \['proj', 'qkv'\] .*there are 2 blocks"),
+        (dict(first_block=-1), 'lora.first_block must be >= 0'),
         (dict(start='pissa'), "lora.start must be one of 'lora', 'soma'"),
     ],
 )  # fmt: skip

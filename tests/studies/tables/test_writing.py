@@ -73,7 +73,7 @@ def test_markdown(summary):
         '| + bank | 17.0 ± 1.0 | +1.0 ± 4.0 |',
         '| 100 % {all} | 24.2 | +6.2 |',
         '',
-        'Percent mIoU on dark_zurich_val, seeds 0, 1; some rows have fewer, 40,000 iterations; '
+        'Percent mIoU on dark_zurich_val, seeds 0, 1; some cells have fewer, 40,000 iterations; '
         'student, last checkpoint. Mean ± standard error; differences from the row above are '
         'paired by seed, bold beyond two standard errors of three seeds or more. Trained on 2 '
         'cores of X; commit c0ffee1 with changes.',
@@ -117,6 +117,24 @@ def test_latex_escapes_and_sets_numbers_as_such(summary):
     body = [line for line in text.splitlines() if line.endswith('\\\\')]
     assert {line.count(' & ') for line in body} == {6}
     assert '\\begin{tabular}{lrrrrrr}' in text
+
+
+def test_latex_tells_rows_of_one_label_apart(summary):
+    for one in summary['rows']:
+        one['label'] = 'B'
+    text = writing.latex(summary)
+    assert 'B & - & - & - & $42.0$ & - & -' in text and '& $24.2$ & $+6.2$' in text
+    assert '% Groups: dark_zurich_val.' in text
+
+
+def test_columns_of_other_seeds_are_told(summary):
+    row = summary['rows'][2]['sets']
+    summary['columns'] += (Column('acdc_night_val'),)
+    for each in summary['rows']:
+        each['sets']['acdc_night_val'] = cell({}, {})
+    row['acdc_night_val'] = cell({0: scores(7.0)}, {})
+    text = writing.markdown(summary)
+    assert '| + bank | 0, 1, not in each column | 18.5' in text and 'cells have fewer' in text
 
 
 def test_csv_has_unrounded_numbers_and_every_seed(summary):
@@ -203,7 +221,7 @@ def test_a_document_gets_its_tables_and_keeps_the_rest(summary, tmp_path):
         )
 
 
-def test_a_page_that_discusses_a_table_shows_the_first_one_alone(summary, tmp_path):
+def test_a_page_that_discusses_a_table_shows_its_means_alone(summary, tmp_path):
     document = tmp_path / 'results.md'
     document.write_text('<!-- table3 real main begin -->\n<!-- table3 real main end -->\n')
     assert writing.update_document(document, [summary]) == ['table3 real main']
