@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from dsr_nss.engine.config import open_config
 from dsr_nss.engine.options import option_values
 from dsr_nss.errors import ConfigError
+from dsr_nss.nightscape.generate import INFO_NAME
 from dsr_nss.shipped import PREFIX, config_file
 from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on, titled
 from dsr_nss.studies.tables.runs import Run, Settings, run_changes, trained_config
@@ -114,10 +117,17 @@ def compared_table(
              '--name': [name]}  # fmt: skip
     command = [part for option, values in given.items() if values for part in (option, *values)]
     command = ['tools/compare.py', *words, *command]
+    columns = [titled([Column(one)], _data_of(content, one))[0] for one in sets]
     return Table(
-        name, '', name.capitalize(), tuple(map(Column, sets)), tuple(rows), tuple(command),
+        name, '', name.capitalize(), tuple(columns), tuple(rows), tuple(command),
         reference=rows[0].name,
     )  # fmt: skip
+
+
+def _data_of(config: Config, test_set: str) -> str:
+    """`nightscape` where the set is drawn, else ''."""
+    root = (config.get('test_sets') or {}).get(test_set, {}).get('data_root')
+    return 'nightscape' if root and (Path(root).parent / INFO_NAME).is_file() else ''
 
 
 def _compared_row(

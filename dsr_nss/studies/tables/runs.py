@@ -24,6 +24,7 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.files import write_json
 from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
 from dsr_nss.inference.load import network_state
+from dsr_nss.nightscape.generate import INFO_NAME
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.table import Column, Row, Table
 
@@ -336,5 +337,5 @@ def data_facts(config: Config) -> dict[str, Any]:
     """How the data below the config's roots were made, where they say so (nightscape does)."""
     training = config.get('train_dataloader')  # a converted checkpoint has none
     roots = [part['data_root'] for _, part in components(training) if 'data_root' in part]
-    made = {Path(root).parent / 'nightscape.json' for root in roots}
+    made = {Path(root).parent / INFO_NAME for root in roots}
     return {str(path): _read_json(path) for path in sorted(made) if path.is_file()}

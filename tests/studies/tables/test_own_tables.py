@@ -151,6 +151,17 @@ def test_rows_read_as_their_words_say():
 
 
 @pytest.mark.usefixtures('checkout')
+def test_drawn_sets_are_not_called_as_the_real_ones(tmp_path):
+    (tmp_path / 'nightscape.json').write_text('{}')
+    options = [
+        f'test_sets.dark_zurich_val.data_root={tmp_path}/dark_zurich',
+        f'test_sets.acdc_night_val.data_root={tmp_path}/real/acdc',
+    ]
+    drawn = compared_table([DEMO], options=options, test_sets=['dark_zurich_val', 'acdc_night_val'])
+    assert [c.title for c in drawn.columns] == ['nightscape dark_zurich_val', 'acdc_night_val']
+
+
+@pytest.mark.usefixtures('checkout')
 def test_long_options_make_no_long_folders():
     options = [f'model.alpha=0.{"1" * 200}', f'model.alpha=0.{"1" * 200}2']
     names = {compared_table([DEMO], options=[option]).rows[0].name for option in options}
