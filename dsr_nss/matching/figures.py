@@ -87,7 +87,7 @@ def _bar(
     figure: Figure, ax: Axes, colours: str, highest: float, label: str, extend: str = 'neither'
 ) -> None:
     scale = ScalarMappable(Normalize(0, highest), colours)
-    # below: beside it would narrow the picture, and move it out of its column
+    # below: beside a picture it would leave a gap in the row above
     figure.colorbar(scale, ax=ax, label=label, location='bottom', aspect=40, extend=extend)
 
 

@@ -34,6 +34,8 @@ def test_a_pair_has_six_panels(points):
     assert titles[0] == 'target' and titles[-1] == 'end-point error'
     assert '2.0 px' in figure.get_suptitle()
     figure.draw_without_rendering()
+    lefts = [ax.get_position().x0 for ax in figure.axes[:3]]
+    assert lefts[1] - lefts[0] == pytest.approx(lefts[2] - lefts[1], rel=0.05)  # no gap
 
 
 def test_curves_are_drawn_with_their_oracle():

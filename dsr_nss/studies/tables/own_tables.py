@@ -14,7 +14,7 @@ from dsr_nss.engine.options import option_values
 from dsr_nss.errors import ConfigError
 from dsr_nss.nightscape.generate import INFO_NAME
 from dsr_nss.shipped import PREFIX, config_file
-from dsr_nss.studies.tables.rows import DATA, columns_of, table, tables_on, titled
+from dsr_nss.studies.tables.rows import DATA, columns_of, drawn, table, tables_on
 from dsr_nss.studies.tables.runs import Run, Settings, run_changes, trained_config
 from dsr_nss.studies.tables.table import Column, Row, Table
 
@@ -44,13 +44,14 @@ def own_table(path: Path, data: str) -> Table:
     title = content.get('title') or path.stem
     heading = f'{title[:1].upper()}{title[1:]}, on {DATA[data]}'
     columns = tuple(map(Column, content.get('test_sets') or ())) or columns_of('', data)
-    columns = tuple(replace(column, detailed=bool(content.get('detailed'))) for column in columns)
+    detailed = bool(content.get('detailed'))
+    columns = tuple(replace(column, detailed=detailed, of=drawn(data)) for column in columns)
     command = ('tools/reproduce.py', '--rows-file', str(path), '--data', data)
     reference = content.get('reference')
     if reference not in (None, *(row.name for row in rows)):
         raise ConfigError(f'{path}: `reference` must be the name of one of its rows: {reference!r}')
     return replace(
-        Table(path.stem, data, heading, titled(columns, data), tuple(rows), command),
+        Table(path.stem, data, heading, columns, tuple(rows), command),
         reference=reference,
         logged=tuple(content.get('logged') or ()),
         seeds=tuple(content.get('seeds') or ()),
@@ -117,15 +118,15 @@ def compared_table(
              '--name': [name]}  # fmt: skip
     command = [part for option, values in given.items() if values for part in (option, *values)]
     command = ['tools/compare.py', *words, *command]
-    columns = [titled([Column(one)], _data_of(content, one))[0] for one in sets]
+    columns = tuple(Column(one, of=_drawn_by(content, one)) for one in sets)
     return Table(
-        name, '', name.capitalize(), tuple(columns), tuple(rows), tuple(command),
+        name, '', name.capitalize(), columns, tuple(rows), tuple(command),
         reference=rows[0].name,
     )  # fmt: skip
 
 
-def _data_of(config: Config, test_set: str) -> str:
-    """`nightscape` where the set is drawn, else ''."""
+def _drawn_by(config: Config, test_set: str) -> str:
+    """`Column.of`."""
     root = (config.get('test_sets') or {}).get(test_set, {}).get('data_root')
     return 'nightscape' if root and (Path(root).parent / INFO_NAME).is_file() else ''
 

@@ -6,7 +6,7 @@ wanted the paper's row, group and options. Numbers in brackets are equations of 
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def table(name: str, data: str) -> Table:
         name=name,
         data=data,
         heading=f'{called} on {DATA[data]}: {content["title"]}',
-        columns=titled(columns_of(name, data), data),
+        columns=tuple(replace(c, of=drawn(data)) for c in columns_of(name, data)),
         rows=tuple(row for line in content['rows'] if (row := _row(data, *line)) is not None),
         command=('tools/reproduce.py', '--table', name, '--data', data),
         notes=tuple(content['notes']) if data == 'real' else (),
@@ -125,10 +125,9 @@ def columns_of(name: str, data: str) -> tuple[Column, ...]:
     return (Column(night, paper_set='Dark Zurich test'),)
 
 
-def titled(columns: Iterable[Column], data: str) -> tuple[Column, ...]:
-    """Nightscape's sets have the names of the real ones whose place they take; titles say whose."""
-    whose = 'nightscape ' if data == 'nightscape' else ''
-    return tuple(replace(column, set_title=f'{whose}{column.test_set}') for column in columns)
+def drawn(data: str) -> str:
+    """`Column.of` of its sets."""
+    return data if data == 'nightscape' else ''
 
 
 @functools.cache

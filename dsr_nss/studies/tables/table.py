@@ -1,7 +1,7 @@
 """What a table is: rows that are trained, and columns that are measured of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from dsr_nss.errors import ConfigError
 
@@ -50,22 +50,24 @@ class Column:
         batch_norms: Statistics of the batch norms, one of `BATCH_NORMS`.
         paper_set: The set that the paper's number is on, in words; it need not be `test_set`.
         detailed: Whether its tests leave a report, with recall of small objects, and predictions.
-        set_title: What tables call the set; as `test_set` unless stated.
+        of: `nightscape` where the set is drawn, which has the name of the real one; else ''.
     """
 
     test_set: str
     batch_norms: str = 'plain'
     paper_set: str = ''
     detailed: bool = False
-    set_title: str = field(default='', compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, 'set_title', self.set_title or self.test_set)
+    of: str = ''
 
     @property
     def key(self) -> str:
         """`dark_zurich_val`, or `dark_zurich_val-adabn`: what files and columns are called."""
         return self.test_set + f'-{self.batch_norms}' * (self.batch_norms != 'plain')
+
+    @property
+    def set_title(self) -> str:
+        """`dark_zurich_val`, or `nightscape dark_zurich_val`."""
+        return f'{self.of} {self.test_set}'.strip()
 
     @property
     def title(self) -> str:
@@ -131,7 +133,7 @@ class Table:
                 kind,
                 column.paper_set if kind == 'plain' else '',
                 column.detailed and kind == kinds[0],
-                column.set_title,
+                column.of,
             )
             for column in self.columns
             for kind in kinds

@@ -52,16 +52,16 @@ def markdown(summary: Summary) -> str:
     for title, grid in by_class.items():
         if summary['by_class'] and grid[1:]:
             parts += [f'IoU of each class, {title}', _markdown_table(grid)]
-    if (recalls := _compared(summary, lambda key: key.startswith(RECALL)))[0][1:]:
+    if recalls := _valued(summary, lambda key: key.startswith(RECALL)):
         parts += [
             f'Recall of objects of small classes by size, {first.title}:',
-            _markdown_table(recalls),
+            _markdown_table(_compared(summary, recalls)),
         ]
-    if (rates := _compared(summary, lambda key: key.startswith(RATES)))[0][1:]:
+    if rates := _valued(summary, lambda key: key.startswith(RATES)):
         parts += [
             f'Precision (how much of what is predicted as a class is of it) and recall (how much '
             f'of a class is found), {first.title}:',
-            _markdown_table(rates),
+            _markdown_table(_compared(summary, rates)),
         ]
     if (ends := _over_images(summary))[1:]:
         parts += [
@@ -86,21 +86,22 @@ def main_markdown(summary: Summary) -> str:
 
 
 def _first_tables(summary: Summary) -> list[str]:
-    parts, groups = [_markdown_table(_means(summary))], _groups(summary)
-    if groups[0][1:]:
+    parts = [_markdown_table(_means(summary))]
+    if keys := _groups(summary):
         parts += [f'Means over the classes of a group, {summary["columns"][0].title}:']
-        parts += [_markdown_table(groups)]
+        parts += [_markdown_table(_compared(summary, keys))]
     return parts
 
 
-def _groups(summary: Summary) -> list[list[str]]:
-    return [['']] if _several_sets(summary) else _compared(summary, is_group)
+def _groups(summary: Summary) -> list[str]:
+    """Keys of the group means that are shown: of several sets none."""
+    return [] if _several_sets(summary) else _valued(summary, is_group)
 
 
 def latex(summary: Summary) -> str:
     """A `table` environment for the package booktabs."""
     groups = [row['group'] for row in summary['rows']]
-    keys = [] if _several_sets(summary) else _valued(summary, is_group)
+    keys = _groups(summary)
     beside = [_titles(keys), *(_values(row, summary, keys) for row in summary['rows'])]
     grid = zip(_means(summary), beside, strict=True)
     lines = [' & '.join(map(_latex_cell, [*one, *other])) + ' \\\\' for one, other in grid]
@@ -220,9 +221,9 @@ def _values(row: Mapping, summary: Summary, keys: Sequence[str]) -> list[str]:
     return texts
 
 
-def _compared(summary: Summary, wanted: Callable[[str], bool]) -> list[list[str]]:
-    """The header and a row for each that was measured, of some scores of the first column."""
-    keys, first = _valued(summary, wanted), summary['columns'][0].key
+def _compared(summary: Summary, keys: Sequence[str]) -> list[list[str]]:
+    """The header and a row for each that was measured, of scores of the first column."""
+    first = summary['columns'][0].key
     rows = [row for row in summary['rows'] if row['sets'][first]['seeds']]
     return [['', *_titles(keys)], *([r['label'], *_values(r, summary, keys)] for r in rows)]
 
