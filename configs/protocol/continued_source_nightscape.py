@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/protocol_run.py',
     '../_base_/datasets/nightscape.py',
     '../_base_/methods/source_only.py',
-    '../_base_/models/daformer_efficientnet_lite2.py',
+    '../_base_/models/daformer_efficientnet_lite0.py',
 ]
 
 load_from = 'work_dirs/source_nightscape/iter_4000.pth'

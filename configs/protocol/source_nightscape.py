@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/protocol_source.py',
     '../_base_/datasets/nightscape.py',
     '../_base_/methods/source_only.py',
-    '../_base_/models/daformer_efficientnet_lite2.py',
+    '../_base_/models/daformer_efficientnet_lite0.py',
 ]
 
 train_dataloader = dict(dataset=dict(crop_size=(256, 256), target=None))
