@@ -27,18 +27,26 @@ def config_file(path: str | Path) -> Path:
     Raises:
         FileNotFoundError: No config of that name comes with the package; names the nearest ones.
     """
+    named = str(path).startswith(PREFIX) and not str(path).endswith(ENDINGS)
+    return shipped_file(f'{path}.py' if named else path)
+
+
+def shipped_file(path: str | Path) -> Path:
+    """`dsr_nss::protocol/source_nightscape.safetensors`, or any path as it stands.
+
+    Raises:
+        FileNotFoundError: No such file comes with the package; names the nearest ones.
+    """
     name = str(path)
     if not name.startswith(PREFIX):
         return Path(path)
-    name = name.removeprefix(PREFIX)
-    if not name.endswith(ENDINGS):
-        name += '.py'
-    folder = ROOT / 'configs'
+    name, folder = name.removeprefix(PREFIX), ROOT / 'configs'
     if not (folder / name).is_file():
-        known = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob('*.py'))]
-        near = difflib.get_close_matches(name, known, n=3)
+        known = sorted(folder.rglob(f'*{Path(name).suffix or ".py"}'))
+        names = [file.relative_to(folder).as_posix() for file in known]
+        near = difflib.get_close_matches(name, names, n=3)
         hint = f'did you mean {" or ".join(PREFIX + other for other in near)}?' if near else ''
         raise FileNotFoundError(
-            f'config not found: {path}; ' + (hint or f'the configs of the package are in {folder}')
+            f'file not found: {path}; ' + (hint or f'what comes with the package is in {folder}')
         )
     return folder / name

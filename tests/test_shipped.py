@@ -35,7 +35,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(tmp_path):
     nearest = 'did you mean dsr_nss::ablations/no_bank.py'
     with pytest.raises(FileNotFoundError, match=nearest):
         read_config(BASE, overlays=['dsr_nss::ablation/no_bank'])
-    with pytest.raises(FileNotFoundError, match='the configs of the package are in '):
+    with pytest.raises(FileNotFoundError, match='what comes with the package is in '):
         config_file('dsr_nss::xyz')
     path = tmp_path / 'mine.py'
     path.write_text("_base_ = 'dsr_nss::dsr_hrda_darkzurch.py'")

@@ -55,6 +55,9 @@ def parse_args() -> argparse.Namespace:
         help='write an incomplete network too, with what is missing at random',
     )
     parser.add_argument(
+        '--half', action='store_true', help='write float16, half the size; it is read as float32'
+    )
+    parser.add_argument(
         '--hub',
         action='store_true',
         help='DST is a folder for a model hub: model.safetensors, config.py and a card',
@@ -91,7 +94,9 @@ def main() -> int:
         if args.inspect:
             print(inspect_checkpoint(args.source, args.layout))
             return 0
-        common = dict(layout=args.layout, network=args.model, config=args.config)
+        common = dict(
+            layout=args.layout, network=args.model, config=args.config, half=args.half
+        )
         if args.hub:
             card = dict(licence=args.licence, data=args.data, protocol=args.protocol)
             result = write_hub_folder(

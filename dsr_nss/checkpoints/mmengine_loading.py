@@ -19,6 +19,7 @@ from mmengine.runner import CheckpointLoader, checkpoint
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.errors import CheckpointError
+from dsr_nss.shipped import shipped_file
 
 #: Entry of `meta` that mmengine's runner executes as a Python config when it resumes. (mmengine
 #: itself writes `cfg`; files of mmseg 0.x hold `config`.)
@@ -56,14 +57,15 @@ def is_address(file: str | Path) -> bool:
 
 
 def local_file(file: str | Path) -> Path:
-    """The file; that of an address is fetched once and kept where torch keeps its downloads.
+    """The file, also of `dsr_nss::NAME`; that of an address is fetched once and kept by torch.
 
     Raises:
+        FileNotFoundError: No file of that name comes with the package.
         CheckpointError: The address is of a kind that is not fetched, or cannot be reached.
     """
     address = str(file)
     if not is_address(address):
-        return Path(file)
+        return shipped_file(file)
     if not address.startswith(('http://', 'https://')):
         raise CheckpointError(
             f'{address} is no address that is fetched here (http or https); name a file'

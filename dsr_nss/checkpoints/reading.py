@@ -24,7 +24,7 @@ def read_state_dict(path: str | Path, hint: str = '', prefix: str = '') -> dict[
 
     Args:
         path: A file written by `torch.save`: a state dict, or a dict with one under 'state_dict';
-            or its address in the net.
+            its address in the net, or `dsr_nss::NAME` of one that comes with the package.
         hint: What to do when the file is missing, for the message.
         prefix: Beginning of the names of the part that is wanted, which they lose.
 
@@ -32,7 +32,7 @@ def read_state_dict(path: str | Path, hint: str = '', prefix: str = '') -> dict[
         FileNotFoundError: No such file; the message ends with `hint`.
         CheckpointError: Damaged, holding what could run code, or without (such) tensors.
     """
-    if not is_address(path) and not Path(path).exists():
+    if not is_address(path) and not local_file(path).exists():
         raise FileNotFoundError(f'weight file not found: {path}. {hint}'.rstrip())
     tensors = merge_adapters(named_tensors(load_checkpoint_file(local_file(path)), path), path)
     part = entries_below(prefix, tensors)

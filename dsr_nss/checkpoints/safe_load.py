@@ -28,7 +28,7 @@ from dsr_nss.checkpoints.file_checks import (
 )
 from dsr_nss.checkpoints.writing import META
 from dsr_nss.errors import CheckpointError
-from dsr_nss.shipped import ENDINGS
+from dsr_nss.shipped import ENDINGS, shipped_file
 
 #: More than any training checkpoint holds, in depth and in all. A file of a kilobyte can hold a
 #: list of two lists that are the same list, and so on: copied or printed, it fills any memory.
@@ -39,7 +39,7 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
     """Reads a `torch.save` or safetensors file as data only.
 
     Args:
-        path: The file.
+        path: The file, or `dsr_nss::NAME` for one that comes with the package.
         map_location: Device on which its tensors are placed.
 
     Returns:
@@ -50,7 +50,7 @@ def load_checkpoint_file(path: str | Path, map_location: str | torch.device = 'c
         CheckpointError: The file is cut off or damaged, is no checkpoint, claims to be larger than
             it is, or holds a type that could run code.
     """
-    path = Path(path)
+    path = shipped_file(path)
     if path.is_dir():
         raise CheckpointError(f'checkpoint {path} is a folder; name a .pth file in it')
     if not path.is_file():

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from dsr_nss.checkpoints.adapters import merge_adapters
-from dsr_nss.checkpoints.comparison import Comparison, compare
+from dsr_nss.checkpoints.comparison import Comparison, compare, listing
 from dsr_nss.checkpoints.reading import named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file, sha256_of
@@ -78,6 +78,7 @@ def convert_checkpoint(
     layout: str = 'auto',
     network: str = 'student',
     partial: bool = False,
+    half: bool = False,
     config: str | Path | None = None,
     config_out: str | Path | None = None,
 ) -> Conversion:
@@ -85,12 +86,13 @@ def convert_checkpoint(
 
     Args:
         source: The file; it is read as data, nothing in it is executed.
-        destination: The checkpoint to write: `state_dict` in float32, and `meta` with the classes,
+        destination: The checkpoint to write: `state_dict`, and `meta` with the classes,
             the config of the network and, under `provenance`, where it comes from.
         layout: 'auto', or one of `dsr_nss.conversion.layouts.LAYOUT_NAMES` to insist on it;
             'mmseg' writes mmseg's own classes wherever they hold the network.
         network: 'student' or 'teacher'.
         partial: Write an incomplete network too; what the file lacks gets fixed random values.
+        half: Write float16 instead of float32: half the size, for files that are handed on.
         config: A config with the network to convert for. By default it is told from the names and
             shapes, or for a training run from the config that the checkpoint holds.
         config_out: The config file to write with it.
@@ -101,7 +103,7 @@ def convert_checkpoint(
     Raises:
         FileNotFoundError: No such file.
         CheckpointError: The file is damaged, could run code, has no known layout or lacks
-            `network`.
+            `network`; or a value is too large for `half`.
         ConfigError: The network cannot be built, the source would be overwritten, or `config`
             states other class names than the file.
         ValueError: An unknown `layout` or `network`.
@@ -132,13 +134,14 @@ def convert_checkpoint(
         kind=found.kind,
         comparison=compare(shapes, converted),
         left_out=left_out,
-        notes=[*target.notes, *notes, *changes],
+        notes=[*target.notes, *notes, *changes, *(['written in float16'] if half else [])],
     )
     if not result.comparison.complete and not partial:
         return result
     result = replace(result, random=result.comparison.unfilled, written=destination)
     result = replace(result, config_written=None if config_out is None else Path(config_out))
-    _write(result, target, _fill(result, converted, shapes), content)
+    weights = _fill(result, converted, shapes)
+    _write(result, target, _in_half(weights, source) if half else weights, content)
     return result
 
 
@@ -230,6 +233,14 @@ def _fill(
             model.init_weights()
         values = {**model.state_dict(), **values}
     return {name: values[name] for name in shapes}
+
+
+def _in_half(weights: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
+    halves = {n: w.half() if w.is_floating_point() else w for n, w in weights.items()}
+    large = [name for name, weight in halves.items() if not weight.isfinite().all()]
+    if large:
+        raise CheckpointError(f'{source}: too large for float16 (65504): {listing(large)}')
+    return halves
 
 
 def _write(

@@ -30,6 +30,7 @@ def write_hub_folder(
     *,
     network: str = 'student',
     layout: str = 'auto',
+    half: bool = False,
     config: str | Path | None = None,
     licence: str | None = None,
     data: str | None = None,
@@ -44,7 +45,7 @@ def write_hub_folder(
     Args:
         source: The checkpoint, of a run or published; it is read as data.
         folder: The folder; it is made. A card that it holds is not overwritten.
-        network, layout, config: Same meaning as in `convert_checkpoint`.
+        network, layout, half, config: Same meaning as in `convert_checkpoint`.
         licence: Licence of the weights.
         data: What the network was trained on, and under which terms.
         protocol: How it was trained, chosen and tested.
@@ -67,6 +68,7 @@ def write_hub_folder(
         folder / WEIGHTS,
         layout=layout,
         network=network,
+        half=half,
         config=config,
         config_out=folder / CONFIG,
     )

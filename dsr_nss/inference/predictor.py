@@ -26,6 +26,7 @@ from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import compile_stages, predict_batch
 from dsr_nss.inference.saved_network import config_in_file
 from dsr_nss.inference.transforms import image_transforms
+from dsr_nss.shipped import shipped_file
 from dsr_nss.visualization.colours import overlay
 
 #: What stands for an image; arrays and tensors are RGB.
@@ -224,8 +225,8 @@ def load(
     network alone, of the classes and fields that docs/security.md lists.
 
     Args:
-        checkpoint: A weight file, or a run's folder, of which the newest checkpoint is taken; or a
-            `.onnx` or `.pt2` file of `tools/export.py`, which takes neither `config`, `amp` nor
+        checkpoint: A weight file, `dsr_nss::NAME` of one that comes with the package, or a run's
+            folder, of which the newest checkpoint is taken; or a `.onnx` or `.pt2` file of `tools/export.py`, which takes neither `config`, `amp` nor
             `compile`.
         config: The config of the run, or any mmseg config; needed for networks of one's own.
         which: `'student'` or `'teacher'`.
@@ -273,7 +274,7 @@ def newest_checkpoint(path: str | Path) -> Path:
         FileNotFoundError: There is none; addresses are not fetched.
         CheckpointError: The folder holds several weight files and none is a run's.
     """
-    path = Path(path)
+    path = shipped_file(path)
     if not path.is_dir():
         if not path.is_file():
             raise FileNotFoundError(

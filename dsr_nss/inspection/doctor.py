@@ -43,6 +43,7 @@ from dsr_nss.matching import weights as matching_weights
 from dsr_nss.matching.image_pairs import PairDataset
 from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEELS
 from dsr_nss.pool import usable_cores
+from dsr_nss.shipped import shipped_file
 
 #: Import name -> distributions that install it. Two of them together overwrite each other's files.
 DISTRIBUTIONS = {
@@ -177,12 +178,17 @@ def check_weights(report: Report, config: Mapping[str, Any]) -> None:
     hints = [hint for kind, hint in _WEIGHT_HINTS.items() if kind in kinds]
     hints += [missing_hint(p['model_name']) for p in parts if p['type'] in TIMM_ENCODERS]
     for where, file in weight_files(config):
+        try:
+            path = shipped_file(file)
+        except FileNotFoundError as error:
+            report.fail(f'{where}: {error}')
+            continue
         if file == 'hub':
             report.say(f'  {where}: fetched from the Hugging Face Hub at the start')
         elif is_address(file):
             _check_address(report, config, where, file)
-        elif Path(file).is_file():
-            report.say(f'  {where}: {file} ({Path(file).stat().st_size / 2**20:.0f} MiB)')
+        elif path.is_file():
+            report.say(f'  {where}: {file} ({path.stat().st_size / 2**20:.0f} MiB)')
         else:
             hint = f' {hints[0]}.' if 'backbone' in where and hints else ''
             if 'pyramid' in where and 'VGG16Pyramid' in kinds:

@@ -137,6 +137,24 @@ def test_other_precisions_become_float32_and_it_is_said(tmp_path, network, dtype
     assert {v.dtype for v in content['state_dict'].values()} == {torch.float32, torch.int64}
 
 
+def test_half_is_the_nearest_float16_and_counters_stay(source, network):
+    result = convert(source, half=True, config_out=source.parent / 'network.py')
+    assert 'written in float16' in describe_conversion(result)
+    written = torch.load(result.written)['state_dict']
+    for name, value in network.state_dict().items():
+        assert torch.equal(written[name], value.half() if value.is_floating_point() else value)
+    read = load_model(result.config_written, result.written).state_dict()
+    assert all(torch.equal(read[name], value.to(read[name])) for name, value in written.items())
+
+
+def test_half_refuses_what_float16_cannot_hold(tmp_path, network):
+    state = network.state_dict()
+    state['decode_head.head.conv_seg.bias'] = torch.full((19,), 7e4)
+    with pytest.raises(CheckpointError, match=r'too large for float16 \(65504\): .*conv_seg\.bias'):
+        convert(save(tmp_path / 'large.pth', state), half=True)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_missing_batch_counters_are_zero_and_it_is_said(tmp_path, network):
     state = {k: v for k, v in network.state_dict().items() if not k.endswith('batches_tracked')}
     result = convert(save(tmp_path / 'old.pth', state))
