@@ -62,8 +62,9 @@ class BuildWithConfigs(build_py):
 
 
 def shipped() -> list[Path]:
-    """Configs and tools, by their paths in the checkout, where setuptools runs this file."""
-    kinds = ('configs/**/*.py', 'configs/**/*.yml', 'tools/*.py', 'tools/*.sh')
+    """Configs, weights and tools, by their paths in the checkout: setuptools runs this there."""
+    kinds = [f'configs/**/*.{end}' for end in ('py', 'yml', 'safetensors')]
+    kinds += ['tools/*.py', 'tools/*.sh']
     return sorted(path for kind in kinds for path in Path('.').glob(kind))
 
 

@@ -94,9 +94,7 @@ def main() -> int:
         if args.inspect:
             print(inspect_checkpoint(args.source, args.layout))
             return 0
-        common = dict(
-            layout=args.layout, network=args.model, config=args.config, half=args.half
-        )
+        common = dict(layout=args.layout, network=args.model, config=args.config, half=args.half)
         if args.hub:
             card = dict(licence=args.licence, data=args.data, protocol=args.protocol)
             result = write_hub_folder(

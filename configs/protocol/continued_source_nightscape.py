@@ -10,5 +10,5 @@ _base_ = [
     '../_base_/models/daformer_efficientnet_lite0.py',
 ]
 
-load_from = 'work_dirs/source_nightscape/iter_4000.pth'
+load_from = 'dsr_nss::protocol/source_nightscape.safetensors'
 model = dict(student=_base_.student, data_preprocessor=_base_.data_preprocessor)

@@ -10,7 +10,7 @@ _base_ = [
     '../_base_/models/daformer_efficientnet_lite0.py',
 ]
 
-load_from = 'work_dirs/source_nightscape/iter_4000.pth'
+load_from = 'dsr_nss::protocol/source_nightscape.safetensors'
 custom_hooks = [
     dict(type='GradientShare', interval=50),
     dict(type='PseudoLabelAccuracy', labels='data/nightscape/truth/labels', interval=50),

@@ -226,8 +226,8 @@ def load(
 
     Args:
         checkpoint: A weight file, `dsr_nss::NAME` of one that comes with the package, or a run's
-            folder, of which the newest checkpoint is taken; or a `.onnx` or `.pt2` file of `tools/export.py`, which takes neither `config`, `amp` nor
-            `compile`.
+            folder, of which the newest checkpoint is taken; or a `.onnx` or `.pt2` file of
+            `tools/export.py`, which takes neither `config`, `amp` nor `compile`.
         config: The config of the run, or any mmseg config; needed for networks of one's own.
         which: `'student'` or `'teacher'`.
         device: `'cpu'`, `'cuda'`, ...; `'auto'` is a GPU if there is one.
