@@ -61,7 +61,7 @@ def call(installed, tmp_path):
 
 
 def test_the_wheel_brings_all_configs_and_tools(installed, repo_root, call):
-    for folder, kinds in (('configs', ('.py', '.yml')), ('tools', ('.py', '.sh'))):
+    for folder, kinds in (('configs', ('.py', '.yml', '.safetensors')), ('tools', ('.py', '.sh'))):
         ours, theirs = (
             {p.relative_to(root) for p in root.rglob('*') if p.suffix in kinds}
             for root in (repo_root / folder, installed / 'dsr_nss/.mim' / folder)

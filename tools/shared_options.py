@@ -23,7 +23,7 @@ AMP_TYPES = ('bf16', 'fp16')
 SERVERS = ('dark_zurich', 'acdc', 'cityscapes')
 #: How the files of configs end.
 CONFIG_ENDINGS = ('.py', '.json', '.yaml', '.yml')
-#: How configs begin that come with the package.
+#: How configs begin that come with the package; so do its weights, which end in `.safetensors`.
 CONFIG_PREFIX = 'dsr_nss::'
 
 
@@ -117,7 +117,9 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
         help='config file of the run, dsr_nss::NAME of the package, or any mmseg config (default: '
         'the network that the checkpoint itself describes)',
     )
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint of the run')
+    parser.add_argument(
+        'checkpoint', metavar='CHECKPOINT', help='checkpoint of a run, or dsr_nss::NAME'
+    )
 
 
 def parse_checkpoint_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -129,7 +131,8 @@ def parse_checkpoint_arguments(parser: argparse.ArgumentParser) -> argparse.Name
     takes_inputs = hasattr(args, 'inputs')
     words = [args.config, args.checkpoint, *(args.inputs if takes_inputs else ())]
     words = words[1:] if args.config is None else words
-    named = words[0].startswith(CONFIG_PREFIX) or words[0].endswith(CONFIG_ENDINGS)
+    ours = words[0].startswith(CONFIG_PREFIX) and not words[0].endswith('.safetensors')
+    named = ours or words[0].endswith(CONFIG_ENDINGS)
     args.config = words.pop(0) if named else None
     wanted = 'CHECKPOINT INPUT...' if takes_inputs else 'CHECKPOINT'
     if len(words) < (2 if takes_inputs else 1):
