@@ -1,7 +1,11 @@
 """The network that comes with the package: `dsr_nss::protocol/source_nightscape.safetensors`."""
 
+import argparse
+import sys
+
 import numpy as np
 import pytest
+import shared_options
 import torch
 from safetensors.torch import load_file
 
@@ -10,6 +14,7 @@ from dsr_nss.checkpoints.mmengine_loading import local_file
 from dsr_nss.checkpoints.reading import read_state_dict
 from dsr_nss.classes import CLASSES
 from dsr_nss.engine.config import read_config
+from dsr_nss.inference.load import load_model
 from dsr_nss.inspection.doctor import Report, check_weights
 
 NAME = 'dsr_nss::protocol/source_nightscape.safetensors'
@@ -26,6 +31,15 @@ def test_it_predicts_from_any_folder_without_a_config(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.parametrize('config', [None, 'dsr_nss::protocol/source_nightscape'])
+def test_commands_tell_it_from_a_config(config, monkeypatch):
+    parser = argparse.ArgumentParser()
+    shared_options.add_checkpoint_arguments(parser)
+    monkeypatch.setattr(sys, 'argv', ['dsr-nss', *filter(None, [config, NAME])])
+    args = shared_options.parse_checkpoint_arguments(parser)
+    assert (args.config, args.checkpoint) == (config, NAME)
+
+
 def test_it_is_half_precision_and_under_8_mb(repo_root):
     path = local_file(NAME)
     assert path == repo_root / 'configs/protocol/source_nightscape.safetensors'
@@ -33,6 +47,7 @@ def test_it_is_half_precision_and_under_8_mb(repo_root):
     state = load_file(path)
     assert {value.dtype for value in state.values()} == {torch.float16, torch.int64}
     assert read_state_dict(NAME).keys() == state.keys()
+    assert load_model(repo_root / 'configs/protocol/source_nightscape.py', NAME)
 
 
 @pytest.mark.parametrize('name', ['dsr_from_source_nightscape', 'continued_source_nightscape'])
