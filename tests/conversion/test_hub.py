@@ -82,6 +82,14 @@ def test_a_damaged_header_is_refused(tmp_path, meta):
         load_checkpoint_file(tmp_path / 'a.safetensors')
 
 
+def test_a_folder_in_half_precision_loads_as_float32(run, tmp_path):
+    write_hub_folder(run, tmp_path / 'folder', half=True)
+    written = load_file(tmp_path / 'folder/model.safetensors')
+    assert {v.dtype for v in written.values() if v.is_floating_point()} == {torch.float16}
+    read = dsr_nss.load(tmp_path / 'folder', device='cpu').model.state_dict()
+    assert all(torch.equal(read[name], value.to(read[name])) for name, value in written.items())
+
+
 def test_a_folder_loads_as_it_stands_and_its_card_says_what_is_known(run, tmp_path, night):
     (tmp_path / 'scores.json').write_text(json.dumps(SCORES))
     folder = tmp_path / 'my_net'
