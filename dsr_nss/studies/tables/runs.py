@@ -243,11 +243,20 @@ def _difference(run: Run, facts: Mapping[str, Any]) -> str | None:
         if changes:
             some = ', '.join(changes[:4]) + (', ...' if len(changes) > 4 else '')
             reason = f'it was trained with other settings ({some})'
-        elif 'data' in facts and facts['data'] != data_facts(wanted):
+        elif 'data' in facts and _made_anew(facts['data'], data_facts(wanted)):
             reason = 'the data have been made anew since it was trained'
     except ConfigError as error:
         reason = str(error)
     return reason and f'{reason}: move {run.folder} away to train it anew'
+
+
+def _made_anew(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the data that are there are others than those of a run.
+
+    Absent data are not: tables of finished runs need none.
+    """
+    there = [path for path in {**then, **now} if Path(path).parent.is_dir()]
+    return any(then.get(path) != now.get(path) for path in there)
 
 
 def run_changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -160,8 +161,17 @@ def test_another_start_is_another_run(stubs, runs):
 
 def test_data_that_were_made_anew_are_noticed(stubs, runs):
     do(stubs, runs)
-    Path('data/nightscape/nightscape.json').write_text('{"seed": 1}')
+    info = Path('data/nightscape/nightscape.json')
+    info.write_text('{"seed": 1}')
     assert 'the data have been made anew' in inspect(runs[0]).problem
+    info.unlink()  # others, which do not say how they were made
+    assert 'the data have been made anew' in inspect(runs[0]).problem
+
+
+def test_a_finished_run_needs_no_data_any_more(stubs, runs):
+    do(stubs, runs)
+    shutil.rmtree('data/nightscape')
+    assert inspect(runs[0]).finished
 
 
 def test_ctrl_c_lets_trainings_save_and_the_next_call_goes_on(stubs, runs):
