@@ -1,6 +1,7 @@
 """The network that comes with the package: `dsr_nss::protocol/source_nightscape.safetensors`."""
 
 import argparse
+import runpy
 import sys
 
 import numpy as np
@@ -13,6 +14,8 @@ import dsr_nss
 from dsr_nss.checkpoints.mmengine_loading import local_file
 from dsr_nss.checkpoints.reading import read_state_dict
 from dsr_nss.classes import CLASSES
+from dsr_nss.conversion.convert import convert_checkpoint
+from dsr_nss.conversion.report import inspect_checkpoint
 from dsr_nss.engine.config import read_config
 from dsr_nss.inference.load import load_model
 from dsr_nss.inspection.doctor import Report, check_weights
@@ -61,3 +64,20 @@ def test_the_doctor_finds_it_as_the_start_of_the_protocol(name, repo_root):
     check_weights(report, config)
     assert any(f'load_from: file not found: {config.load_from}; did you mean {NAME}?' in problem
                for problem in report.problems)  # fmt: skip
+
+
+def test_it_is_converted_as_any_other_file(tmp_path):
+    assert 'source_nightscape.safetensors: 6.' in inspect_checkpoint(NAME)
+    written = convert_checkpoint(NAME, tmp_path / 'plain.pth', layout='mmseg').written
+    state = read_state_dict(written)
+    for name, value in read_state_dict(NAME).items():
+        assert torch.equal(state[name], value.float() if value.is_floating_point() else value)
+
+
+def test_an_export_of_it_is_not_written_into_the_package(tmp_path, repo_root):
+    default_out = runpy.run_path(str(repo_root / 'tools/export.py'))['default_out']
+    args = argparse.Namespace(checkpoint=NAME, format='onnx')
+    assert default_out(args) == 'source_nightscape.onnx'
+    args.checkpoint = str(tmp_path / 'iter_4.pth')
+    (tmp_path / 'iter_4.pth').touch()
+    assert default_out(args) == str(tmp_path / 'iter_4.onnx')

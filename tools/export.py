@@ -53,7 +53,9 @@ def parse_args() -> argparse.Namespace:
         help='compute in 8 bits, with ranges measured on these images (ONNX only)',
     )
     parser.add_argument(
-        '--out', metavar='FILE', help='the file to write (default: beside the checkpoint)'
+        '--out',
+        metavar='FILE',
+        help='the file to write (default: beside the checkpoint; dsr_nss::NAME: here)',
     )
     add_config_options(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
@@ -76,12 +78,11 @@ def main() -> int:
     from dsr_nss.conversion.export import export_network
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
-    from dsr_nss.inference.exported import SUFFIXES
 
     start = time.perf_counter()
     try:
+        out = args.out or default_out(args)
         predictor = load(args)
-        out = args.out or str(Path(args.checkpoint).with_suffix(SUFFIXES[args.format]))
         report = export_network(
             predictor,
             out,
@@ -95,6 +96,17 @@ def main() -> int:
         return explain(error, args.debug)
     print(describe(report, time.perf_counter() - start))
     return 0
+
+
+def default_out(args: argparse.Namespace) -> str:
+    """Beside the checkpoint, but nothing is written into the package."""
+    from dsr_nss.inference.exported import SUFFIXES
+    from dsr_nss.inference.predictor import newest_checkpoint
+    from dsr_nss.shipped import PREFIX
+
+    file = newest_checkpoint(args.checkpoint)
+    place = Path(file.name) if args.checkpoint.startswith(PREFIX) else file
+    return str(place.with_suffix(SUFFIXES[args.format]))
 
 
 def load(args: argparse.Namespace) -> 'Predictor':

@@ -30,6 +30,7 @@ from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.files import write_text
 from dsr_nss.inference.load import dataset_meta
 from dsr_nss.inference.saved_network import shapes_of
+from dsr_nss.shipped import shipped_file
 from dsr_nss.version import __version__
 
 #: Buffers that count batches; only batch norms without a momentum read them.
@@ -85,7 +86,7 @@ def convert_checkpoint(
     """Writes one network of a published file under the names of this package.
 
     Args:
-        source: The file; it is read as data, nothing in it is executed.
+        source: The file, or `dsr_nss::NAME`; it is read as data, nothing in it is executed.
         destination: The checkpoint to write: `state_dict`, and `meta` with the classes,
             the config of the network and, under `provenance`, where it comes from.
         layout: 'auto', or one of `dsr_nss.conversion.layouts.LAYOUT_NAMES` to insist on it;
@@ -108,7 +109,7 @@ def convert_checkpoint(
             states other class names than the file.
         ValueError: An unknown `layout` or `network`.
     """
-    source, destination = Path(source), Path(destination)
+    source, destination = shipped_file(source), Path(destination)
     if network not in NETWORKS:
         raise ValueError(f'network must be one of {NETWORKS}, got {network!r}')
     content = load_checkpoint_file(source)

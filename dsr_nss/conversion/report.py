@@ -14,6 +14,7 @@ from dsr_nss.checkpoints.writing import sha256_of
 from dsr_nss.conversion.convert import Conversion, network_title, specific_name
 from dsr_nss.conversion.layouts import beginnings, detect_layout
 from dsr_nss.errors import CheckpointError
+from dsr_nss.shipped import shipped_file
 
 #: Entries of `meta` and of Lightning files that say something in a line.
 TELLING = (
@@ -68,7 +69,7 @@ def inspect_checkpoint(path: str | Path, layout: str = 'auto') -> str:
         FileNotFoundError: No such file.
         CheckpointError: Damaged, could run code, or without tensors.
     """
-    path = Path(path)
+    path = shipped_file(path)
     content = load_checkpoint_file(path)
     state = named_tensors(content, path)
     dtypes = Counter(str(tensor.dtype).split('.')[-1] for tensor in state.values())
