@@ -3,6 +3,7 @@
 import re
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -18,13 +19,14 @@ DOCUMENTS = ('tables.md', 'results_second_network.md')
 
 @pytest.mark.parametrize('data', ARCHIVES)
 def test_tables_are_those_of_the_runs(data, repo_root, tmp_path, monkeypatch):
-    monkeypatch.chdir(repo_root)  # as the command below each table names its rows
-    with tarfile.open(f'docs/measured/{data}.tar.xz') as archive:
+    monkeypatch.chdir(tmp_path)  # without data, and rows are named as below each table
+    Path('configs').symlink_to(repo_root / 'configs')
+    with tarfile.open(repo_root / f'docs/measured/{data}.tar.xz') as archive:
         archive.extractall(tmp_path, filter='data')
     tables = [
-        own_table(
-            repo_root.joinpath('configs/protocol/rows', f'{name}.py').relative_to(repo_root), data
-        ).with_batch_norms(['adabn', 'plain'])
+        own_table(Path(f'configs/protocol/rows/{name}.py'), data).with_batch_norms(
+            ['adabn', 'plain']
+        )
         for name in ARCHIVES[data]
     ]
     summaries = [summarise(table, Settings(data, tmp_path)) for table in tables]
