@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 from torch.utils.data import default_collate
 
@@ -74,6 +74,9 @@ def benchmark_data(
     Returns:
         `items`: reader -> its row of `benchmark_items`, the `workers` that keep up with a training
         step of `step_time` seconds, and its `loader` of `benchmark_loader`.
+
+    Raises:
+        ConfigError: `cache` is given for a data set that has none.
     """
     loader = config.train_dataloader
     # reader -> its cache, and what makes a function of the data read that way.
@@ -87,11 +90,12 @@ def benchmark_data(
             readers['files, PNG by deflate and pyspng'] = None, _unchanged
     makers = {}
     for name, (path, reading) in readers.items():
-        dataset = DATASETS.build({**loader.dataset, 'cache': path})
+        dataset = DATASETS.build(_reading(loader.dataset, path))
         makers[name] = reading(dataset.__getitem__)
     rows = benchmark_items(makers, turns, loader.batch_size)
     for name, row in rows.items():
-        loader.dataset.cache, reading = readers[name]
+        path, reading = readers[name]
+        loader.dataset = _reading(loader.dataset, path)
         needed = math.ceil(loader.batch_size * row['mean_s'] / step_time)
         row['workers'] = max(1, needed)
         row['times_first'] = next(iter(rows.values()))['median_s'] / row['median_s']
@@ -108,6 +112,14 @@ def benchmark_data(
     for name, row in rows.items() if stages else ():
         report.table(name, {'an item': span}, row['stages'])
     return report
+
+
+def _reading(dataset: ConfigDict, cache: str | None) -> ConfigDict:
+    """The config of a data set that reads a cache, or the files; only an adaptation's has one."""
+    if cache is not None and dataset.type != 'SourceTargetDataset':
+        raise ConfigError(f'only a SourceTargetDataset has a cache, not a {dataset.type}')
+    told = {} if cache is None else {'cache': cache}
+    return ConfigDict({key: value for key, value in dataset.items() if key != 'cache'} | told)
 
 
 def _unchanged(function: Callable) -> Callable:
@@ -208,10 +220,12 @@ def soak(
     """Reads batches of the training's loader so long and watches its memory.
 
     Raises:
-        ConfigError: This system does not tell (it is not Linux), or the time is too short.
+        ConfigError: This system does not tell (it is not Linux), the time is too short, or `cache`
+            is given for a data set that has none.
     """
     if cache is not None:
-        config.train_dataloader.dataset.cache = cache
+        loader = config.train_dataloader
+        loader.dataset = _reading(loader.dataset, cache)
     with training_loader(config, workers) as (batches, _):
         growth = memory_growth(*watch_memory(batches, minutes))
     report = Report(turns.device, **growth)

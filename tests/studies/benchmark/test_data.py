@@ -144,6 +144,18 @@ def test_report(config, tmp_path):
     assert '\ndecode ' not in benchmark_data(config, turns, stages=False).text
 
 
+def test_data_that_have_no_cache(config, tmp_path):
+    loader = config.train_dataloader
+    images = loader.dataset.target
+    loader.dataset = dict(type='ReferencePairs', images=images, size=(8, 8))
+    turns = Turns(CPU, warmup=0, repeats=2)
+    items = benchmark_data(config, turns, workers=1).content['items']
+    assert all(row['stages']['decode']['median_s'] > 0 for row in items.values())
+    for measure in (benchmark_data, partial(soak, minutes=3)):
+        with pytest.raises(ConfigError, match='SourceTargetDataset has a cache, not a Reference'):
+            measure(config, turns, cache=str(tmp_path))
+
+
 def test_growth_is_the_slope_after_the_warm_up():
     seconds = np.linspace(0, 600, 61)
     memory = 2**20 * (100 + np.where(seconds < 100, 900, 3 * seconds / 60))
