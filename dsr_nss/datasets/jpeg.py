@@ -70,6 +70,8 @@ def header(data: bytes, whole: bool = True) -> JpegHeader:
         elif marker == _SCAN:
             if frame is None:
                 raise ValueError('a scan before the size of the image')
+            if not body or len(body) < 4 + 2 * body[0]:
+                raise ValueError('a scan header that breaks off')
             if frame[0] == _PROGRESSIVE:
                 refined |= _finished(body)
                 continue
@@ -80,6 +82,8 @@ def header(data: bytes, whole: bool = True) -> JpegHeader:
     if frame is None or len(frame[1]) < 6:
         raise ValueError('no size of the image')
     body, components = frame[1], frame[1][5]
+    if len(body) < 6 + 3 * components:
+        raise ValueError('a header of the image that breaks off')
     wanted = {(body[6 + 3 * i], k) for i in range(components) for k in range(64)}
     if whole and frame[0] == _PROGRESSIVE and wanted - refined:
         raise ValueError('a progressive JPEG that lacks scans')
@@ -152,9 +156,7 @@ def _has_hole(data: bytes, start: int, scan: bytes, first_symbols: dict[int, int
 
 def _finished(scan: bytes) -> set[tuple[int, int]]:
     """(component, coefficient) of which a scan header of a progressive file brings the last bit."""
-    count = scan[0] if scan else 0
-    if len(scan) < 4 + 2 * count:
-        raise ValueError('a scan header that breaks off')
+    count = scan[0]
     first, last, precision = scan[1 + 2 * count : 4 + 2 * count]
     if precision & 15:
         return set()

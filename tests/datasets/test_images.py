@@ -70,6 +70,21 @@ def test_truncated_files(tmp_path, rgb, suffix, keep):
         read_image(path)
 
 
+@pytest.mark.parametrize('damage', ['seven components', 'an empty scan header'])
+def test_a_jpeg_whose_header_breaks_off(tmp_path, rgb, damage):
+    path = tmp_path / 'night.jpg'
+    Image.fromarray(rgb).save(path)
+    data = bytearray(path.read_bytes())
+    if damage == 'seven components':
+        data[data.index(b'\xff\xc0') + 9] = 7
+    else:
+        data[data.index(b'\xff\xda') + 2 :] = b'\0\2' + bytes(100)
+    path.write_bytes(data)
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match=r'night\.jpg'):
+            read(path)
+
+
 def test_truncated_label(tmp_path, rgb):
     path = tmp_path / 'label.png'
     Image.fromarray(rgb[..., 0]).save(path)

@@ -241,6 +241,18 @@ class TestFolder:
         )
         assert len(dataset) == 3 and 'seg_map_path' not in dataset.get_data_info(0)
 
+    @pytest.mark.parametrize('below', ['', 'ref'])
+    def test_references_below_the_images_are_none_of_them(self, tmp_path, rng, below):
+        for name in 'ab':
+            write_image(tmp_path / f'{name}.png', rng)
+            write_image(tmp_path / below / f'{name}_day.png', rng)
+        folders = dict(images='.', references=below or '.', reference_suffix='_day')
+        dataset = build('FolderDataset', tmp_path, **folders)
+        assert [info['key'] for info in infos(dataset)] == ['a', 'b']
+        assert dataset.get_data_info(1)['reference_path'].endswith('b_day.png')
+        with pytest.raises(FileNotFoundError, match='every file below .* is a label or reference'):
+            build('FolderDataset', tmp_path, images='.', references='.')
+
     def test_missing_label(self, tmp_path):
         (make_folder(tmp_path) / 'labels/a/1.png').unlink()
         with pytest.raises(FileNotFoundError, match=r'1 of 3 images have no label.*a/1\.jpg'):
