@@ -42,6 +42,7 @@ from dsr_nss.matching import loftr, xfeat
 from dsr_nss.matching import weights as matching_weights
 from dsr_nss.matching.image_pairs import PairDataset
 from dsr_nss.models.backbones.efficientnet_lite import INSTALL, WHEELS
+from dsr_nss.models.refine.aligners import WeightlessAligner
 from dsr_nss.pool import usable_cores
 from dsr_nss.shipped import shipped_file
 
@@ -214,12 +215,22 @@ def _check_address(report: Report, config: Mapping[str, Any], where: str, file: 
         report.say(f'  {where}: {file} is fetched at the start')
 
 
+def _is_weightless(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, WeightlessAligner)
+
+
 def weight_files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(place in the config, file) of all weights that a config loads."""
     found = []
     if config.get('load_from'):
         found.append(('load_from', read_start(config['load_from']).checkpoint))
-    for where, node in components(config.get('model'), 'model'):
+    parts = list(components(config.get('model'), 'model'))
+    unread = tuple(
+        f'{where}.' for where, node in parts if any(map(_is_weightless, registered(node['type'])))
+    )
+    for where, node in parts:
+        if f'{where}.'.startswith(unread):
+            continue
         initial = node.get('init_cfg')
         if isinstance(initial, Mapping) and isinstance(initial.get('checkpoint'), str):
             found.append((f'{where}.init_cfg.checkpoint', initial['checkpoint']))

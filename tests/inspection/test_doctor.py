@@ -222,6 +222,15 @@ def test_weight_files_are_found_anywhere():
     ]
 
 
+def test_an_aligner_that_loads_nothing_needs_no_file():
+    pyramid = dict(type='VGG16Pyramid', init_cfg=dict(checkpoint='vgg.pth'))
+    aligner = dict(type='UAWarpC', pyramid=pyramid, init_cfg=dict(checkpoint='warp.pth'))
+    model = dict(type='DSRNSS', refinement=dict(type='R', aligner=aligner))
+    assert [file for _, file in weight_files(dict(model=model))] == ['warp.pth', 'vgg.pth']
+    aligner['type'] = 'Identity'
+    assert weight_files(dict(model=model)) == []
+
+
 def test_unknown_config_key(config, tmp_path):
     config.train_dataloader.dataset.crop_sise = (1, 1)
     (problem,) = check(config, tmp_path).problems
