@@ -167,7 +167,7 @@ def read_config(args: argparse.Namespace) -> 'Config':
     if args.config is not None:
         return read_model_config(args.config, args.cfg_options, args.overlays)
     config = change_model_config(own_config(args.checkpoint), args.cfg_options, args.overlays)
-    if config.get('test_sets') and not args.images and launched_rank() == 0:
+    if config.get('test_sets') and not args.images and launched_rank(args.launcher) == 0:
         print(
             f'{args.checkpoint} brings its network and no test sets; the published ones below '
             f'data/ are taken: {", ".join(config.test_sets)}'

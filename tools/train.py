@@ -66,7 +66,10 @@ def parse_args() -> argparse.Namespace:
         help='try the whole way in a minute on a CPU: few steps, tiny crops, random weights',
     )
     parser.add_argument(
-        '--log', choices=TRACKERS, help='send scalars and pictures of the run there as well'
+        '--log',
+        choices=TRACKERS,
+        help='send scalars and pictures of the run there as well (configs of the package write for '
+        'tensorboard anyway)',
     )
     parser.add_argument('--seed', type=int, help='seed of data, weights and steps')
     add_config_options(parser)
@@ -82,6 +85,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.new and args.resume:
         parser.error('--new begins a run of its own; leave --resume out')
+    if args.smoke and args.launcher != 'none' and not args.work_dir:
+        parser.error('--smoke of several processes needs a --work-dir that they share')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

@@ -153,14 +153,15 @@ def train(config: Config, allow_changes: bool = False) -> Path | None:
         The last checkpoint, or None when the run saved none.
 
     Raises:
-        ConfigError: A component of the config cannot be built, or another run has the work dir or
-            left another config there.
+        ConfigError: A component of the config cannot be built, another run has the work dir or left
+            another config there, or torchrun started processes that the launcher does not join.
         CheckpointError: A new run would overwrite the checkpoints of an earlier one.
     """
+    rank = launched_rank(config.get('launcher', 'none'))
     make_folder(config.work_dir)
-    with RunLock(config.work_dir, launched_rank()) as lock:
+    with RunLock(config.work_dir, rank) as lock:
         check_pointer(config.work_dir)
-        if not config.resume and launched_rank() == 0:
+        if not config.resume and rank == 0:
             check_folder(config, allow_changes)
         try:
             runner = AdaptationRunner.from_cfg(config)

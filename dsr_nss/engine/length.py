@@ -47,7 +47,7 @@ def scale_length(config: Config, max_iters: int) -> None:
     before = (config.get('train_cfg') or {}).get('max_iters')
     if before is None:
         raise ConfigError(f'--max-iters: {config.filename} has no train_cfg.max_iters to change')
-    for node, key, field in list(_numbers(config._cfg_dict)):
+    for node, key, field in _numbers(config._cfg_dict):
         if field in ('train_cfg.max_iters', 'max_iters'):  # the latter: a variable of the config
             node[key] = max_iters
         elif field == 'model.teacher.momentum':
@@ -82,5 +82,9 @@ def _numbers(node: Any, path: str = '') -> Iterator[tuple[Any, Any, str]]:
     for key, value in list(items):
         if isinstance(value, (dict, list)):
             yield from _numbers(value, f'{path}{key}.')
+        elif isinstance(value, tuple):
+            parts = list(value)
+            yield from _numbers(parts, f'{path}{key}.')
+            node[key] = tuple(parts)  # with what was assigned meanwhile
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             yield node, key, f'{path}{key}'

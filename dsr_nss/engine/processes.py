@@ -11,8 +11,19 @@ from torch import nn
 from dsr_nss.errors import ConfigError
 
 
-def launched_rank() -> int:
-    """Number of this process within its run, before the processes have met; 0 for a single one."""
+def launched_rank(launcher: str) -> int:
+    """Number of this process within its run, before the processes have met; 0 for a single one.
+
+    Raises:
+        ConfigError: torchrun started several processes, and `launcher` is `'none'`.
+    """
+    if launcher == 'none':
+        if (number := int(os.environ.get('WORLD_SIZE', '1'))) > 1:
+            raise ConfigError(
+                f'torchrun started {number} processes, which share a run only with '
+                '--launcher pytorch'
+            )
+        return 0
     return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')))
 
 

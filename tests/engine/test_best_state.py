@@ -54,3 +54,18 @@ def test_the_best_state_is_kept_besides(tmp_path):
     assert len(saved) == 2
     with pytest.raises(ConfigError, match=r"'IoU' is no score of the validation; it has night_val"):
         SafeCheckpointHook(save_best='IoU').after_val_epoch(runner, {'night_val/mIoU': 1.0})
+
+
+def test_a_best_state_of_later_is_not_deleted(tmp_path):
+    """A run that was resumed from before it may be worse."""
+    for name in ('best_iter_4.pth', 'best_iter_12.pth', 'best_iter_mine.pth'):
+        (tmp_path / name).touch()
+    runner = SimpleNamespace(
+        iter=8, epoch=0, work_dir=str(tmp_path), message_hub=MessageHub('later'),
+        save_checkpoint=lambda folder, name, **kwargs: (tmp_path / name).touch(),
+        logger=logging.getLogger('best'),
+    )  # fmt: skip
+    SafeCheckpointHook(save_best='mIoU').after_val_epoch(runner, {'mIoU': 1.0})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        'best_iter_8.pth', 'best_iter_12.pth', 'best_iter_mine.pth',
+    }  # fmt: skip

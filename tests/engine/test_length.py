@@ -113,3 +113,11 @@ def test_the_same_length_changes_nothing_and_a_tenth_reaches_the_config(repo_roo
         before, after = (c[part] if part in c else c.model.alignment for c in (read, tenth))
         assert after[field] == before[field] // 10
     assert tenth.default_hooks.logger.interval == 7  # options have the last word
+
+
+def test_what_stands_in_tuples_keeps_its_share_too():
+    schedulers = (dict(type='WarmupPolyLR', warmup=1500), dict(milestones=(20000, 30000)))
+    result = scaled(400, param_scheduler=schedulers, custom_hooks=(dict(interval=500),))
+    assert result.param_scheduler[0].warmup == 15
+    assert result.param_scheduler[1].milestones == (200, 300)
+    assert isinstance(result.param_scheduler, tuple) and result.custom_hooks[0].interval == 5

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from dsr_nss.engine import run_lock
+from dsr_nss.engine.processes import launched_rank
 from dsr_nss.engine.run_lock import RunLock
 from dsr_nss.errors import ConfigError
 
@@ -145,3 +146,17 @@ def test_a_run_of_another_user_counts_as_alive(tmp_path, monkeypatch):
         monkeypatch.setattr(run_lock.os, 'kill', forbidden)
         with pytest.raises(ConfigError, match='has trained in it since'):
             RunLock(tmp_path).__enter__()
+
+
+def test_processes_that_no_launcher_joins_are_refused(monkeypatch):
+    """Each would be a whole run, in the folder of the other."""
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    assert launched_rank('pytorch') == 1
+    with pytest.raises(ConfigError, match='torchrun started 2 processes.* --launcher pytorch'):
+        launched_rank('none')
+    monkeypatch.delenv('RANK')
+    monkeypatch.delenv('WORLD_SIZE')
+    monkeypatch.setenv('SLURM_PROCID', '1')
+    assert launched_rank('slurm') == 1
+    assert launched_rank('none') == 0  # a run of its own, whose folder the lock keeps

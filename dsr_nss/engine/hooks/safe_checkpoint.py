@@ -94,7 +94,8 @@ class SafeCheckpointHook(Hook):
         if is_main_process():
             runner.logger.info(f'best {names[0]} so far, {score:.2f}: {path}')
             for other in Path(runner.work_dir).glob('best_iter_*.pth'):
-                if other != path:
+                number = other.stem.removeprefix('best_iter_')
+                if number.isdecimal() and int(number) < runner.iter:  # as in `_remove_outdated`
                     other.unlink()
 
     def _remove_outdated(self, work_dir: str, current: int) -> None:
