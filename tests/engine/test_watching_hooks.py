@@ -120,6 +120,14 @@ def test_the_step_does_not_notice_that_its_gradients_are_measured(request):
     assert measured['gradient_source'] > 0 and measured['gradient_share_mixed'] > 0
 
 
+def test_shares_of_a_compiled_network(request):
+    """A pass that was compiled for one backward could give its buffers away."""
+    model = build(dsr_config())
+    model.compile_networks(backend='aot_eager')
+    logs, *_ = run(model, request, GradientShare(interval=2))
+    assert logs[1]['gradient_share_mixed'] > 0
+
+
 def test_shares_of_any_name_are_not_part_of_the_loss():
     model = build(dsr_config())
     model.watch_losses = lambda losses: {'gradient_share_focal_loss': torch.tensor(12.0)}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch._functorch.config as functorch_config
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor
@@ -40,7 +41,9 @@ class GradientShare(Hook):
         self.interval = interval
 
     def before_train(self, runner) -> None:
-        """Check that there is an encoder."""
+        """Check that there is an encoder; compiled passes must keep what several backwards need."""
+        if hasattr(functorch_config, 'donated_buffer'):  # torch 2.6 and later
+            functorch_config.donated_buffer = False
         if not isinstance(plain_model(runner), Adaptation):
             raise ConfigError(
                 f'GradientShare needs an Adaptation, got {type(plain_model(runner)).__name__}: '
