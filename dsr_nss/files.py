@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,6 +21,23 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ABANDONED = 3600
 #: Bytes of a name to which a temporary one can add its own; file systems allow 255.
 _LONGEST = 200
+
+
+def require_other_files(
+    sources: Sequence[str | Path | None], destinations: Sequence[str | Path | None]
+) -> None:
+    """Refuses, before any work, to write over what is read, twice into one file or into a folder.
+
+    Raises:
+        ConfigError: Two of the paths are the same file, or a destination is a folder.
+    """
+    paths = [Path(path) for path in (*sources, *destinations) if path is not None]
+    if len({path.resolve() for path in paths}) < len(paths):
+        names = ', '.join(map(str, paths))
+        raise ConfigError(f'what is read and written must be different files, got {names}')
+    for path in destinations:
+        if path is not None and Path(path).is_dir():
+            raise ConfigError(f'{path} is a folder; name the file to write')
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from dsr_nss.conversion.config import (
 from dsr_nss.conversion.config_text import format_config
 from dsr_nss.conversion.layouts import NETWORKS, Layout, detect_layout
 from dsr_nss.conversion.target import Target, find_target
-from dsr_nss.errors import CheckpointError, ConfigError
-from dsr_nss.files import write_text
+from dsr_nss.errors import CheckpointError
+from dsr_nss.files import require_other_files, write_text
 from dsr_nss.inference.load import dataset_meta
 from dsr_nss.inference.saved_network import shapes_of
 from dsr_nss.shipped import shipped_file
@@ -113,7 +113,7 @@ def convert_checkpoint(
     if network not in NETWORKS:
         raise ValueError(f'network must be one of {NETWORKS}, got {network!r}')
     content = load_checkpoint_file(source)
-    _check_destinations([source, config], [destination, config_out])
+    require_other_files([source, config], [destination, config_out])
     state = merge_adapters(named_tensors(content, source), source)
     try:
         found = detect_layout(state, layout)
@@ -159,19 +159,6 @@ def specific_name(layout: Layout, state: Mapping[str, Tensor], content: Mapping[
 
 
 # --- steps --------------------------------------------------------------------------------------
-
-
-def _check_destinations(
-    sources: Sequence[str | Path | None], destinations: Sequence[str | Path | None]
-) -> None:
-    """Nothing that is read may be overwritten, nor the checkpoint by its config."""
-    paths = [Path(path) for path in (*sources, *destinations) if path is not None]
-    if len({path.resolve() for path in paths}) < len(paths):
-        names = ', '.join(map(str, paths))
-        raise ConfigError(f'source, checkpoint and config must be different files, got {names}')
-    for path in destinations:
-        if path is not None and Path(path).is_dir():
-            raise ConfigError(f'{path} is a folder; name the file to write')
 
 
 def _take(

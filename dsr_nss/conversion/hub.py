@@ -57,11 +57,13 @@ def write_hub_folder(
     Raises:
         FileNotFoundError: No such file.
         CheckpointError: Same as in `convert_checkpoint`.
-        ConfigError: The same; also a folder with a card, or scores that are none of this network.
+        ConfigError: The same; also a folder that holds such files, or scores that are none of this
+            network.
     """
     folder = Path(folder)
-    if (folder / CARD).exists():
-        raise ConfigError(f'{folder / CARD} is there already: move it away, or name another folder')
+    for path in (folder / name for name in (CARD, WEIGHTS, CONFIG)):
+        if path.exists():
+            raise ConfigError(f'{path} is there already: move it away, or name another folder')
     measured = [_scores(Path(path), network) for path in scores]
     result = convert_checkpoint(
         source,

@@ -25,7 +25,9 @@ from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file, sha256_of
 from dsr_nss.datasets.pixels import DecodedFiles, PixelFile
 from dsr_nss.errors import ConfigError
+from dsr_nss.files import make_folder, require_other_files
 from dsr_nss.inference.load import model_of
+from dsr_nss.shipped import shipped_file
 
 #: How a network's statistics are called -> the training images that they are taken anew on.
 BATCH_NORMS = {'plain': None, 'adabn': 'target', 'precise': 'source'}
@@ -63,14 +65,18 @@ def adapt_batch_norm(
         batch_norms: `'adabn'` or `'precise'`; see `renew_statistics`.
 
     Raises:
-        ConfigError, DataError: Same as in `renew_statistics`.
+        ConfigError, DataError: Same as in `renew_statistics`; also a destination that is the
+            checkpoint, a folder, or in a folder that cannot be made.
     """
-    content = load_checkpoint_file(checkpoint)
-    model = model_of(content, config, checkpoint, which, device)
+    path = shipped_file(checkpoint)
+    require_other_files([path], [destination])
+    make_folder(Path(destination).parent)
+    content = load_checkpoint_file(path)
+    model = model_of(content, config, path, which, device)
     done = renew_statistics(model, config, batch_norms)
     provenance = dict(
-        source=Path(checkpoint).name,
-        sha256=sha256_of(Path(checkpoint)),
+        source=path.name,
+        sha256=sha256_of(path),
         model=which,
         notes=[f'batch norms: {batch_norms}, statistics of {done.images} images'],
     )

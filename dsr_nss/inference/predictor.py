@@ -1,9 +1,8 @@
 """From Python in three lines: load a checkpoint, predict an image, look at the result."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -141,7 +140,7 @@ class Predictor:
         return list(results) if isinstance(images, (list, tuple)) else results
 
     def _predict_all(self, images: Iterable[ImageLike], size: int) -> Iterator[Prediction]:
-        waiting, names = iter(images), Counter[str]()
+        waiting, names = iter(images), set[str]()
         while taken := list(islice(waiting, size)):
             loaded = [(_pixels(image), _name(image)) for image in taken]
             while loaded:  # neighbours of one size go through together
@@ -149,9 +148,9 @@ class Predictor:
                 while same < len(loaded) and loaded[same][0].shape == loaded[0][0].shape:
                     same += 1
                 for one in self._predict_same(loaded[:same]):
-                    names[one.name] += 1  # else `save` would replace the one before
-                    number = names[one.name]
-                    yield one if number == 1 else replace(one, name=f'{one.name}_{number}')
+                    name = _free_name(one.name, names)  # else `save` would replace one before
+                    names.add(name)
+                    yield replace(one, name=name)
                 loaded = loaded[same:]
 
     def _predict_same(self, loaded: list[tuple[np.ndarray, str]]) -> Iterator[Prediction]:
@@ -290,6 +289,11 @@ def newest_checkpoint(path: str | Path) -> Path:
     if not files:
         raise FileNotFoundError(f'{path} holds no checkpoint (iter_*.pth, *.pth, *.safetensors)')
     return files[0]
+
+
+def _free_name(name: str, taken: Set[str]) -> str:
+    numbered = (f'{name}_{number}' for number in count(2))
+    return next(each for each in chain([name], numbered) if each not in taken)
 
 
 def _name(image: ImageLike) -> str:

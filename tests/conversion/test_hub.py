@@ -161,6 +161,14 @@ def test_an_encoder_leaves_no_folder_of_half_a_network(tmp_path):
     assert not list((tmp_path / 'folder').iterdir())
 
 
+@pytest.mark.parametrize('name', ['model.safetensors', 'config.py'])
+def test_files_of_another_network_are_kept(run, tmp_path, name):
+    (tmp_path / name).write_text('mine')
+    with pytest.raises(ConfigError, match=f'{name} is there already'):
+        write_hub_folder(run, tmp_path)
+    assert (tmp_path / name).read_text() == 'mine'
+
+
 def test_a_card_that_was_edited_is_kept(run, tmp_path):
     (tmp_path / 'README.md').write_text('mine')
     with pytest.raises(ConfigError, match='is there already'):

@@ -7,6 +7,7 @@ import torch
 from mmseg.registry import MODELS
 
 import dsr_nss
+import dsr_nss.inference.adapt_batch_norm as module
 from dsr_nss.classes import CLASSES
 from dsr_nss.errors import ConfigError
 from dsr_nss.evaluation.evaluate import evaluate
@@ -141,3 +142,26 @@ def test_a_norm_of_a_pooled_image_is_refused(config, checkpoint):
     convolution.register_forward_pre_hook(lambda _, x: (x[0].mean((2, 3), keepdim=True),))
     with pytest.raises(ConfigError, match='EncoderDecoder of this config sees one value of an'):
         renew_statistics(model, config, 'adabn')
+
+
+def test_a_destination_is_checked_before_the_images_are_read(
+    config, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, 'renew_statistics', None)
+    before = checkpoint.read_bytes()
+    for destination, problem in ((checkpoint, 'different files'), (tmp_path, 'is a folder')):
+        with pytest.raises(ConfigError, match=problem):
+            adapt_batch_norm(config, checkpoint, destination)
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match='cannot write to'):
+        adapt_batch_norm(config, checkpoint, tmp_path / 'file/out.pth')
+    assert checkpoint.read_bytes() == before
+
+
+def test_the_network_of_the_package_is_named_in_what_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'renew_statistics', lambda *_: module.AdaptedNorms(3, 4))
+    config = read_model_config('dsr_nss::protocol/source_nightscape')
+    name = 'dsr_nss::protocol/source_nightscape.safetensors'
+    adapt_batch_norm(config, name, tmp_path / 'out.pth')
+    meta = torch.load(tmp_path / 'out.pth', weights_only=True)['meta']
+    assert meta['provenance']['source'] == 'source_nightscape.safetensors'

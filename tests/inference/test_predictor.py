@@ -12,6 +12,7 @@ import dsr_nss
 from dsr_nss.classes import CLASSES, PALETTE
 from dsr_nss.datasets.images import read_image
 from dsr_nss.errors import CheckpointError, ConfigError, DataError
+from dsr_nss.inference.predictor import _free_name
 from tests.tiny_segmentor import make_segmentor
 
 
@@ -207,3 +208,10 @@ def test_a_pipeline_that_cannot_take_an_image_names_it(model):
     model._transforms.transforms.insert(0, lambda data: 1 / 0)
     with pytest.raises(DataError, match='image: the test pipeline .* 4x5 .ZeroDivisionError'):
         model.predict(np.zeros((4, 5, 3), np.uint8))
+
+
+def test_names_of_several_results_differ():
+    taken = set()
+    for name in ('a', 'a', 'a_2', 'a'):
+        taken.add(_free_name(name, taken))
+    assert taken == {'a', 'a_2', 'a_2_2', 'a_3'}
