@@ -32,11 +32,21 @@ def read_scalars(run: str | Path) -> Scalars:
         raise FileNotFoundError(f'no scalars.json below {run}: has it been trained?')
     lines: Scalars = []
     for file in files:
-        part = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+        part = [scalar for line in file.read_text().splitlines() if (scalar := _scalar(line))]
         if part:
             first = min(line['step'] for line in part)
             lines = [line for line in lines if line['step'] < first] + part
+    if not lines:
+        raise FileNotFoundError(f'{files[-1]} is empty: the run has logged nothing yet')
     return lines
+
+
+def _scalar(line: str) -> dict[str, Any] | None:
+    """None for a line that a full disk or a power failure has cut off."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def series(scalars: Scalars, name: str) -> Series:

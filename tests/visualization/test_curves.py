@@ -42,3 +42,16 @@ def test_figures_hold_the_values_of_the_runs_that_have_them():
 def test_an_untrained_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match='has it been trained'):
         read_scalars(tmp_path)
+
+
+def test_a_line_that_was_cut_off_is_left_out(tmp_path):
+    write(tmp_path / '1/vis_data', [dict(step=10, a=1.0)])
+    with (tmp_path / '1/vis_data/scalars.json').open('a') as file:
+        file.write('\n{"step": 20, "a"')
+    assert read_scalars(tmp_path) == [dict(step=10, a=1.0)]
+
+
+def test_a_run_that_logged_nothing(tmp_path):
+    write(tmp_path / '1/vis_data', [])
+    with pytest.raises(FileNotFoundError, match='scalars.json is empty'):
+        read_scalars(tmp_path)

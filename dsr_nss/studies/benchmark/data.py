@@ -257,7 +257,8 @@ def watch_memory(
         now = time.monotonic() - start
         if not notes or now >= notes[-1][0] + interval:
             pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
-            sizes = [_sizes(Path(f'/proc/{pid}/smaps_rollup')) for pid in pids]
+            own, *others = (Path(f'/proc/{pid}/smaps_rollup') for pid in pids)
+            sizes = [_sizes(own), *(_sizes(file) for file in others if file.exists())]
             notes.append((now, sum(size['Pss_Anon'] + size['Pss_Shmem'] for size in sizes)))
         if now >= 60 * minutes:
             break

@@ -22,6 +22,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import nn
 
+from dsr_nss.engine.components import components
 from dsr_nss.engine.launch import use_amp
 from dsr_nss.engine.smoke import forget_weights
 from dsr_nss.errors import ConfigError
@@ -124,7 +125,10 @@ def random_items(config: Config) -> dict[str, Any]:
         shape = (batch, 3, *size)
         return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
-    cells = torch.randint(0, 19, (batch, 1, _LABEL_CELLS, _LABEL_CELLS), generator=generator)
+    stated = [part['num_classes'] for _, part in components(config.model) if 'num_classes' in part]
+    cells = torch.randint(
+        0, min(stated, default=19), (batch, 1, _LABEL_CELLS, _LABEL_CELLS), generator=generator
+    )
     label = F.interpolate(cells.float(), size, mode='nearest')[:, 0]
     items: dict[str, Any] = {'source_image': noise(), 'source_label': label.to(torch.uint8)}
     if config.train_dataloader.dataset.get('target') is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from torch import nn
@@ -204,3 +205,10 @@ def test_only_adaptations_have_steps(repo_root):
     config.model = config.model.student
     with pytest.raises(ConfigError, match='measures adaptations'):
         build_step(config, CPU, amp=None)
+
+
+def test_labels_of_noise_are_of_the_classes_of_the_model():
+    head = dict(type='Outer', head=dict(type='Inner', num_classes=2))
+    loader = dict(batch_size=1, dataset=dict(crop_size=(16, 16)))
+    config = Config(dict(model=dict(student=dict(decode_head=head)), train_dataloader=loader))
+    assert random_items(config)['source_label'].unique().tolist() == [0, 1]
