@@ -15,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from shared_options import add_config_options
+from shared_options import add_config_options, add_overlay_option
 
 CACHE = 'data/cache'
 NAMES = ('cityscapes', 'dark_zurich', 'acdc', 'nighttime_driving', 'bdd100k_night', 'camvid')
@@ -35,6 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='write the decoded images of the training set of this config; what is there is '
         'checked and kept',
     )
+    add_overlay_option(parser)
     add_config_options(parser, 'cache: change the config as for the training')
     parser.add_argument('--workers', type=int, help='processes (default: one a core)')
     parser.add_argument(
@@ -107,7 +108,7 @@ def make_cache(args: argparse.Namespace) -> list[str]:
     from dsr_nss.datasets.preparation.pixel_cache import plan_cache, write_cache
     from dsr_nss.engine.config import read_config
 
-    config = read_config(args.cache, args.cfg_options)
+    config = read_config(args.cache, args.cfg_options, overlays=args.overlays)
     dataset = config.train_dataloader.dataset
     plan = plan_cache(dataset, args.out or Path(dataset.get('cache') or CACHE))
     print(plan, flush=True)

@@ -8,13 +8,14 @@ stand for addresses in lists of mmengine, which then calls its own reader of add
 """
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier
 from mmengine.runner import CheckpointLoader, checkpoint
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
@@ -71,7 +72,7 @@ def local_file(file: str | Path) -> Path:
             f'{address} is no address that is fetched here (http or https); name a file'
         )
     path = Path(torch.hub.get_dir()) / 'checkpoints' / _kept_as(address)
-    if is_main_process() and not path.exists():
+    if os.environ.get('LOCAL_RANK', '0') == '0' and not path.exists():  # once on each machine
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(address, str(path))

@@ -43,8 +43,10 @@ class _Start:
 
     def __call__(self, worker: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        threading.Thread(target=_end_when_parent_asks, args=(os.getppid(),), daemon=True).start()
+        if hasattr(signal, 'sigwaitinfo'):  # not on macOS, where SIGTERM ends it as ever
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            arguments = (os.getppid(),)
+            threading.Thread(target=_end_when_parent_asks, args=arguments, daemon=True).start()
         if self.inner is not None:
             self.inner(worker)
 
