@@ -1,7 +1,7 @@
 """Exports the network of a checkpoint as one file: ONNX, or a program of torch.export.
 
     python tools/export.py CHECKPOINT --format onnx
-    python tools/export.py CHECKPOINT --format torch_export --size 1080x1920 --out student.pt2
+    python tools/export.py CHECKPOINT --format torch_export --size 540x960 --out student.pt2
     python tools/export.py CHECKPOINT --format onnx --int8 some/night/images --out int8.onnx
 
 In float32 the file is written only if it gives the classes of the checkpoint; other precisions say

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/camvid/source_only_deeplabv2_camviddusk.py
 
-It starts from random weights. Results: docs/short_runs.md.
+It starts from random weights. Not measured yet.
 """
 
 _base_ = [
