@@ -1,0 +1,16 @@
+# The same question as in lighter_nightscape.py on real pixels, without day references (docs/protocol.md).
+_base_ = 'protocol_camviddusk.py'
+
+title = 'the method with random and small classes alone, without the bank'
+seeds = [4, 5, 6, 7]
+reference = 'classmix'
+_labels = dict(classmix='ClassMix', with_fpa='DSR-NSS')
+rows = [
+    *(dict(row, label=_labels[row['name']]) for row in _base_.rows if row['name'] in _labels),
+    dict(
+        name='small_no_bank',
+        label='DSR-NSS, random + small classes, no bank',
+        config='configs/protocol/dsr_from_source_camviddusk.py',
+        overlays=['configs/ablations/random_small_mask.py', 'configs/ablations/no_bank.py'],
+    ),
+]
