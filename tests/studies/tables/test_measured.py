@@ -13,7 +13,10 @@ from dsr_nss.studies.tables.summary import summarise
 from dsr_nss.studies.tables.writing import update_document
 
 #: The archives, and which tables are of their runs.
-ARCHIVES = {'camvid': ('protocol_camviddusk', 'mixing_camviddusk')}
+ARCHIVES = {
+    'camvid': ('protocol_camviddusk', 'mixing_camviddusk'),
+    'nightscape': ('protocol_nightscape', 'mixing_nightscape'),
+}
 DOCUMENTS = ('tables.md', 'results_second_network.md')
 
 
