@@ -6,10 +6,10 @@
 
 A row is a config, a config plus what differs, or the folder of a run. `+no_bank` is the last config
 with the overlay configs/ablations/no_bank.py, `+my_overlay.py` with one of your own,
-`+KEY=VALUE` with a field of its own (`++KEY=VALUE`: one that the config does not state). Differences are from the first row, paired by seed. What is
-done is not done again, what was cut off goes on, and the table is written to
-DIR/comparison.{md,csv,tex,json,png}. Runs that are there are only tested; scores go into their
-folders.
+`+KEY=VALUE` with a field of its own (`++KEY=VALUE`: one that the config does not state).
+Differences are from the first row, paired by seed. What is done is not done again, what was cut off
+goes on, and the table is written to DIR/comparison.{md,csv,tex,json,png}. Runs that are there are
+only tested; scores go into their folders.
 """
 
 import argparse
