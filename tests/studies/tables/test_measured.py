@@ -15,7 +15,7 @@ from dsr_nss.studies.tables.writing import update_document
 #: The archives, and which tables are of their runs.
 ARCHIVES = {
     'camvid': ('protocol_camviddusk', 'mixing_camviddusk'),
-    'nightscape': ('protocol_nightscape', 'mixing_nightscape'),
+    'nightscape': ('protocol_nightscape', 'mixing_nightscape', 'lighter_nightscape'),
 }
 DOCUMENTS = ('tables.md', 'results_second_network.md')
 
