@@ -92,13 +92,14 @@ class FolderDataset(RoadSceneDataset):
         references = {}
         if self.reference_folder:
             references = _by_stem(self.reference_folder, IMAGE_SUFFIXES, of_reference)
-        if not of_image:  # in a folder of all, labels and references are none of the images
-            used = {*(labels or {}).values(), *references.values()}
+        if not of_image:  # in a folder of all, labels and references of others are no images
+            others = (path for stem, path in references.items() if path != images.get(stem))
+            used = {*(labels or {}).values(), *others}
             images = {stem: path for stem, path in images.items() if path not in used}
             if not images:
                 raise FileNotFoundError(
-                    f'{self.title}: every file below {self.image_folder} is a label or reference; '
-                    'name other folders, or how the stems end (`image_suffix`, `reference_suffix`)'
+                    f'{self.title}: every image below {self.image_folder} is a label or a reference '
+                    'too; name other folders, or how the stems end (`label_suffix`, ...)'
                 )
         if labels is not None:
             missing = [str(path) for stem, path in images.items() if stem not in labels]

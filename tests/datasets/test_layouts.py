@@ -250,8 +250,9 @@ class TestFolder:
         dataset = build('FolderDataset', tmp_path, **folders)
         assert [info['key'] for info in infos(dataset)] == ['a', 'b']
         assert dataset.get_data_info(1)['reference_path'].endswith('b_day.png')
-        with pytest.raises(FileNotFoundError, match='every file below .* is a label or reference'):
-            build('FolderDataset', tmp_path, images='.', references='.')
+        assert len(build('FolderDataset', tmp_path, images='.', references='.')) == 4  # their own
+        with pytest.raises(FileNotFoundError, match='every image below .* is a label'):
+            build('FolderDataset', tmp_path, images='.', labels='.')
 
     def test_missing_label(self, tmp_path):
         (make_folder(tmp_path) / 'labels/a/1.png').unlink()
