@@ -98,7 +98,7 @@ class FolderDataset(RoadSceneDataset):
             images = {stem: path for stem, path in images.items() if path not in used}
             if not images:
                 raise FileNotFoundError(
-                    f'{self.title}: every image below {self.image_folder} is a label or a reference '
+                    f'{self.title}: every image below {self.image_folder} is a label or reference '
                     'too; name other folders, or how the stems end (`label_suffix`, ...)'
                 )
         if labels is not None:
