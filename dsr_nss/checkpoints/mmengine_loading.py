@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier
+from mmengine.dist import barrier, is_distributed
 from mmengine.runner import CheckpointLoader, checkpoint
 
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
@@ -72,7 +72,8 @@ def local_file(file: str | Path) -> Path:
             f'{address} is no address that is fetched here (http or https); name a file'
         )
     path = Path(torch.hub.get_dir()) / 'checkpoints' / _kept_as(address)
-    if os.environ.get('LOCAL_RANK', '0') == '0' and not path.exists():  # once on each machine
+    first = not is_distributed() or os.environ.get('LOCAL_RANK', '0') == '0'  # of this machine
+    if first and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(address, str(path))

@@ -61,9 +61,8 @@ def describe_environment() -> dict[str, str]:
 
 def describe_machine(device: str | None = None) -> str:
     """`NVIDIA H100`, or `2 cores of AMD EPYC`; of the default device if none is named."""
-    device = device or default_device()
-    if device.startswith('cuda'):
-        return torch.cuda.get_device_name(device)
+    if (device or default_device()) == 'cuda':
+        return torch.cuda.get_device_name()
     return f'{usable_cores()} cores of {_cpu_name()}'
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from dsr_nss.errors import DataError
+
 #: Colours of the first, second, ... run, distinguishable with any colour vision (Okabe and Ito).
 LINE_COLOURS = ('#8a8f98', '#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00')
 
@@ -25,6 +27,7 @@ def read_scalars(run: str | Path) -> Scalars:
 
     Raises:
         FileNotFoundError: The run has logged nothing.
+        DataError: A line other than the last of a file is damaged.
     """
     run = Path(run)
     files = [run] if run.is_file() else sorted(run.glob('*/vis_data/scalars.json'))
@@ -32,7 +35,7 @@ def read_scalars(run: str | Path) -> Scalars:
         raise FileNotFoundError(f'no scalars.json below {run}: has it been trained?')
     lines: Scalars = []
     for file in files:
-        part = [scalar for line in file.read_text().splitlines() if (scalar := _scalar(line))]
+        part = _read_lines(file)
         if part:
             first = min(line['step'] for line in part)
             lines = [line for line in lines if line['step'] < first] + part
@@ -41,12 +44,21 @@ def read_scalars(run: str | Path) -> Scalars:
     return lines
 
 
-def _scalar(line: str) -> dict[str, Any] | None:
-    """None for a line that a full disk or a power failure has cut off."""
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
+def _read_lines(file: Path) -> Scalars:
+    """All but a last line that a full disk or a power failure has cut off.
+
+    Raises:
+        DataError: Another line is damaged.
+    """
+    lines = [line for line in file.read_text().splitlines() if line.strip()]
+    scalars = []
+    for number, line in enumerate(lines, 1):
+        try:
+            scalars.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise DataError(f'{file}: line {number} is damaged ({error})') from error
+    return scalars
 
 
 def series(scalars: Scalars, name: str) -> Series:

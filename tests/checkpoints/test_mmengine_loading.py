@@ -7,7 +7,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 from mmseg.models.backbones import ResNet
 
-from dsr_nss.checkpoints import CheckpointError
+from dsr_nss.checkpoints import CheckpointError, mmengine_loading
 from dsr_nss.checkpoints.mmengine_loading import load_from_http
 
 
@@ -56,6 +56,19 @@ def test_downloads(evil_file, tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match='mkdir'):
         load_from_http('https://nowhere.example/evil-0123abcd.pth')
     assert not (tmp_path / 'evil').exists()
+
+
+@pytest.mark.parametrize(
+    ('several', 'rank', 'fetches'), [(True, 0, True), (True, 1, False), (False, 1, True)]
+)
+def test_one_process_of_each_machine_downloads(tmp_path, monkeypatch, several, rank, fetches):
+    asked = []
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, path: asked.append(url))
+    monkeypatch.setattr(mmengine_loading, 'is_distributed', lambda: several)
+    monkeypatch.setenv('LOCAL_RANK', str(rank))
+    mmengine_loading.local_file('https://nowhere.example/weights.pth')
+    assert bool(asked) == fetches
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dsr_nss.errors import DataError
 from dsr_nss.visualization.curves import LINE_COLOURS, curve_figure, read_scalars, series, to_svg
 
 KEY = 'dark_zurich_val/mIoU'
@@ -49,6 +50,10 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     with (tmp_path / '1/vis_data/scalars.json').open('a') as file:
         file.write('\n{"step": 20, "a"')
     assert read_scalars(tmp_path) == [dict(step=10, a=1.0)]
+    with (tmp_path / '1/vis_data/scalars.json').open('a') as file:
+        file.write('\n{"step": 30, "a": 2.0}')
+    with pytest.raises(DataError, match=r'scalars\.json: line 2 is damaged'):
+        read_scalars(tmp_path)
 
 
 def test_a_run_that_logged_nothing(tmp_path):

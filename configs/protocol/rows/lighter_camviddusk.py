@@ -1,16 +1,10 @@
-# The same question as in lighter_nightscape.py on real pixels, without day references (docs/protocol.md).
-_base_ = 'protocol_camviddusk.py'
+# The method without what cost it most, on real pixels without day references (docs/protocol.md), for
+# `tools/reproduce.py --rows-file`.
+_base_ = 'lighter_nightscape.py'
 
-title = 'the method with random and small classes alone, without the bank'
-seeds = [4, 5, 6, 7]
-reference = 'classmix'
-_labels = dict(classmix='ClassMix', with_fpa='DSR-NSS')
+test_sets = ['camvid_dusk_val']
 rows = [
-    *(dict(row, label=_labels[row['name']]) for row in _base_.rows if row['name'] in _labels),
-    dict(
-        name='small_no_bank',
-        label='DSR-NSS, random + small classes, no bank',
-        config='configs/protocol/dsr_from_source_camviddusk.py',
-        overlays=['configs/ablations/random_small_mask.py', 'configs/ablations/no_bank.py'],
-    ),
+    dict(row, config=row['config'].replace('nightscape', 'camviddusk'))
+    for row in _base_.rows
+    if row['name'] != 'with_refinement'
 ]

@@ -223,12 +223,10 @@ class TimmViT(TimmEncoder):
         if size != image.shape[2:]:
             image = F.interpolate(image, size, mode='bilinear', align_corners=False)
         self._hidden = hidden
-        try:
-            maps = self.timm_model.forward_intermediates(
-                image, indices=self.out_indices, norm=True, intermediates_only=True
-            )
-        finally:
-            self._hidden = None
+        maps = self.timm_model.forward_intermediates(
+            image, indices=self.out_indices, norm=True, intermediates_only=True
+        )
+        self._hidden = None
         rows, columns = self.patch_size
         padded = (maps[0].shape[2] * rows, maps[0].shape[3] * columns)
         return tuple(covering(x, padded, size) for x in maps)

@@ -165,6 +165,10 @@ def test_command_line(tmp_path, repo_root, monkeypatch, capsys):
     option = f'+train_dataloader.dataset.cache={cache}'
     assert run(repo_root, monkeypatch, '--cache', config, '--cfg-options', option) == 0
     assert '16 were there' in capsys.readouterr().out
+    overlay = tmp_path / 'overlay.py'
+    overlay.write_text(f"train_dataloader = dict(dataset=dict(cache='{cache}'))\n")
+    assert run(repo_root, monkeypatch, '--cache', config, '--with', overlay) == 0
+    assert '16 were there' in capsys.readouterr().out
     assert run(repo_root, monkeypatch, '--cache', tmp_path / 'gone.py') == 1
     assert capsys.readouterr().err.startswith('error: config not found')
 
