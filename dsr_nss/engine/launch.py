@@ -97,11 +97,11 @@ def resume_command(
         if name not in replaced:
             kept.append(argument)
     kept += [] if work_dir is None else ['--work-dir', work_dir]
+    command = typed(['tools/train.py', *kept, '--resume'])
     if launcher != 'pytorch':
-        return typed(['tools/train.py', *kept, '--resume'])
-    processes = os.environ.get('LOCAL_WORLD_SIZE', '1')
-    rest = [argument for argument in kept[1:] if argument not in ('--launcher', 'pytorch')]
-    return typed(['tools/dist_train.sh', kept[0], processes, *rest, '--resume'])
+        return command
+    module = re.sub('^dsr-nss ', '-m dsr_nss ', command.removeprefix('python '))
+    return f'torchrun --nproc_per_node {os.environ.get("LOCAL_WORLD_SIZE", "1")} {module}'
 
 
 def use_amp(config: Config, amp: str) -> None:

@@ -320,8 +320,13 @@ def test_resume_command_repeats_the_options(monkeypatch):
         'python tools/train.py c.py --seed 3 --work-dir w-2 --resume'
     )
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
-    assert resume_command(['c.py', '--launcher', 'pytorch', '--seed', '3'], 'pytorch') == (
-        'tools/dist_train.sh c.py 4 --seed 3 --resume'
+    arguments = ['--seed', '3', 'c.py', '--launcher', 'pytorch']
+    assert resume_command(arguments, 'pytorch') == (
+        'torchrun --nproc_per_node 4 tools/train.py --seed 3 c.py --launcher pytorch --resume'
+    )
+    monkeypatch.setattr('sys.argv', ['dsr-nss train'])
+    assert resume_command(arguments, 'pytorch') == (
+        'torchrun --nproc_per_node 4 -m dsr_nss train --seed 3 c.py --launcher pytorch --resume'
     )
 
 
