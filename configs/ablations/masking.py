@@ -6,4 +6,4 @@ Blocks of 32 pixels are those of MIC's small crops; in crops of 1024 it has 64
 (configs/dsr_mic_hrda_darkzurich.py).
 """
 
-model = dict(masking=dict(type='MaskedConsistency', variant='half', block=32))
+model = dict(masking=dict(type='MaskedConsistency', variant='half', unit='block', block=32))

@@ -6,6 +6,9 @@
 Half of the steps take the day reference as the target; docs/method.md lists what else differs.
 """
 
+if _base_.model.refinement is None:
+    raise ValueError('this step refines by the day reference, and the config has no refinement')
+
 model = dict(
     mixup=dict(always_classes=(), class_pool='batch', draw_ignore=True),
     augmentation=dict(decide='batch'),

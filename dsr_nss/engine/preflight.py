@@ -33,6 +33,7 @@ def impossible(config: Config) -> Iterator[str]:
     yield from _loop(config.get('train_cfg') or {})
     yield from _validation(config)
     yield from _passes(config)
+    yield from _starts(config)
     yield from _backends((config.get('visualizer') or {}).get('vis_backends') or ())
     for path, component in components(config._cfg_dict):
         name = component['type']
@@ -81,6 +82,24 @@ def _passes(config: Config) -> Iterator[str]:
             'whose batch has no day reference makes one pass where others make two, and they '
             'would wait for each other; leave one of them out'
         )
+
+
+def _starts(config: Config) -> Iterator[str]:
+    """Losses that would begin behind the end: the run would be one without them."""
+    length, model = (config.get('train_cfg') or {}).get('max_iters'), config.get('model')
+    if not isinstance(length, int) or not isinstance(model, Mapping):
+        return
+    alignment = model.get('alignment')
+    starts = {
+        'model.alignment.start': alignment.get('start') if isinstance(alignment, Mapping) else None,
+        'model.bipath_start': model.get('bipath_start'),
+    }
+    for place, start in starts.items():
+        if isinstance(start, int) and start > length:
+            yield (
+                f'{place} is {start}, and the run ends after {length} steps, without that loss; '
+                'state a smaller one (--max-iters changes it with the length), or leave that out'
+            )
 
 
 def _backends(backends: Any) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What changes between two photographs of a place beside the geometry: colours and sharpness."""
 
+import math
+
 import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -9,7 +11,7 @@ from torchvision.transforms.v2 import functional as vision
 from dsr_nss.functional.photometric import gaussian_blur
 from dsr_nss.values import Positive, Share, checked
 
-#: Reach of the blur in pixels, as published (a kernel of 7).
+#: Reach of the blur in pixels, as published (a kernel of 7) for deviations of at most 2.
 BLUR_RADIUS = 3
 
 
@@ -59,7 +61,8 @@ class AppearanceChange(BaseModule):
             image = image.gather(1, order.expand_as(image))
         if blurred.any():
             decision = blurred.to(image.device, non_blocking=True).view(-1, 1, 1, 1)
-            blurry = gaussian_blur(image, sigma.to(image.device, non_blocking=True), BLUR_RADIUS)
+            radius = max(BLUR_RADIUS, math.ceil(1.5 * high))
+            blurry = gaussian_blur(image, sigma.to(image.device, non_blocking=True), radius)
             image = torch.where(decision, blurry, image)
         return image
 

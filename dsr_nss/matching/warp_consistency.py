@@ -21,7 +21,7 @@ from dsr_nss.matching.losses import (
 )
 from dsr_nss.matching.network import MatchingNetwork
 from dsr_nss.matching.pairs import ImagePairs
-from dsr_nss.matching.pyramid import VGG16Pyramid
+from dsr_nss.models.initialise import loads_unasked
 from dsr_nss.values import Bounds, Count, NotNegative, Share, checked
 
 Size = tuple[int, int]
@@ -90,6 +90,9 @@ class WarpConsistency(BaseModel):
         if len(level_weights) != 4:
             raise ValueError(f'level_weights needs one weight a level (4), got {level_weights}')
         self.network = MatchingNetwork(pyramid=pyramid, init_cfg=init_cfg)
+        encoder = (pyramid or {}).get('backbone', pyramid or {})
+        unasked = loads_unasked(encoder.get('type')) and 'pretrained' not in encoder
+        self._random = not (encoder.get('init_cfg') or encoder.get('pretrained') or unasked)
         # a step takes 5.0 instead of 7.2 s of a CPU core so (176x352, two pairs)
         self.network.to(memory_format=torch.channels_last)
         self.warps = MODELS.build(warps or dict(type='SyntheticWarps'))
@@ -118,13 +121,11 @@ class WarpConsistency(BaseModel):
             FileNotFoundError: A file that is named is not there.
             CheckpointError: It does not fit, or random features would stay as they are.
         """
-        pyramid = self.network.pyramid
-        random = isinstance(pyramid, VGG16Pyramid) and pyramid.init_cfg is None
-        if random and self.network.init_cfg is None and not self.train_pyramid:
+        if self._random and self.network.init_cfg is None and not self.train_pyramid:
             raise CheckpointError(
                 'the features would stay at random weights: set model.pyramid.init_cfg='
-                "dict(type='Pretrained', checkpoint='data/pretrained/vgg16-397923af.pth'), or "
-                'model.train_pyramid=True'
+                "dict(type='Pretrained', checkpoint='data/pretrained/vgg16-397923af.pth'), that of "
+                'model.pyramid.backbone, or model.train_pyramid=True'
             )
         self.network.init_weights()
         self._is_init = True

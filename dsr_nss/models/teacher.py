@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from dsr_nss.errors import ConfigError
 from dsr_nss.functional.ema import copy_, ema_momentum, ema_update_
 from dsr_nss.functional.windows import at_least_float32
 from dsr_nss.models.batch_norm import frozen_running_statistics, running_norms, track_inputs
@@ -25,12 +26,13 @@ STATISTICS = ('batch', 'batch_apart', 'running', 'target')
 class EMATeacher(BaseModule):
     """A copy of the student whose weights follow it slowly and never receive a gradient.
 
-    What the student does not train, as an encoder under adapters, is shared with it, in memory and
-    in checkpoints.
+    A method calls `copy_from` before its first step, when start weights have been loaded, and
+    `follow` after each. What the student does not train, as an encoder under adapters, is shared
+    with it, in memory and in checkpoints.
 
     It always runs without dropout and stochastic depth. What its batch norms normalise by is a
-    field; the running statistics that are saved with its weights are the averaged ones of the
-    student, except with `teacher_bn='target'`.
+    field, but for those that the network itself keeps frozen; the running statistics that are saved
+    with its weights are the averaged ones of the student, except with `teacher_bn='target'`.
 
     Args:
         student: The segmentor to follow.
@@ -77,17 +79,20 @@ class EMATeacher(BaseModule):
         self._steps = int(self.step)
 
     def init_weights(self) -> None:
-        """Nothing: the weights are the student's."""
+        """Nothing: the weights are those of the student that `copy_from` is given."""
 
     def train(self, mode: bool = True) -> 'EMATeacher':
         """Stay in eval mode (batch norms as `teacher_bn` says), whatever the parent does."""
+        super().train(mode)
+        # norms that the network itself keeps frozen (norm_eval, frozen_stages) stay so here
+        trained = {norm for norm in running_norms(self.model) if norm.training}
         super().train(False)
         for norm in running_norms(self.model):
             # here, not once: converting to or from SyncBN makes new norms
             if self.teacher_bn == 'target' and not hasattr(norm, 'follow_inputs'):
                 track_inputs(norm)
-            norm.follow_inputs = mode and self.teacher_bn == 'target'
-            if mode and self.teacher_bn in ('batch', 'batch_apart'):
+            norm.follow_inputs = norm in trained and self.teacher_bn == 'target'
+            if norm in trained and self.teacher_bn in ('batch', 'batch_apart'):
                 norm.train()
         return self
 
@@ -130,7 +135,18 @@ class EMATeacher(BaseModule):
                 norm.num_batches_tracked.zero_()  # no pass over the target yet
 
     def follow(self, student: nn.Module) -> None:
-        """`phi' <- lambda_t phi' + (1 - lambda_t) phi`, after each optimiser step."""
+        """`phi' <- lambda_t phi' + (1 - lambda_t) phi`, after each optimiser step.
+
+        Raises:
+            ConfigError: What was frozen, and so is shared, is trained by now.
+        """
+        thawed = [name for name in self._shared if self.get_parameter(name).requires_grad]
+        if thawed:
+            raise ConfigError(
+                f'{thawed[0]} was frozen when the teacher was made, so the teacher has no weights '
+                'of its own there, and is trained now; freeze from the start to the end, or use a '
+                'learning rate of 0 at first'
+            )
         self._steps += 1
         self.step.add_(1)
         mine, theirs, mine_int, theirs_int = self._pairs(student, self.teacher_bn == 'target')

@@ -216,6 +216,16 @@ def test_processes_that_make_different_passes_must_not_wait_for_each_other():
         assert list(impossible(Config({**config, **change}))) == []
 
 
+def test_losses_that_would_never_start():
+    model = dict(alignment=dict(type='FPALoss', start=10000), bipath_start=3)
+    config = dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=10000), model=model)
+    assert list(impossible(Config(config))) == []
+    config['train_cfg']['max_iters'] = 2
+    alignment, bipath = impossible(Config(config))
+    assert alignment.startswith('model.alignment.start is 10000, and the run ends after 2 steps')
+    assert bipath.startswith('model.bipath_start is 3')
+
+
 def test_what_a_head_of_mmseg_states_and_the_step_does_not_read():
     plain = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
     head = dict(type='FCNHead', loss_decode=plain)

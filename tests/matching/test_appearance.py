@@ -44,6 +44,16 @@ def test_blur_is_drawn_an_image(image):
     assert changed.any() and not changed.all()
 
 
+def test_a_wide_blur_is_as_wide_as_it_says():
+    """The variance along a row of a line that is blurred."""
+    line = torch.zeros(1, 3, 20, 61)
+    line[..., 30] = 1
+    blur = change(jitter=0.0, shuffle_channels=False, blur_probability=1.0, blur_sigma=(5.0, 5.0))
+    row = blur(line)[0, 0, 4].double()
+    variance = (row / row.sum() * (torch.arange(61) - 30) ** 2).sum()
+    assert 3.5 < variance.sqrt() < 5.0  # its ends are cut at 1.5 deviations
+
+
 def test_jitter_out_of_range():
     with pytest.raises(ValueError, match='jitter must lie in'):
         change(jitter=1.2)

@@ -245,6 +245,11 @@ def test_under_autocast_the_losses_stay_in_float32():
 def test_random_features_do_not_stay_random_unnoticed():
     with pytest.raises(CheckpointError, match='features would stay at random weights'):
         build(pyramid=dict(type='VGG16Pyramid')).init_weights()
+    encoder = dict(type='MiT')  # in channels_last like any other
+    with pytest.raises(CheckpointError, match='features would stay at random weights'):
+        build(pyramid=dict(type='BackbonePyramid', backbone=encoder)).init_weights()
+    pyramid = dict(type='BackbonePyramid', backbone=encoder)
+    build(pyramid=pyramid, train_pyramid=True).init_weights()
 
 
 def test_what_does_not_fit():

@@ -42,7 +42,8 @@ def run(tmp_path, name, iterations=4, resume=None):
     path.write_text(
         f"_base_ = ['{BASE}/default_runtime.py', '{BASE}/models/uawarpc.py', "
         f"'{BASE}/schedules/uawarpc_stage1.py']\n"
-        f'model = dict(crop_size=(16, 32), pyramid=dict(_delete_=True, **{TINY}))\n'
+        'model = dict(crop_size=(16, 32), train_pyramid=True,\n'
+        f'    pyramid=dict(_delete_=True, **{TINY}))\n'
         "train_dataloader = dict(batch_size=2, num_workers=0, sampler=dict(type='StepSampler'),\n"
         "    collate_fn=dict(type='default_collate'), dataset=dict(type='RandomPairs'))\n"
         f'train_cfg = dict(max_iters={iterations}, val_interval=100)\n'

@@ -7,6 +7,7 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
+from dsr_nss.errors import ConfigError
 from dsr_nss.models.teacher import STATISTICS, EMATeacher
 
 
@@ -72,6 +73,32 @@ def test_stays_in_eval_mode_but_for_norms_on_batch_statistics(teacher_bn):
     assert training == ([nn.BatchNorm2d] if teacher_bn.startswith('batch') else [])
     nn.Sequential(teacher).eval()
     assert not any(m.training for m in teacher.modules())
+
+
+@pytest.mark.parametrize('teacher_bn', STATISTICS)
+def test_norms_that_the_network_keeps_frozen_are_frozen_here(teacher_bn):
+    class Frozen(Net):
+        def train(self, mode=True):
+            super().train(mode)
+            self.norm.eval()
+            return self
+
+    torch.manual_seed(0)
+    student = Frozen().train()
+    teacher = EMATeacher(student=student, teacher_bn=teacher_bn).train()
+    student.drop.eval()
+    for image in (torch.randn(2, 3, 8, 8) + 3, torch.randn(2, 3, 8, 8) - 3):
+        torch.testing.assert_close(teacher(image), student(image))
+
+
+def test_what_is_trained_later_cannot_be_shared():
+    student = Net()
+    student.conv.requires_grad_(False)
+    teacher = EMATeacher(student=student)
+    teacher.follow(student)
+    student.conv.requires_grad_(True)
+    with pytest.raises(ConfigError, match=r'model\.conv\.\w+ was frozen when the teacher was made'):
+        teacher.follow(student)
 
 
 def test_batch_statistics_are_used_without_touching_running_ones():

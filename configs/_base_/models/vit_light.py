@@ -3,6 +3,6 @@
 student = dict(
     type='AdaptableEncoderDecoder',
     backbone=dict(type='TimmViT'),
-    decode_head=dict(type='LightHead', num_classes=19),
+    decode_head=dict(type='LightHead'),
     test_cfg=dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512)),
 )

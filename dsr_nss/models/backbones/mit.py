@@ -178,7 +178,7 @@ class MiT(BaseModule):
         # not in checkpoints: a setting of the training
         self.register_buffer(
             'keep_rates',
-            1 - torch.linspace(0, drop_path_rate, self.depth).view(-1, 1, 1, 1, 1),
+            1 - torch.linspace(0, drop_path_rate, self.depth),
             persistent=False,
         )
         self.drop_path_rate = drop_path_rate
@@ -220,7 +220,7 @@ class MiT(BaseModule):
             return [None] * self.depth
         device = image.device.type
         half = torch.is_autocast_enabled(device)
-        factors = (1 / self.keep_rates).to(
+        factors = (1 / self.keep_rates.view(-1, 1, 1, 1, 1)).to(
             torch.get_autocast_dtype(device) if half else image.dtype
         )
         drawn = torch.rand((self.depth, 2, len(image), 1, 1), device=image.device)

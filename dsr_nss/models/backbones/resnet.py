@@ -27,7 +27,7 @@ class ResNetEncoder(ResNet):
             3x3 convolutions; False: v1, one 7x7), `strides` and `dilations` of the four stages.
 
     Raises:
-        ValueError: Another depth, an `init_cfg` of another type, or `with_cp` without `norm_eval`.
+        ValueError: Another depth, or an `init_cfg` of another type.
     """
 
     def __init__(self, depth: int, *, init_cfg: dict | None = None, **kwargs: Any) -> None:
@@ -35,12 +35,6 @@ class ResNetEncoder(ResNet):
             raise ValueError(
                 f'ResNetEncoder: unknown depth {depth!r}; available: '
                 f'{", ".join(map(str, self.arch_settings))}'
-            )
-        if kwargs.get('with_cp') and not kwargs.get('norm_eval'):
-            raise ValueError(
-                'ResNetEncoder: with_cp computes every pass a second time, in which the running '
-                'statistics of its batch norms would take in the images again, night images too: '
-                'leave it out, or freeze them by norm_eval=True'
             )
         self.start = None if init_cfg is None else start_file(init_cfg, 'ResNetEncoder')
         super().__init__(depth=depth, init_cfg=init_cfg, **kwargs)

@@ -24,7 +24,7 @@ from dsr_nss.models.backbones.adapters import (
     add_adapters,
     start_from_minor_directions,
 )
-from dsr_nss.values import OneOf, checked
+from dsr_nss.values import OneOf, Positive, checked
 
 POSITIONS = ('timm', 'hub')
 Hub = Annotated[str, OneOf(('hub',))]
@@ -154,7 +154,7 @@ class TimmViT(TimmEncoder):
         model_name: str,
         *,
         out_indices: Sequence[int] = (-1,),
-        scale: float | None = None,
+        scale: Positive | None = None,
         positions: Annotated[str, OneOf(POSITIONS)] = 'timm',
         drop_path_rate: float = 0.0,
         pretrained: Hub | None = None,

@@ -7,8 +7,12 @@ from mmseg.registry import MODELS
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
+from dsr_nss.errors import ConfigError
+from dsr_nss.values import Share, checked
+
 
 @MODELS.register_module()
+@checked
 class LightHead(BaseDecodeHead):
     """Two transposed convolutions and a 3x3 one on a single map, at stride 4 for patches of 16.
 
@@ -17,13 +21,33 @@ class LightHead(BaseDecodeHead):
 
     Args:
         in_channels: Channels of the token map; a multiple of 4.
-        **kwargs: Further arguments of mmseg's `BaseDecodeHead`, among them `num_classes`, and
-            `in_index` (-1: the last map).
+        in_index: The map.
+        dropout_ratio: Share of channels that is dropped before the classifier.
+        init_cfg: None for a normal distribution of deviation 0.1 in the classifier.
+        **kwargs: Further arguments of mmseg's `BaseDecodeHead`, among them `num_classes`; not
+            `channels`, `norm_cfg` and `act_cfg`, as the layers are those of the source.
     """
 
-    def __init__(self, in_channels: int, **kwargs: Any) -> None:
-        kwargs = {'in_index': -1, 'dropout_ratio': 0, **kwargs, 'channels': in_channels // 4}
-        super().__init__(in_channels=in_channels, **kwargs)
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        in_index: int = -1,
+        dropout_ratio: Share = 0,
+        init_cfg: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        stated = {'channels', 'norm_cfg', 'act_cfg'} & kwargs.keys()
+        if stated:
+            raise ConfigError(f'LightHead has no field {", ".join(sorted(stated))}; leave it out')
+        super().__init__(
+            in_channels=in_channels,
+            channels=in_channels // 4,
+            in_index=in_index,
+            dropout_ratio=dropout_ratio,
+            init_cfg=init_cfg or dict(type='Normal', std=0.1, override=dict(name='conv_seg')),
+            **kwargs,
+        )
         half, quarter = in_channels // 2, in_channels // 4
         self.upscale = nn.Sequential(
             nn.ConvTranspose2d(in_channels, half, 2, stride=2, bias=False),
@@ -35,7 +59,6 @@ class LightHead(BaseDecodeHead):
             LayerNorm2d(quarter),
         )
         self.conv_seg = nn.Conv2d(quarter, self.out_channels, 1, bias=False)
-        self.init_cfg = dict(type='Normal', std=0.1, override=dict(name='conv_seg'))
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
         """Encoder maps -> logits `(B, K, 4 h, 4 w)` of the one of `in_index`, `(B, D, h, w)`."""

@@ -9,6 +9,8 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from dsr_nss.errors import ConfigError
+from dsr_nss.models.batch_norm import running_norms
 from dsr_nss.models.preprocessor import from_pixels, to_pixels
 from dsr_nss.structures import AdaptationBatch
 from dsr_nss.values import checked
@@ -26,6 +28,9 @@ class Adaptation(BaseSegmentor):
         data_preprocessor: Config of an `AdaptationPreprocessor`, shared with the student.
         pretrained: Unused; mmseg's `init_model` sets it (to None) on every model config.
         train_cfg: Unused; as `pretrained`.
+
+    Raises:
+        ConfigError: The encoder computes its passes again (`with_cp`) and has running statistics.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Adaptation(BaseSegmentor):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         self.student: nn.Module = MODELS.build({**student, 'data_preprocessor': data_preprocessor})
+        _check_recomputed(self.student.train().backbone)
         #: Set before a step to have it keep its intermediate pictures in `panel`.
         self.want_panel = False
         self.panel: dict[str, Tensor] | None = None
@@ -152,3 +158,12 @@ class Adaptation(BaseSegmentor):
 
     def _forward(self, inputs: Tensor, data_samples: Any = None) -> Any:
         return self.student._forward(inputs, data_samples)
+
+
+def _check_recomputed(encoder: nn.Module) -> None:
+    if getattr(encoder, 'with_cp', False) and any(n.training for n in running_norms(encoder)):
+        raise ConfigError(
+            f'{type(encoder).__name__}: with_cp computes every pass a second time, in which the '
+            'running statistics of its batch norms would take in the images again, night images '
+            'too: leave it out, or freeze them by norm_eval=True'
+        )

@@ -76,6 +76,11 @@ class DSRNSS(Adaptation):
         self.refinement = _build(refinement)
         self.bank = _build(bank)
         self.alignment = _build(alignment)
+        if feature_distance is not None and self.student.with_neck:
+            raise ConfigError(
+                'feature_distance compares maps of the encoder, and the student has a neck, whose '
+                'output would be compared with them; leave one of them out'
+            )
         self.feature_distance = _build(feature_distance, encoder=self.student.backbone)
         self.masking = _build(masking, student=self.student, augmentation=self.augmentation)
         self.alpha = alpha

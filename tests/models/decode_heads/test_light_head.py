@@ -1,8 +1,11 @@
 """The light decoder of token maps."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
+
+from dsr_nss.errors import ConfigError
 
 
 def layer_norm(x, weight, bias):
@@ -23,8 +26,8 @@ def published(state, x):
     return F.conv2d(x, state['conv_seg.weight'])
 
 
-def build():
-    head = MODELS.build(dict(type='LightHead', in_channels=32, num_classes=19))
+def build(**fields):
+    head = MODELS.build(dict(type='LightHead', in_channels=32, num_classes=19, **fields))
     head.init_weights()
     return head.double()
 
@@ -46,3 +49,10 @@ def test_only_these_entries_and_a_wide_start_of_the_classifier():
     names |= {f'upscale.{i}.bias' for i in (1, 4, 6)} | {'conv_seg.weight'}
     assert set(head.state_dict()) == names
     assert abs(head.conv_seg.weight.std() - 0.1) < 0.03
+
+
+def test_fields_are_used_or_refused():
+    still = build(init_cfg=dict(type='Constant', val=7, override=dict(name='conv_seg')))
+    assert (still.conv_seg.weight == 7).all()
+    with pytest.raises(ConfigError, match='LightHead has no field channels, norm_cfg'):
+        build(channels=64, norm_cfg=dict(type='BN'))

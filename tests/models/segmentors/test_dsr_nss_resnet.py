@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from dsr_nss.errors import ConfigError
 from tests.models.segmentors.conftest import build, dsr_config, make_items
 from tests.models.segmentors.networks import deeplabv2_config, refinenet_config
 from tests.models.segmentors.test_dsr_nss import gradients, losses_of, optimiser, touched
@@ -80,6 +81,29 @@ def test_the_night_pass_leaves_statistics_alone(name, night_gradient):
         model.student.named_buffers(), without.student.named_buffers(), strict=True
     ):
         assert torch.equal(a, b), key
+
+
+@pytest.mark.parametrize('kind', ['ResNetEncoder', 'ResNet'])
+def test_recomputed_passes_need_frozen_norms(kind):
+    """Or the running statistics would take in what is computed again, outside of every guard."""
+    student = copy.deepcopy(STUDENTS['deeplabv2'])
+    student['backbone'].update(type=kind, with_cp=True)
+    with pytest.raises(ConfigError, match=f'{kind}: with_cp .* norm_eval=True'):
+        build(dsr_config(student=student))
+    student['backbone'].update(norm_eval=True)
+    build(dsr_config(student=student))
+
+
+def test_the_feature_distance_does_not_compare_a_neck_with_an_encoder():
+    student = copy.deepcopy(STUDENTS['deeplabv2'])
+    width = student['decode_head']['in_channels']
+    student['neck'] = dict(
+        type='FPN', in_channels=[width // 8, width // 4, width // 2, width], out_channels=width,
+        num_outs=4,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match='feature_distance .* a neck'):
+        build(dsr_config(student=student))
+    build(dsr_config(student=student, feature_distance=None))
 
 
 @NAMES
