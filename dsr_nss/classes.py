@@ -108,6 +108,19 @@ def reported_groups(
     return {group: tuple(complete[group]) for group in ordered if complete.get(group)}
 
 
+def first_other_name(names: Sequence[str], others: Sequence[str]) -> int | None:
+    """The first position at which two lists of one length name different classes, if any.
+
+    Case, `_` and `-` do not count: `traffic_light` is `traffic light`.
+    """
+    pairs = zip(map(_plain, names), map(_plain, others), strict=True)
+    return next((i for i, (name, other) in enumerate(pairs) if name != other), None)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace('_', ' ').replace('-', ' ')
+
+
 def complete_palette(classes: Sequence[str]) -> list[list[int]]:
     """A colour for each class: Cityscapes' where it has that class, else one that is still free.
 

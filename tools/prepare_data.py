@@ -19,6 +19,16 @@ from shared_options import add_config_options, add_overlay_option
 
 CACHE = 'data/cache'
 NAMES = ('cityscapes', 'dark_zurich', 'acdc', 'nighttime_driving', 'bdd100k_night', 'camvid')
+#: Options that are not of every kind of call: where they are kept, and what they belong to.
+PARTIAL = {
+    '--unpack': ('unpack', NAMES),
+    '--verify': ('verify', NAMES),
+    '--subset': ('subset', NAMES),
+    '--out': ('out', ('camvid', '--cache')),
+    '--night-list': ('night_list', ('bdd100k_night',)),
+    '--with': ('overlays', ('--cache',)),
+    '--cfg-options': ('cfg_options', ('--cache',)),
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,10 +68,16 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--night-list', type=Path, help='bdd100k_night: a list of night images')
     args = parser.parse_args()
-    if (args.cache or args.label_ids) and args.name:
-        parser.error('--cache takes a config and --label-ids a folder, and no data set')
-    if not args.cache and not args.label_ids and args.root is None:
-        parser.error('name a data set and its folder, or --cache CONFIG')
+    if (
+        bool(args.name) + bool(args.cache) + bool(args.label_ids) != 1
+        or args.name
+        and not args.root
+    ):
+        parser.error('name one: a data set and its folder, --cache CONFIG or --label-ids DIR')
+    chosen = args.name or ('--cache' if args.cache else '--label-ids')
+    for option, (place, owners) in PARTIAL.items():
+        if getattr(args, place) and chosen not in owners:
+            parser.error(f'{option} is of {", ".join(owners)}; leave it out with {chosen}')
     return args
 
 

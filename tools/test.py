@@ -129,30 +129,35 @@ def main() -> int:
                 make_folder(folder)  # now, not after an hour of predicting
         if args.json and Path(args.json).is_dir():
             raise ConfigError(f'--json {args.json} is a folder; name a file')
+        if args.report and list(Path(args.report).glob('*/vis_data/scalars.json')):
+            raise ConfigError(
+                f'--report {args.report} is the work dir of a run, which has a report of its own; '
+                f'name a folder in it: {Path(args.report) / "test"}'
+            )
         device = join_processes(args.launcher, args.device)
-        evaluate(
-            config,
-            args.checkpoint,
-            names=args.dataset.split(',') if args.dataset else None,
-            images=args.images,
-            labels=args.labels,
-            which=args.model,
-            batch_norms=args.batch_norms,
-            out=args.out,
-            report=args.report,
-            tta=args.tta,
-            amp=args.amp,
-            compiled=args.compile,
-            device=device,
-            workers=args.workers,
-            finished=finished,
-        )
+        try:
+            evaluate(
+                config,
+                args.checkpoint,
+                names=args.dataset.split(',') if args.dataset else None,
+                images=args.images,
+                labels=args.labels,
+                which=args.model,
+                batch_norms=args.batch_norms,
+                out=args.out,
+                report=args.report,
+                tta=args.tta,
+                amp=args.amp,
+                compiled=args.compile,
+                device=device,
+                workers=args.workers,
+                finished=finished,
+            )
+        finally:
+            if results and is_main_process():
+                report(results, args)  # also of the sets before one that failed
     except EXPLAINED as error:
-        if results and is_main_process():
-            report(results, args)  # of the sets before the one that failed
         return explain(error, args.debug)
-    if is_main_process():
-        report(results, args)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0

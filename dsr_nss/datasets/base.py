@@ -46,6 +46,9 @@ def find_files(folder: Path, suffix: str | tuple[str, ...]) -> list[Path]:
 def files_below(folder: str | Path, *, above: tuple[str, ...] = ()) -> Iterator[Path]:
     """All files below a folder, also through links to folders, which `rglob` would pass over.
 
+    The files `._NAME` that macOS writes beside NAME on foreign disks are none: they have its ending
+    and hold what the Finder knows of it.
+
     Args:
         folder: Folder to search.
         above: Real paths of the folders that lead here: a link back to one of them is a loop.
@@ -56,7 +59,7 @@ def files_below(folder: str | Path, *, above: tuple[str, ...] = ()) -> Iterator[
     for entry in os.scandir(folder):
         if _is_folder(entry):
             yield from files_below(entry.path, above=(*above, real))
-        else:
+        elif not entry.name.startswith('._'):
             yield Path(entry.path)
 
 

@@ -8,12 +8,15 @@ lines `train/night/<sequence>/<frame>,train/day/<sequence>/<frame>`), the GPS po
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import print_log
 
+from dsr_nss.commands import call
 from dsr_nss.datasets.base import find_files
 from dsr_nss.datasets.listed_files import read_text, require_once
 from dsr_nss.errors import DataError
@@ -194,5 +197,15 @@ def train_pairs(root: Path, pair_list: str | None = None) -> Pairs:
     if pair_list is not None:
         return read_pair_list(root / pair_list)
     if (root / PAIR_LIST).is_file():
-        return read_pair_list(root / PAIR_LIST)
+        pairs = read_pair_list(root / PAIR_LIST)
+        number = len(find_files(root / 'rgb_anon/train/night', _SUFFIX))
+        if number > len(pairs):
+            print_log(
+                f'{root / PAIR_LIST} names {len(pairs)} of the {number} night images beside it, '
+                f'and only these are trained on; `{call("prepare_data")} dark_zurich {root}` makes '
+                'it anew',
+                'current',
+                logging.WARNING,
+            )
+        return pairs
     return pairs_of_published_files(root)

@@ -1,9 +1,11 @@
 """Any folder of images, with or without labels and day references: data sets by config alone."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from dsr_nss.datasets.base import (
@@ -17,6 +19,9 @@ from dsr_nss.datasets.base import (
 from dsr_nss.datasets.class_statistics import FILE_NAME
 from dsr_nss.errors import DataError
 from dsr_nss.values import checked
+
+#: Pictures that no data set here reads.
+OTHER_SUFFIXES = ('.webp', '.bmp', '.tif', '.tiff', '.jfif', '.ppm', '.gif', '.heic', '.avif')
 
 
 @DATASETS.register_module()
@@ -83,6 +88,14 @@ class FolderDataset(RoadSceneDataset):
         """Lists the images and what pairs with them."""
         of_image, of_label, of_reference = self.suffixes
         images = _by_stem(self.image_folder, IMAGE_SUFFIXES, of_image)
+        others = find_files(self.image_folder, OTHER_SUFFIXES)
+        if images and others:
+            print_log(
+                f'{self.title}: {len(others)} images of other kinds are left out, the first: '
+                f'{others[0]}; save them as PNG or JPEG to use them',
+                'current',
+                logging.WARNING,
+            )
         if not images:
             kinds = ', '.join(f'*{of_image}{suffix}' for suffix in IMAGE_SUFFIXES)
             raise FileNotFoundError(
@@ -93,8 +106,8 @@ class FolderDataset(RoadSceneDataset):
         if self.reference_folder:
             references = _by_stem(self.reference_folder, IMAGE_SUFFIXES, of_reference)
         if not of_image:  # in a folder of all, labels and references of others are no images
-            others = (path for stem, path in references.items() if path != images.get(stem))
-            used = {*(labels or {}).values(), *others}
+            elsewhere = (path for stem, path in references.items() if path != images.get(stem))
+            used = {*(labels or {}).values(), *elsewhere}
             images = {stem: path for stem, path in images.items() if path not in used}
             if not images:
                 raise FileNotFoundError(

@@ -12,6 +12,7 @@ from mmengine.dist import all_gather_object, get_dist_info, is_main_process
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dsr_nss.classes import first_other_name
 from dsr_nss.datasets.invalid_masks import read_invalid_mask
 from dsr_nss.engine.devices import default_device
 from dsr_nss.errors import ConfigError, DataError, listing
@@ -150,20 +151,20 @@ def evaluate(
         own: dict[str, Any] = {} if result.scores is None else flat_scores(result.scores)
         if result.measures is not None and report is not None:
             own |= result.measures.flat()
-            if is_main_process():
-                write_evaluation_report(
-                    Path(report) / name,
-                    title=name,
-                    measures=result.measures,
-                    confusion=result.confusion,
-                    palette=dataset.metainfo['palette'],
-                    scores=own,
-                )
         flat |= {f'{name}/{key}': value for key, value in own.items()}
         flat[f'{name}/images'] = result.images
         flat[f'{name}/images_per_second'] = result.images / result.seconds
         if finished is not None:
-            finished({**flat, **run})
+            finished({**flat, **run})  # before the report, which a full disk would end
+        if result.measures is not None and report is not None and is_main_process():
+            write_evaluation_report(
+                Path(report) / name,
+                title=name,
+                measures=result.measures,
+                confusion=result.confusion,
+                palette=dataset.metainfo['palette'],
+                scores=own,
+            )
     return {**flat, **run}
 
 
@@ -193,7 +194,7 @@ def evaluate_dataset(
         tta, amp, workers, progress: Same meaning as in `evaluate`.
 
     Raises:
-        ConfigError: The model has another number of classes than the set.
+        ConfigError: The model has other classes than the set, or another order of them.
         DataError: Images or labels cannot be used; names all of them, when the others are done.
     """
     classes, groups = dataset.metainfo['classes'], dataset.metainfo.get('groups')
@@ -258,11 +259,19 @@ def require_usable(name: str, unusable: Sequence[str], files: Sequence[str]) -> 
 
 
 def check_classes(model: nn.Module, dataset: Dataset, name: str) -> None:
-    """Raises `ConfigError` where the model has another number of classes than the set."""
+    """Raises `ConfigError` where the model has other classes than the set, or another order."""
     classes = dataset.metainfo['classes']
     if len(classes) != model.num_classes:
         raise ConfigError(
             f'{name} has {len(classes)} classes, the model predicts {model.num_classes}'
+        )
+    known = tuple(model.dataset_meta['classes'])
+    other = first_other_name(known, classes)
+    if other is not None and known[other] != f'class {other}':  # else its names are not known
+        raise ConfigError(
+            f'class {other} is {classes[other]!r} in {name}, and {known[other]!r} in the network: '
+            'by the names in the checkpoint, else those that the config states, else those of '
+            'Cityscapes. The data set needs the classes of the network in their order'
         )
 
 
@@ -270,10 +279,7 @@ def _scored_image(
     name: str, prediction: Tensor, sample: dict[str, Any], num_classes: int, mask: Path | None
 ) -> ScoredImage:
     sample['pred_sem_seg'] = {'data': prediction}
-    try:
-        confusion = sample_confusion(sample, num_classes)
-    except ValueError as error:
-        raise DataError(str(error)) from error
+    confusion = sample_confusion(sample, num_classes)
     label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
     invalid = None if mask is None else read_invalid_mask(mask)
     if invalid is not None and invalid.shape != label.shape:

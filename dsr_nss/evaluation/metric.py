@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from torch import Tensor
 
+from dsr_nss.errors import DataError
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores, occurrence_note
 from dsr_nss.values import checked
 
@@ -64,7 +65,10 @@ class NightIoUMetric(BaseMetric):
             results: `(K, K)` int64 matrices of the images, rows are targets.
         """
         groups = (self.dataset_meta or {}).get('groups')
-        scores = iou_scores(torch.stack(results).sum(dim=0), self._classes, groups)
+        try:
+            scores = iou_scores(torch.stack(results).sum(dim=0), self._classes, groups)
+        except ValueError as error:
+            raise DataError(f'{self.prefix}: {error}') from error
         note = occurrence_note(flat_scores(scores))
         if note is not None and not self._noted:
             print_log(f'{self.prefix}: {note}', 'current', logging.WARNING)
@@ -91,11 +95,11 @@ def sample_confusion(sample: dict, num_classes: int) -> Tensor:
         `(K, K)` int64, rows are targets.
 
     Raises:
-        ValueError: `confusion_matrix` refuses prediction or label; the message names the files.
+        DataError: `confusion_matrix` refuses prediction or label; the message names the files.
     """
     name = sample.get('img_path', 'image')
     if 'gt_sem_seg' not in sample:
-        raise ValueError(f'{name}: no label was loaded; the pipeline needs LoadAnnotations')
+        raise DataError(f'{name}: no label was loaded; the pipeline needs LoadAnnotations')
     prediction = _map(sample['pred_sem_seg']['data'])
     target = _map(sample['gt_sem_seg']['data'])
     try:
@@ -108,7 +112,7 @@ def sample_confusion(sample: dict, num_classes: int) -> Tensor:
                 '. Image and label must have the same size, and LoadAnnotations must come after '
                 'whatever resizes the image'
             )
-        raise ValueError(f'{name}{label}: {error}{hint}') from None
+        raise DataError(f'{name}{label}: {error}{hint}') from None
 
 
 def _map(data: Tensor) -> Tensor:

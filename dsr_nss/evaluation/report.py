@@ -134,5 +134,6 @@ def _write_worst(
         image = read_image(score.image_file)
         caption = f'{score.name}: mIoU {score.mean:.1f} %, {score.accuracy:.1f} % of pixels right'
         picture = error_picture(image, label, prediction, classes, palette, caption)
-        file = folder / f'{place:02d}_{score.name.replace("/", "_")}.png'
+        end = score.name.replace('/', '_')[-60:]  # a file name has room for 255 bytes
+        file = folder / f'{place:02d}_{end}.png'
         write_picture(file, picture)

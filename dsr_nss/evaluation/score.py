@@ -19,6 +19,7 @@ from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.bootstrap import paired_bootstrap
 from dsr_nss.evaluation.iou import confusion_matrix, flat_scores, iou_scores
 from dsr_nss.pool import map_files, usable_cores
+from dsr_nss.shipped import ENDINGS, PREFIX
 
 #: What the published sets and programs append to the name of a frame, also one after the other
 #: (`_rgb_anon_labelTrainIds`). The longer ones stand before their endings.
@@ -114,7 +115,8 @@ def read_classes(text: str) -> dict[str, Any]:
     """Classes as the command line names them.
 
     Args:
-        text: Names with commas between them, or a config (`.py`) that states `classes`.
+        text: Names with commas between them, or a config (`.py`, `dsr_nss::NAME`, ...) that
+            states `classes`.
 
     Returns:
         `classes` and `groups`, for `score`.
@@ -124,7 +126,7 @@ def read_classes(text: str) -> dict[str, Any]:
         FileNotFoundError: There is no such config.
     """
     config: Mapping[str, Any] = dict(classes=dict(names=[name.strip() for name in text.split(',')]))
-    if text.endswith('.py'):
+    if text.endswith(ENDINGS) or text.startswith(PREFIX):
         config = open_config(text)
     block = class_block(config)
     if block is None:

@@ -49,6 +49,8 @@ def select_datasets(config: Config, names: Sequence[str] | None = None) -> dict[
 def _build(name: str, config: Mapping[str, Any]) -> Dataset:
     try:
         return DATASETS.build({'test_mode': True, **config})
+    except (KeyError, TypeError) as error:  # no such type, or no such field
+        raise ConfigError(f'test_sets.{name}: {error}') from error
     except ValueError as error:
         if 'need at least one array' not in str(error):  # what mmengine says of an empty list
             raise

@@ -16,7 +16,7 @@ from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.comparison import listing, printable
 from dsr_nss.checkpoints.reading import entries_below, load_strictly, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.classes import CLASSES, MOST_CLASSES, complete_palette
+from dsr_nss.classes import CLASSES, MOST_CLASSES, complete_palette, first_other_name
 from dsr_nss.engine.class_block import ClassBlock, class_block
 from dsr_nss.engine.config import apply_options, complete, open_config, use_scope
 from dsr_nss.engine.devices import usable_device
@@ -261,17 +261,13 @@ def _check_stated(classes: Sequence[str], stated: ClassBlock | None) -> None:
     """A config with the same classes in another order would name every pixel wrongly."""
     if stated is None or len(stated.names) != len(classes):
         return  # the number of outputs is compared when the weights are loaded
-    for i, (saved, here) in enumerate(zip(classes, stated.names, strict=True)):
-        if _plain(saved) != _plain(here):
-            raise ConfigError(
-                f'{stated.place} of the config names class {i} {here!r}, but the checkpoint was '
-                f'trained with {printable(saved)!r} there; take the names of the checkpoint: '
-                f'{printable(", ".join(classes))}'
-            )
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace('_', ' ').replace('-', ' ')
+    other = first_other_name(classes, stated.names)
+    if other is not None:
+        raise ConfigError(
+            f'{stated.place} of the config names class {other} {stated.names[other]!r}, but the '
+            f'checkpoint was trained with {printable(classes[other])!r} there; take the names of '
+            f'the checkpoint: {printable(", ".join(classes))}'
+        )
 
 
 def _groups(saved: Any, classes: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from dsr_nss.classes import IGNORE_INDEX
+from dsr_nss.datasets.images import check_label_ids
 from dsr_nss.evaluation.test_sets import select_datasets
 from dsr_nss.files import make_folder
 from dsr_nss.inference.pictures import write_picture
@@ -95,6 +96,8 @@ def _test_item(item: dict, meta: dict) -> np.ndarray:
     row, captions, label = [fit(image, TILE_SIDE)], ['image'], np.zeros((0,), np.uint8)
     if 'gt_sem_seg' in item['data_samples']:
         label = item['data_samples'].gt_sem_seg.data[0].numpy()
+        ids = np.bincount(label.ravel().astype(np.int64), minlength=256)
+        check_label_ids(ids, item['data_samples'].seg_map_path, len(meta['classes']))
         row.append(fit(colourise(label, meta['palette']), TILE_SIDE, labels=True))
         captions.append('label')
     return _with_legend(row, captions, label, meta)

@@ -81,11 +81,15 @@ def test_nearest_position(tmp_path, form):
     }
 
 
-def test_a_list_goes_before_the_correspondences(tmp_path):
+def test_a_list_goes_before_the_correspondences(tmp_path, monkeypatch):
+    said = []
+    where = 'dsr_nss.datasets.dark_zurich_pairs.print_log'
+    monkeypatch.setattr(where, lambda text, *_: said.append(text))
     make_dark_zurich(tmp_path)
     assert len(train_pairs(tmp_path)) == 4
     (tmp_path / 'pairs_train.txt').write_text(f'{NIGHT} {DAY}\n')
     assert len(train_pairs(tmp_path)) == 1
+    assert 'pairs_train.txt names 1 of the 4 night images beside it' in ''.join(said)
 
 
 def test_correspondences_of_another_system_and_twice(tmp_path):

@@ -254,6 +254,16 @@ class TestFolder:
         with pytest.raises(FileNotFoundError, match='every image below .* is a label'):
             build('FolderDataset', tmp_path, images='.', labels='.')
 
+    def test_files_that_are_no_image_here(self, tmp_path, rng, monkeypatch):
+        said = []
+        monkeypatch.setattr('dsr_nss.datasets.folder.print_log', lambda text, *_: said.append(text))
+        write_image(make_folder(tmp_path) / 'images/a/other.png', rng)
+        (tmp_path / 'images/a/other.png').rename(tmp_path / 'images/a/other.TIF')
+        (tmp_path / 'images/a/._0.png').write_bytes(b'of macOS')
+        assert len(build('FolderDataset', tmp_path, images='images')) == 3
+        assert len(said) == 1 and '1 images of other kinds are left out, the first: ' in said[0]
+        assert 'images/a/other.TIF' in said[0]
+
     def test_missing_label(self, tmp_path):
         (make_folder(tmp_path) / 'labels/a/1.png').unlink()
         with pytest.raises(FileNotFoundError, match=r'1 of 3 images have no label.*a/1\.jpg'):

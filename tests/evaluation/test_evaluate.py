@@ -220,6 +220,39 @@ def test_model_and_set_must_agree_on_the_classes(config_file, checkpoint):
         evaluate(config, checkpoint, device='cpu', workers=0, progress=False)
 
 
+@pytest.mark.parametrize('names', [CLASSES[::-1], ('thing', *CLASSES[1:])])
+def test_model_and_set_must_agree_on_the_names(config_file, tmp_path, names):
+    """As many classes in another order would be scored under wrong names."""
+    state = make_segmentor(config_file).state_dict()
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict=state, meta=dict(dataset_meta=dict(classes=names))), path)
+    config = read_model_config(config_file)
+    message = f"class 0 is 'road' in night_val, and '{names[0]}' in the network"
+    with pytest.raises(ConfigError, match=message):
+        evaluate(config, path, device='cpu', workers=0, progress=False)
+    config.test_sets.night_val.metainfo = dict(classes=[name.upper() for name in names])
+    scores = evaluate(config, path, device='cpu', workers=0, progress=False)
+    assert f'night_val/IoU/{names[0].upper()}' in scores
+
+
+def test_scores_are_not_lost_with_their_report(run_here, config_file, checkpoint, tmp_path, capsys):
+    (tmp_path / 'rep').mkdir()
+    (tmp_path / 'rep/night_val').touch()  # in the way of the report
+    scores = tmp_path / 's.json'
+    words = (config_file, checkpoint, '--report', tmp_path / 'rep', '--json', scores)
+    assert run_here(*words, '--device', 'cpu', '--workers', 0) == 2
+    printed = capsys.readouterr()
+    assert f'{json.loads(scores.read_text())["night_val/mIoU"]:.2f}' in printed.out
+    assert 'rep/night_val' in printed.err
+
+
+def test_no_report_into_the_work_dir_of_a_run(run_here, config_file, checkpoint, tmp_path, capsys):
+    (tmp_path / 'run/20260101_000000/vis_data').mkdir(parents=True)
+    (tmp_path / 'run/20260101_000000/vis_data/scalars.json').touch()
+    assert run_here(config_file, checkpoint, '--report', tmp_path / 'run', '--device', 'cpu') == 2
+    assert f'name a folder in it: {tmp_path}/run/test' in capsys.readouterr().err
+
+
 def test_tta_averages_views(config_file, checkpoint, data_root):
     """Mirrored input, mirrored prediction; and scale 1 alone would not give the same."""
     import mmengine.dataset

@@ -8,6 +8,7 @@ import torch.multiprocessing as multiprocessing
 from mmseg.registry import METRICS
 
 from dsr_nss.classes import CLASSES
+from dsr_nss.errors import DataError
 from dsr_nss.evaluation.iou import confusion_matrix, iou_scores
 
 
@@ -76,21 +77,30 @@ def test_nothing_large_is_kept():
 def test_size_mismatch_names_the_files():
     sample = make_samples(1)[0]
     sample['pred_sem_seg'] = dict(data=torch.zeros(1, 4, 4, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r'0\.png, label 0_label\.png.* 4x4 and the label 8x12'):
+    with pytest.raises(DataError, match=r'0\.png, label 0_label\.png.* 4x4 and the label 8x12'):
         make_metric().process({}, [sample])
 
 
 def test_foreign_ids_name_the_files():
     sample = make_samples(1)[0]
     sample['gt_sem_seg']['data'][0, 5, 5] = 33
-    with pytest.raises(ValueError, match=r'0_label\.png: the label holds the ids 33'):
+    with pytest.raises(DataError, match=r'0_label\.png: the label holds the ids 33'):
         make_metric().process({}, [sample])
+
+
+def test_labels_of_ignored_pixels_only():
+    sample = make_samples(1)[0]
+    sample['gt_sem_seg']['data'][:] = 255
+    metric = make_metric()
+    metric.process({}, [sample])
+    with pytest.raises(DataError, match='night_val: .*only ignored'):
+        metric.evaluate(1)
 
 
 def test_missing_label_says_so():
     sample = make_samples(1)[0]
     del sample['gt_sem_seg']
-    with pytest.raises(ValueError, match=r'0\.png: no label was loaded'):
+    with pytest.raises(DataError, match=r'0\.png: no label was loaded'):
         make_metric().process({}, [sample])
 
 

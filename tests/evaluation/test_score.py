@@ -135,6 +135,8 @@ def test_command_line(run_tool, capsys, folders, tmp_path):
     result = json.loads(file.read_text())
     assert result == score(*folders, workers=1, progress=False)
     assert f'{result["mIoU"]:.2f}' in capsys.readouterr().out
+    assert run_tool('score', *folders, '--json', tmp_path) == 2
+    assert 'is a folder; name a file' in capsys.readouterr().err
     (folders[0] / 'aachen_0_leftImg8bit.png').unlink()
     assert run_tool(*words) == 2
     assert 'error: 1 of 3 labels' in capsys.readouterr().err
@@ -153,6 +155,10 @@ def test_other_classes(tmp_path):
     config.write_text("classes = dict(names=('a', 'b', 'c'), groups=dict(mine=('b',)))")
     result = score(tmp_path / 'pred', tmp_path / 'gt', workers=1, **read_classes(str(config)))
     assert result['mIoU_mine'] == 100.0
+    other = tmp_path / 'city.yaml'
+    other.write_text('classes: {names: [a, b, c]}')
+    assert read_classes(str(other))['classes'] == ('a', 'b', 'c')
+    assert read_classes('dsr_nss::dsr_hrda_darkzurich')['classes'] == CLASSES
     two = read_classes('ground,thing')
     with pytest.raises(DataError, match=r'holds the ids 2; valid are 0\.\.1'):
         score(tmp_path / 'pred', tmp_path / 'gt', workers=1, **two)

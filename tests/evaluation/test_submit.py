@@ -100,6 +100,8 @@ def test_nothing_is_left_of_what_cannot_be_written(test_config, checkpoint, tmp_
         metainfo=dict(classes=[f'class {i}' for i in range(19)]),  # as many as the server's
         pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')],
     )
+    classes = config.test_sets.cityscapes_test.metainfo.classes
+    config.classes = dict(names=classes)
     with pytest.raises(ConfigError, match=r'classes of its own \(class 0, .* score the 19 of City'):
         write_submission(config, checkpoint, 'cityscapes', tmp_path / 'c.zip', **OPTIONS)
     assert not list(tmp_path.glob('*.zip'))

@@ -3,7 +3,7 @@
 import pytest
 
 from dsr_nss.classes import CLASSES, PALETTE
-from dsr_nss.errors import DataError
+from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.test_sets import folder_dataset, prediction_names, select_datasets
 from dsr_nss.inference.load import read_model_config
 
@@ -24,6 +24,20 @@ def test_unmatched_folders(data_root):
 def test_names_keep_folders(config_file):
     dataset = select_datasets(read_model_config(config_file))['night_val']
     assert prediction_names(dataset) == ['a/0', 'b/0', 'b/1']
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'message'),
+    [
+        ('type', 'FolderDatset', 'test_sets.night_val: .FolderDatset is not in'),
+        ('image', 'x', "test_sets.night_val: .*'image'"),
+    ],
+)
+def test_a_typing_error_is_named(config_file, field, value, message):
+    config = read_model_config(config_file)
+    config.test_sets.night_val[field] = value
+    with pytest.raises(ConfigError, match=message):
+        select_datasets(config)
 
 
 def test_a_set_without_images_is_named(config_file, data_root):

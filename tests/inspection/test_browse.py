@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.inspection.browse import browse, class_shares
 
 
@@ -80,6 +80,12 @@ def test_test_images_keep_their_colours(config, tmp_path):
     height, width = original.shape[:2]
     windows = np.lib.stride_tricks.sliding_window_view(shown, (height, width, 3))
     assert (windows[:, :, 0] == original).all(axis=(2, 3, 4)).any()
+
+
+def test_ids_that_are_no_class_name_the_file(config, tmp_path):
+    Image.fromarray(np.full((48, 64), 33, np.uint8)).save(tmp_path / 'labels/1.png')
+    with pytest.raises(DataError, match=r'labels/1\.png: the label has the ids \[33\]'):
+        list(browse(config, 'val', 2, tmp_path / 'out'))
 
 
 def test_class_shares_add_up(config):

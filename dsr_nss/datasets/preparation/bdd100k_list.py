@@ -64,9 +64,11 @@ def make_night_list(root: Path, night_list: Path | None = None) -> tuple[Path, i
         are left out: the segmentation images are no subset of the images with attributes).
 
     Raises:
-        FileNotFoundError: There are neither attributes nor a list.
+        FileNotFoundError: There are neither attributes nor a list, or no such list.
     """
     if night_list is not None:
+        if not night_list.is_file():
+            raise FileNotFoundError(f'--night-list {night_list} is no file')
         names, unknown = read_night_list(night_list), 0
     else:
         times = times_of_day(root)

@@ -71,6 +71,8 @@ def _place(entry: str, name: str) -> str | None:
     """Path below the root; None for what the set does not have."""
     folders = [*(part.folder for part in PUBLISHED[name].parts), *_OTHERS.get(name, ())]
     parts = entry.replace('\\', '/').split('/')
+    if '__MACOSX' in parts or parts[-1].startswith('._'):  # what macOS adds to an archive
+        return None
     for start in range(len(parts)):
         below = '/'.join(parts[start:])
         if any(below.startswith(f'{folder}/') for folder in folders):

@@ -1,6 +1,7 @@
 """`tools/prepare_data.py`: complete, incomplete and missing downloads."""
 
 import os
+import re
 import runpy
 import shutil
 import sys
@@ -133,6 +134,23 @@ def test_command_line(tmp_path, repo_root, monkeypatch, capsys):
         runpy.run_path(tool, run_name='__main__')
     assert failed.value.code == 1
     assert capsys.readouterr().err.startswith('error: ACDC: missing or empty below')
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['acdc'], 'name one: a data set and its folder'),
+        (['acdc', 'a', '--cache', 'c.py'], 'name one'),
+        (['--label-ids', 'a', '--verify'], '--verify is of cityscapes, .*out with --label-ids'),
+        (['acdc', 'a', '--out', 'b'], '--out is of camvid, --cache; leave it out with acdc'),
+        (['acdc', 'a', '--cfg-options', 'a=1'], '--cfg-options is of --cache'),
+        (['acdc', 'a', '--night-list', 'b'], '--night-list is of bdd100k_night'),
+    ],
+)
+def test_options_of_another_kind_of_call(run_tool, capsys, words, message):
+    with pytest.raises(SystemExit):
+        run_tool('prepare_data', *words)
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_labels_of_another_size_are_named(tmp_path, rng):
