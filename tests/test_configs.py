@@ -287,3 +287,11 @@ def test_runs_that_are_compared_differ_in_the_method_only(folder, data, network)
         assert configs[0][key] == hrda[key], key
     for part in ('teacher', 'mixup', 'refinement', 'bank', 'augmentation'):
         assert configs[-1].model[part] == hrda.model[part], part
+
+
+def test_no_config_states_how_many_classes_there_are(repo_root):
+    """It follows from `classes`; where it is stated, classes of one's own do not fit."""
+    stating = [
+        path for path in (repo_root / 'configs').rglob('*.py') if 'num_classes' in path.read_text()
+    ]
+    assert stating == []

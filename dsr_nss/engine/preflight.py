@@ -87,7 +87,7 @@ def _passes(config: Config) -> Iterator[str]:
 def _starts(config: Config) -> Iterator[str]:
     """Losses that would begin behind the end: the run would be one without them."""
     length, model = (config.get('train_cfg') or {}).get('max_iters'), config.get('model')
-    if not isinstance(length, int) or not isinstance(model, Mapping):
+    if not isinstance(length, int) or length < 1 or not isinstance(model, Mapping):
         return
     alignment = model.get('alignment')
     starts = {
