@@ -6,7 +6,6 @@ out while the command is looked up, and the tool imports the package anew, after
 
 import difflib
 import importlib.util
-import os
 import re
 import shlex
 import sys
@@ -96,8 +95,6 @@ def _main_of(tool: str) -> Callable[[], int]:
         for name in [name for name in sys.modules if name.partition('.')[0] == 'dsr_nss']:
             del sys.modules[name]
     sys.path.insert(0, str(ROOT / 'tools'))  # for what tools share
-    # for modules beside a config of one's own, named in custom_imports
-    sys.path.append(os.getcwd())
     path = ROOT / 'tools' / f'{tool}.py'
     spec = importlib.util.spec_from_file_location(f'dsr_nss_tool_{tool}', path)
     assert spec is not None and spec.loader is not None

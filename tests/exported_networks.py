@@ -82,6 +82,12 @@ NETWORKS: Mapping[str, dict[str, Any]] = dict(
         backbone=dict(type='TimmViT', model_name='vit_small_patch14_reg4_dinov2'),
         decode_head=dict(type='LightHead', in_channels=384, num_classes=19),
     ),
+    # padded by the size of the image
+    efficientnet=dict(
+        type='AdaptableEncoderDecoder',
+        backbone=dict(type='EfficientNetLite0', pretrained=False),
+        decode_head=daformer_head([24, 40, 112, 320]),
+    ),
     # rotary positions, which are computed in the graph, and images beside the grid of patches
     rotary=dict(
         type='AdaptableEncoderDecoder',

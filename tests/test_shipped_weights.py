@@ -76,8 +76,12 @@ def test_it_is_converted_as_any_other_file(tmp_path):
 
 def test_an_export_of_it_is_not_written_into_the_package(tmp_path, repo_root):
     default_out = runpy.run_path(str(repo_root / 'tools/export.py'))['default_out']
-    args = argparse.Namespace(checkpoint=NAME, format='onnx')
+    args = argparse.Namespace(
+        checkpoint=NAME, format='onnx', model='student', half=False, int8=None
+    )
     assert default_out(args) == 'source_nightscape.onnx'
     args.checkpoint = str(tmp_path / 'iter_4.pth')
     (tmp_path / 'iter_4.pth').touch()
     assert default_out(args) == str(tmp_path / 'iter_4.onnx')
+    args.model, args.half = 'teacher', True
+    assert default_out(args) == str(tmp_path / 'iter_4_teacher_half.onnx')

@@ -99,14 +99,16 @@ def main() -> int:
 
 
 def default_out(args: argparse.Namespace) -> str:
-    """Beside the checkpoint, but nothing is written into the package."""
+    """Beside the checkpoint, but nothing is written into the package; each kind has its name."""
     from dsr_nss.inference.exported import SUFFIXES
     from dsr_nss.inference.predictor import newest_checkpoint
     from dsr_nss.shipped import PREFIX
 
     file = newest_checkpoint(args.checkpoint)
     place = Path(file.name) if args.checkpoint.startswith(PREFIX) else file
-    return str(place.with_suffix(SUFFIXES[args.format]))
+    kinds = dict(teacher=args.model == 'teacher', half=args.half, int8=args.int8 is not None)
+    name = '_'.join([place.stem, *(kind for kind, stated in kinds.items() if stated)])
+    return str(place.with_name(name + SUFFIXES[args.format]))
 
 
 def load(args: argparse.Namespace) -> 'Predictor':

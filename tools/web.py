@@ -8,6 +8,7 @@ CHECKPOINT may be the folder of a run, or a file of tools/export.py. It needs th
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -50,6 +51,8 @@ def main() -> int:
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
 
+    # a service or a container ends a program so, and uploads must go then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with tempfile.TemporaryDirectory(prefix='dsr_nss_web_') as folder:
             return serve(args, Path(folder))

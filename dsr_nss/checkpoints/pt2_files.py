@@ -65,7 +65,7 @@ _SIZE = re.compile(
     r'|(?:Add|Mul|FloorDiv|CeilDiv|Mod|PythonMod|Min|Max)\(|, |\)){1,4000}'
 )
 #: What operators are told by a word.
-_WORDS = ('none', 'tanh', 'floor', 'trunc', 'ij', 'xy')
+_WORDS = ('none', 'tanh', 'floor', 'trunc', 'ij', 'xy', 'constant')
 #: Fields that must be empty: each of them is evaluated, imported or unpickled by torch.
 _EMPTY = ('guards_code', 'metadata', 'custom_obj_values', 'treespec_namedtuple_fields')
 #: Kinds of arguments that hold code, further graphs or objects.

@@ -17,13 +17,14 @@ from typing import Any, Literal
 
 import torch
 from mmseg.models import SegDataPreProcessor
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from dsr_nss.checkpoints.allowed_networks import allowed_steps
 from dsr_nss.checkpoints.onnx_files import FACTS, INPUT, MOST_BYTES, OUTPUT, optional_package
 from dsr_nss.checkpoints.pt2_files import FACTS_ENTRY
 from dsr_nss.conversion.export_parity import Parity, compare
-from dsr_nss.conversion.quantisation import quantise
+from dsr_nss.conversion.quantisation import check_windows, quantise
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import make_folder, storage_error
 from dsr_nss.inference.export_facts import LARGEST, SMALLEST, ExportFacts
@@ -95,6 +96,7 @@ def export_network(
     Raises:
         ConfigError: A network or a combination that cannot be exported.
         CheckpointError: The file does not give what the checkpoint gives; it is not kept.
+        FileNotFoundError, DataError: An image for the ranges cannot be read or has another size.
         StorageError: It cannot be written.
     """
     destination = Path(destination)
@@ -110,6 +112,8 @@ def export_network(
     facts = _facts(predictor, network, precision, None if taken == DYNAMIC else taken)
     folder = make_folder(destination.parent)
     graph = _Logits(copy.deepcopy(model).half() if half else model, half)
+    if calibration and taken != DYNAMIC:
+        check_windows(predictor, calibration, taken)  # now, not after minutes of tracing
     program = _trace(graph, taken)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix='.export_') as partial:
@@ -154,6 +158,11 @@ def _size(model: AdaptableEncoderDecoder, size: Size | None) -> Size:
             raise ConfigError(
                 'HRDA places its detail windows by the size of its input, so its graph takes one '
                 'size: --size HxW, the size of the image after the test pipeline, or of its window'
+            )
+        if any(isinstance(module, Conv2dSame) for module in model.modules()):
+            raise ConfigError(
+                'the convolutions of the encoder pad by the size of their input, so its graph '
+                'takes one size: --size HxW, the size of the image after the test pipeline'
             )
         return size
     if window is not None and tuple(window) != size:

@@ -10,6 +10,7 @@ from mmengine.dataset import pseudo_collate
 
 from dsr_nss.checkpoints.onnx_files import FACTS, INPUT, optional_package
 from dsr_nss.datasets.images import read_image
+from dsr_nss.errors import DataError
 from dsr_nss.functional.windows import crop, sliding_boxes
 from dsr_nss.inference.predictor import Predictor
 
@@ -56,6 +57,20 @@ def quantise(path: Path, predictor: Predictor, images: Sequence[str | Path]) -> 
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {FACTS: facts})
     onnx.save(model, path)
+
+
+def check_windows(
+    predictor: Predictor, images: Sequence[str | Path], size: tuple[int, int]
+) -> None:
+    """Raises `DataError` where a window of an image has another size than the graph takes."""
+    for path in images:
+        for window in _windows(predictor, [path]):
+            height, width = window[INPUT].shape[2:]
+            if (height, width) != size:
+                raise DataError(
+                    f'{path}: the network is given {height}x{width}, and the graph takes '
+                    f'{size[0]}x{size[1]}; leave this image out of --int8, or name another --size'
+                )
 
 
 class _Windows:

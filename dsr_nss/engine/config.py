@@ -1,7 +1,9 @@
 """Reading a config strictly: a name that nothing reads is an error, not a silent default."""
 
 import difflib
+import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -136,6 +138,8 @@ def open_config(path: str | Path) -> Config:
         raise FileNotFoundError(f'config not found: {path}')
     if path.suffix not in ENDINGS:
         raise ConfigError(f'{path} is no config: the name of one ends in {", ".join(ENDINGS)}')
+    if os.getcwd() not in sys.path:  # for modules beside a config of one's own (custom_imports)
+        sys.path.append(os.getcwd())
     try:
         config = Config.fromfile(str(path))
     except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 """What `--cfg-options` says: which values the texts of a command line mean."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -25,8 +26,13 @@ def option_values(options: Options | None) -> dict[str, Any]:
     for text in options:
         if '=' not in text:
             raise ConfigError(f'--cfg-options {text}: write KEY=VALUE')
+        if re.search(r'\bdict\(|\{', text.partition('=')[2]):
+            raise ConfigError(
+                f'--cfg-options {text}: a value is a number, a word or a list of these; state its '
+                'fields one by one (KEY.FIELD=VALUE), or in a config or an overlay (--with)'
+            )
         try:
             read(argparse.ArgumentParser(), parsed, [text])
-        except AssertionError as error:
+        except (AssertionError, RecursionError) as error:
             raise ConfigError(f'--cfg-options {text}: {error}') from error
     return dict(getattr(parsed, 'values', {}))

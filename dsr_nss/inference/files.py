@@ -27,7 +27,7 @@ from dsr_nss.inference.pictures import (
     write_picture,
     write_prediction,
 )
-from dsr_nss.inference.predictor import Predictor, load
+from dsr_nss.inference.predictor import Predictor, load, newest_checkpoint
 from dsr_nss.inference.record import Results, describe_run
 from dsr_nss.inference.video import frame_rate, read_frames, video_length
 from dsr_nss.inference.video_file import VideoFile
@@ -102,7 +102,7 @@ def infer(
 
     Args:
         config: Config with the model and the `test_pipeline`; see `read_model_config`. None for an
-            exported network.
+            exported network, or the one that the checkpoint carries.
         checkpoint, which, device: Same meaning as in `load`; `device` None: a GPU if there is one.
         inputs: Image files, video files, folders.
         out: Folder of the results.
@@ -117,7 +117,7 @@ def infer(
         ConfigError, CheckpointError, FileNotFoundError: What is missing or wrong as a whole. What
             is wrong with a single input is in the report.
     """
-    out = Path(out)
+    out, checkpoint = Path(out), newest_checkpoint(checkpoint)
     found, others = find_inputs(inputs, out)
     make_folder(out)
     results = Results(out, describe_run(config, checkpoint, which, tta, amp), overwrite)

@@ -8,7 +8,12 @@ from pathlib import Path
 
 from dsr_nss.datasets.base import IMAGE_SUFFIXES, files_below
 from dsr_nss.errors import ConfigError
+from dsr_nss.inference.pictures import COLOUR_FOLDER, LABEL_FOLDER, OVERLAY_FOLDER
 
+#: Describes the last run of an output folder.
+RUN_FILE = 'infer.json'
+#: Where the results are.
+FOLDERS = (LABEL_FOLDER, COLOUR_FOLDER, OVERLAY_FOLDER)
 VIDEO_SUFFIXES = (
     '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.mts',
     '.3gp',
@@ -35,14 +40,15 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
 
     Args:
         paths: Files and folders.
-        out: Folder of the results; what lies below it is not taken for an input.
+        out: Folder of the results; what lies below it is not taken for an input, and neither are
+            results in other folders.
 
     Returns:
         The inputs in the order of `paths`, and how many other files lie in the folders, by suffix.
 
     Raises:
         FileNotFoundError: A path does not exist, or a folder holds no image and no video.
-        ConfigError: Two inputs would give results of one name.
+        ConfigError: Two inputs would give results of one name, or a file lies among the results.
     """
     out = Path(out).resolve()
     inputs: dict[tuple[Path, str], Input] = {}
@@ -51,6 +57,10 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
         if not path.exists():
             raise FileNotFoundError(f'{path}: no such file or folder')
         found = _in_folder(path, out, others) if path.is_dir() else [_input(path, path.parent)]
+        if not path.is_dir() and any(_real(path).is_relative_to(out / f) for f in FOLDERS):
+            raise ConfigError(
+                f'{path} lies where results go; choose another --out, so that none replaces it'
+            )
         if not found and path.resolve().is_relative_to(out):
             raise FileNotFoundError(
                 f'{path} lies in {out}, where results go and nothing is taken for an input; choose '
@@ -74,11 +84,13 @@ def _real(path: Path) -> Path:
 
 def _in_folder(folder: Path, out: Path, others: Counter[str]) -> list[Input]:
     found = []
-    for path in sorted(files_below(folder)):
+    files = sorted(files_below(folder))
+    earlier = [path.parent / name for path in files if path.name == RUN_FILE for name in FOLDERS]
+    for path in files:
         inside = path.relative_to(folder)
         if any(part.startswith('.') for part in inside.parts):
             continue
-        if _real(path).is_relative_to(out):
+        if _real(path).is_relative_to(out) or any(map(path.is_relative_to, earlier)):
             continue  # results of an earlier run
         if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
             found.append(_input(path, folder))

@@ -171,13 +171,17 @@ def class_map(logits: Tensor) -> Tensor:
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
     """Matrix products of full float32, whatever autocast and the precision switches say."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision('highest')
+    # not by torch.get_float32_matmul_precision, which fails once one of these has been set
+    switches = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    before = [switch.fp32_precision for switch in switches]
     try:
+        for switch in switches:
+            switch.fp32_precision = 'ieee'
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        for switch, precision in zip(switches, before, strict=True):
+            switch.fp32_precision = precision
 
 
 def _product(cells: Tensor, term: Term, dim: int, dtype: torch.dtype) -> Tensor:

@@ -13,13 +13,11 @@ from mmengine.config import Config
 from dsr_nss.checkpoints.writing import sha256_of
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import storage_error, write_json
-from dsr_nss.inference.inputs import Input
+from dsr_nss.inference.inputs import FOLDERS, RUN_FILE, Input
 from dsr_nss.inference.load import segmentor_config
 from dsr_nss.inference.pictures import COLOUR_FOLDER, LABEL_FOLDER, OVERLAY_FOLDER, picture_file
 from dsr_nss.inference.transforms import image_transforms
 
-#: Describes the last run.
-RUN_FILE = 'infer.json'
 #: A line for each result; lines are appended only, the last one of a result counts.
 RESULTS_FILE = 'infer_results.jsonl'
 #: Fields of a network that change how it is run or started, not what it predicts.
@@ -68,9 +66,15 @@ class Results:
             self._check_run()
 
     def _check_run(self) -> None:
-        """Results of two models in one folder would not be told apart."""
-        if not (self.out / LABEL_FOLDER).is_dir():
+        """Results of two models would not be told apart, and pictures of others be replaced."""
+        there = [name for name in FOLDERS if (self.out / name).is_dir()]
+        if not there:
             return
+        if not (self.out / RUN_FILE).exists():
+            raise ConfigError(
+                f'{self.out / there[0]} was not made by a prediction; choose another --out, or '
+                '--overwrite to replace in it what has the name of an input'
+            )
         try:
             earlier = dict(json.loads((self.out / RUN_FILE).read_text()))
         except (OSError, ValueError, TypeError, RecursionError):
@@ -85,6 +89,7 @@ class Results:
     def check(self, inputs: Sequence[Input]) -> None:
         """Raises `ConfigError` where a result of an input is of another file or another run."""
         for one in inputs:
+            self._check_frames(one)
             row = self._rows.get(_key(one))
             if row is None or row.frames is None:
                 continue
@@ -98,6 +103,18 @@ class Results:
                     f'{self.out}: the result {one.name} was made of another file ({row.source}, '
                     f'{row.bytes} bytes) than {one.path}; choose another --out, or --overwrite to '
                     'replace it'
+                )
+
+    def _check_frames(self, one: Input) -> None:
+        """An image must not take the place of a frame of a video, nor frames that of an image."""
+        others = [f'video:{parent.as_posix()}' for parent in Path(one.name).parents]
+        if one.is_video:
+            others = [key for key in self._rows if key.startswith(f'image:{one.name}/')]
+        for other in others:
+            if other in self._rows:
+                raise ConfigError(
+                    f'{self.out}: {one.path} would be written over the results of '
+                    f'{self._rows[other].source}; choose another --out'
                 )
 
     def begin(self, inputs: Sequence[Input], overwrite: bool) -> None:
@@ -221,5 +238,5 @@ def _remove_results(out: Path, one: Input) -> None:
         for folder in (COLOUR_FOLDER, OVERLAY_FOLDER):
             (out / folder / f'{one.name}.mp4').unlink(missing_ok=True)
         return
-    for folder in (LABEL_FOLDER, COLOUR_FOLDER, OVERLAY_FOLDER):
+    for folder in FOLDERS:
         picture_file(out, folder, one.name).unlink(missing_ok=True)

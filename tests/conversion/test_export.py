@@ -1,7 +1,5 @@
 """Every kind of network as ONNX and as torch.export predicts what its checkpoint predicts."""
 
-import functools
-
 import numpy as np
 import pytest
 import timm
@@ -13,7 +11,7 @@ import dsr_nss
 from dsr_nss.checkpoints.onnx_files import read_onnx
 from dsr_nss.conversion import export as export_module
 from dsr_nss.conversion.export import export_network
-from dsr_nss.errors import CheckpointError, ConfigError
+from dsr_nss.errors import CheckpointError, ConfigError, DataError
 from dsr_nss.inference.export_facts import read_facts
 from dsr_nss.models.backbones import mit
 from tests.exported_networks import TINY_MIT, WINDOWS, write_checkpoint
@@ -24,7 +22,11 @@ pytest.importorskip('onnxruntime', reason='the extra export is not installed')
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Here MiT-B0 is a tiny one, and a vision transformer has two blocks."""
-    two_blocks = functools.partial(timm.create_model, depth=2)
+    make = timm.create_model
+
+    def two_blocks(model_name, **fields):
+        return make(model_name, **fields, **(dict(depth=2) if model_name[:3] == 'vit' else {}))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(mit.ARCHITECTURES, 'b0', TINY_MIT)
         patch.setattr(timm, 'create_model', two_blocks)
@@ -75,6 +77,8 @@ CASES = [
     ('deeplabv2', 'onnx', dict(), [(151, 195), (130, 260)]),
     ('refinenet', 'torch_export', dict(), [(75, 97), (64, 130)]),
     ('refinenet', 'onnx', dict(size=(65, 97)), [(65, 97)]),
+    ('efficientnet', 'onnx', dict(size=(75, 97)), [(75, 97)]),
+    ('efficientnet', 'torch_export', dict(size=(75, 97)), [(75, 97)]),
     ('vit', 'onnx', dict(), [(76, 108), (101, 131)]),
     ('vit', 'torch_export', dict(), [(101, 131)]),
     ('registers', 'onnx', dict(size=(75, 131)), [(75, 131)]),
@@ -148,10 +152,22 @@ def test_8_bits_are_calibrated_on_images(loaded, exported, folder):
     assert np.mean(dsr_nss.load(report.path, device='cpu').predict(image).labels == wanted) > 0.7
 
 
+def test_calibration_images_of_another_size_are_named(loaded, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, '_trace', None)  # which takes minutes
+    (image,) = images((64, 96))
+    Image.fromarray(image).save(tmp_path / 'small.png')
+    with pytest.raises(DataError, match=r'small\.png: .* 64x96, and the graph takes 65x97'):
+        export_network(
+            loaded('refinenet'), tmp_path / 'a.onnx', form='onnx', size=(65, 97),
+            calibration=[tmp_path / 'small.png'],
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ('name', 'fields', 'message'),
     [
         ('hrda', dict(size='dynamic'), 'HRDA places its detail windows'),
+        ('efficientnet', dict(), 'encoder pad by the size of their input.*--size HxW'),
         ('hrda', dict(size=(80, 80)), 'windows of 76x108'),
         ('refinenet', dict(size=(65, 32)), '64 to 8192 pixels'),
         ('refinenet', dict(half=True, calibration=['a.png']), '8 bits are for ONNX'),

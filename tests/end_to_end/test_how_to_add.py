@@ -39,7 +39,7 @@ def files(request, tmp_path, monkeypatch, repo_root):
 def config(files, tmp_path, monkeypatch):
     """The example's config."""
     assert files > {'my_config.py'} and len(files) == 2
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, 'path', sys.path.copy())
     known = [(registry, set(registry.module_dict)) for registry in (MODELS, DATASETS)]
     yield read_config(tmp_path / 'my_config.py')
     for registry, names in known:  # the next test starts without them

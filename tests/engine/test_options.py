@@ -30,7 +30,13 @@ def test_texts_are_values():
 
 @pytest.mark.parametrize(
     ('text', 'message'),
-    [('model.width', 'model.width: write KEY=VALUE'), ('a=1,(2', r'a=1,\(2: Imbalanced')],
+    [
+        ('model.width', 'model.width: write KEY=VALUE'),
+        ('a=1,(2', r'a=1,\(2: Imbalanced'),
+        ("a=[dict(type='Pad',size=3)]", 'a=.*: a value is a number, a word or a list'),
+        ('a=dict(b=1)', r'a=dict\(b=1\): a value is'),
+        ('a={b:1}', 'a={b:1}: a value is'),
+    ],
 )
 def test_what_is_no_option_is_named(text, message):
     with pytest.raises(ConfigError, match=f'--cfg-options {message}'):

@@ -15,9 +15,9 @@ from dsr_nss.datasets.images import read_image
 from dsr_nss.errors import ConfigError, DataError
 from dsr_nss.evaluation.evaluate import evaluate
 from dsr_nss.inference import predictor as predictor_module
-from dsr_nss.inference.inputs import find_inputs
+from dsr_nss.inference.inputs import Input, find_inputs
 from dsr_nss.inference.load import read_model_config
-from dsr_nss.inference.record import describe_run
+from dsr_nss.inference.record import Results, describe_run
 
 NAMES = ('a/0', 'b/0', 'b/1')
 
@@ -264,6 +264,48 @@ def test_results_are_no_inputs(predict, tmp_path, data_root):
     out = data_root / 'images' / 'out'
     assert predict(data_root / 'images', out).images == 3
     assert predict(data_root / 'images', out).images == 3
+    assert predict(data_root / 'images', tmp_path / 'other').images == 3
+
+
+def test_pictures_of_others_are_left_alone(predict, tmp_path, data_root):
+    """Data sets have folders named color too."""
+    mine = tmp_path / 'set/color/0.png'
+    mine.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(mine)
+    before = mine.read_bytes()
+    with pytest.raises(ConfigError, match='set/color was not made by a prediction'):
+        predict(data_root / 'images/b', tmp_path / 'set')
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match=r'color/0\.png lies where results go'):
+            predict(mine, tmp_path / 'set', overwrite=overwrite)
+    assert mine.read_bytes() == before
+
+
+def test_an_image_does_not_take_the_place_of_a_frame(predict, tmp_path, data_root):
+    out = tmp_path / 'out'
+    (tmp_path / 'x/drive').mkdir(parents=True)
+    image = (data_root / 'images/a/0.jpg').read_bytes()
+    (tmp_path / 'x/drive/000000.jpg').write_bytes(image)
+    predict(tmp_path / 'x', out)
+    with pytest.raises(ConfigError, match='drive.mp4 would be written over the results of'):
+        Results(out, json.loads((out / 'infer.json').read_text()), False).check(
+            [Input(tmp_path / 'drive.mp4', 'drive', True)]
+        )
+    record = out / 'infer_results.jsonl'
+    row = json.loads(record.read_text())
+    record.write_text(json.dumps({**row, 'result': 'video:drive', 'source': 'drive.mp4'}))
+    with pytest.raises(ConfigError, match=r'000000\.jpg would be written over .* drive\.mp4'):
+        predict(tmp_path / 'x', out)
+
+
+def test_the_checkpoint_may_be_a_folder(predict, tmp_path, config_file, checkpoint, data_root):
+    from dsr_nss.inference.files import infer
+
+    config = read_model_config(config_file)
+    report = infer(
+        config, checkpoint.parent, [data_root / 'images/a'], tmp_path / 'out', device='cpu'
+    )
+    assert report.predicted == 1
 
 
 def test_amp_and_compiled_stages(predict, tmp_path, data_root, monkeypatch):

@@ -86,6 +86,22 @@ def test_sums_are_float32_at_least(dtype):
     torch.testing.assert_close(made.double(), expected, rtol=0, atol=1e-5)
 
 
+def test_precision_may_be_set_by_torchs_newer_switches():
+    """torch refuses to read the older ones then."""
+    boxes = sliding_boxes((40, 40), (24, 24), (8, 8))
+    windows = make_windows(boxes, 4)
+    placed = dict(content=(0, 40, 0, 40), size=(40, 40))
+    expected = Mosaic(windows, boxes, **placed).whole()
+    switch = torch.backends.cuda.matmul
+    before = switch.fp32_precision
+    switch.fp32_precision = 'tf32'
+    try:
+        assert torch.equal(Mosaic(windows, boxes, **placed).whole(), expected)
+        assert switch.fp32_precision == 'tf32'
+    finally:
+        switch.fp32_precision = before
+
+
 def test_precision_switches_do_not_reach_it():
     boxes = sliding_boxes((40, 40), (24, 24), (8, 8))
     windows = make_windows(boxes, 4)
