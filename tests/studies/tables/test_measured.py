@@ -14,7 +14,7 @@ from dsr_nss.studies.tables.writing import update_document
 
 #: The archives, and which tables are of their runs.
 ARCHIVES = {
-    'camvid': ('protocol_camviddusk', 'mixing_camviddusk'),
+    'camvid': ('protocol_camviddusk', 'mixing_camviddusk', 'lighter_camviddusk'),
     'nightscape': ('protocol_nightscape', 'mixing_nightscape', 'lighter_nightscape'),
 }
 DOCUMENTS = ('tables.md', 'results_second_network.md')
