@@ -68,16 +68,13 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--night-list', type=Path, help='bdd100k_night: a list of night images')
     args = parser.parse_args()
-    if (
-        bool(args.name) + bool(args.cache) + bool(args.label_ids) != 1
-        or args.name
-        and not args.root
-    ):
+    kinds = (args.name, args.cache and '--cache', args.label_ids and '--label-ids')
+    chosen = [kind for kind in kinds if kind]
+    if len(chosen) != 1 or (args.name and args.root is None):
         parser.error('name one: a data set and its folder, --cache CONFIG or --label-ids DIR')
-    chosen = args.name or ('--cache' if args.cache else '--label-ids')
     for option, (place, owners) in PARTIAL.items():
-        if getattr(args, place) and chosen not in owners:
-            parser.error(f'{option} is of {", ".join(owners)}; leave it out with {chosen}')
+        if getattr(args, place) and chosen[0] not in owners:
+            parser.error(f'{option} is of {", ".join(owners)}; leave it out with {chosen[0]}')
     return args
 
 

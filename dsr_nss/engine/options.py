@@ -26,7 +26,7 @@ def option_values(options: Options | None) -> dict[str, Any]:
     for text in options:
         if '=' not in text:
             raise ConfigError(f'--cfg-options {text}: write KEY=VALUE')
-        if re.search(r'\bdict\(|\{', text.partition('=')[2]):
+        if re.search(r'\bdict\(|^[\[(]*\{', text.partition('=')[2]):
             raise ConfigError(
                 f'--cfg-options {text}: a value is a number, a word or a list of these; state its '
                 'fields one by one (KEY.FIELD=VALUE), or in a config or an overlay (--with)'
