@@ -106,7 +106,7 @@ def default_out(args: argparse.Namespace) -> str:
 
     file = newest_checkpoint(args.checkpoint)
     place = Path(file.name) if args.checkpoint.startswith(PREFIX) else file
-    kinds = dict(teacher=args.model == 'teacher', half=args.half, int8=args.int8 is not None)
+    kinds = dict(teacher=args.model == 'teacher', half=args.half, int8=args.int8)
     name = '_'.join([place.stem, *(kind for kind, stated in kinds.items() if stated)])
     return str(place.with_name(name + SUFFIXES[args.format]))
 

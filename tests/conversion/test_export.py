@@ -241,7 +241,7 @@ def test_the_command_lines_export_a_teacher_and_predict_with_it(tool, tmp_path):
     code, said = tool(
         'export', config, checkpoint, '--format', 'torch_export', '--model', 'teacher'
     )
-    file = tmp_path / 'refinenet.pt2'
+    file = tmp_path / 'refinenet_teacher.pt2'
     assert code == 0 and f'{file}: teacher, float32, any size' in said
     assert said.count('100 % of') == 2
     (tmp_path / 'photos').mkdir()
