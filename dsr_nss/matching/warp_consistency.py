@@ -53,9 +53,9 @@ class WarpConsistency(BaseModel):
         visibility_mask: Leave out of the bipath term what does not come back.
         level_weights: Weights of the four levels in the loss, coarse to fine.
         bipath_weight: Weight of the bipath term.
-        bipath_start: First step (counted from 1) with this term. Its two directions take more than
-            two thirds of the time; before, references still take the place of targets. Published
-            trainings have it from the start.
+        bipath_start: First batch (counted from 1; with accumulation a step has several) with this
+            term. Its two directions take more than two thirds of the time; before, references
+            still take the place of targets. Published trainings have it from the start.
         warp_supervision_weight: Weight of the warp-supervision term.
         balance_terms: Scale the smaller term up to the larger one in every step.
         exchange_probability: Probability that target and reference change places, so that both

@@ -44,7 +44,8 @@ class EMATeacher(BaseModule):
             that the source has no part in it.
 
     Raises:
-        ConfigError: A momentum outside [0, 1] or an unknown `teacher_bn`.
+        ConfigError: A momentum outside [0, 1], an unknown `teacher_bn`, or one that says nothing as
+            the student has no batch norms.
     """
 
     def __init__(
@@ -61,6 +62,11 @@ class EMATeacher(BaseModule):
         shared = {id(parameter): parameter for parameter in frozen.values()}
         self.model = copy.deepcopy(student, shared).requires_grad_(False)
         self._shared = [f'model.{name}' for name in frozen]
+        if teacher_bn != 'batch' and not running_norms(self.model):
+            raise ConfigError(
+                f'teacher_bn={teacher_bn!r} would change nothing: the student has no batch norms '
+                'with running statistics; leave the field out'
+            )
         self.register_state_dict_post_hook(_leave_out_shared)
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
         # mirror of the buffer, so that asking for it never waits for the device

@@ -134,6 +134,14 @@ def test_state_dict_restores_the_step_counter():
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize('teacher_bn', STATISTICS[1:])
+def test_statistics_of_norms_that_are_not_there_are_refused(teacher_bn):
+    student = nn.Conv2d(3, 2, 1)
+    assert EMATeacher(student=student).teacher_bn == 'batch'
+    with pytest.raises(ConfigError, match='no batch norms'):
+        EMATeacher(student=student, teacher_bn=teacher_bn)
+
+
 @pytest.mark.parametrize('field', [dict(momentum=1.5), dict(teacher_bn='eval')])
 def test_bad_fields_are_named(field):
     with pytest.raises(ValueError, match=next(iter(field))):
