@@ -46,7 +46,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
     An interrupted program leaves the old file or none, never half of one; after a power failure
     too, since the content and then the name are on the disk before this returns. The name of the
-    temporary file is unique: two programs never write into one.
+    temporary file is unique: two programs never write into one. A link keeps leading to its file.
 
     Args:
         path: The file to make; its folder exists.
@@ -54,6 +54,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: It cannot be written, for instance on a full disk; says what to do.
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():  # /dev/null would become a file
+        raise StorageError(errno.EINVAL, f'cannot write {path}: it is there and no regular file')
     partial: Path | None = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path))
@@ -182,6 +185,17 @@ def make_folder(path: str | Path) -> Path:
     except OSError as error:
         raise ConfigError(f'cannot write to {path} ({error.strerror}); choose another') from error
     return path
+
+
+def require_writable(path: str | Path) -> None:
+    """Makes the folder of a file and checks that it can be written, before any work is done for it.
+
+    Raises:
+        ConfigError: It cannot; says why.
+    """
+    make_folder(Path(path).parent)
+    if Path(path).is_dir():
+        raise ConfigError(f'{path} is a folder; name a file')
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:

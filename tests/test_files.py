@@ -102,6 +102,22 @@ def test_only_old_files_of_its_own_are_removed(tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted(file.name for file in (young, link, other))
 
 
+def test_a_link_keeps_leading_to_its_file(tmp_path):
+    (tmp_path / 'there').mkdir()
+    real, link = tmp_path / 'there/real.json', tmp_path / 'link.json'
+    real.write_text('old')
+    link.symlink_to(real)
+    write_json(link, {'a': 1})
+    assert link.is_symlink() and real.read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(StorageError, match='pipe: it is there and no regular file'):
+        write_json(tmp_path / 'pipe', {})
+    assert stat.S_ISFIFO((tmp_path / 'pipe').stat().st_mode)
+
+
 def test_another_program_may_finish_its_file_in_the_meantime(tmp_path, monkeypatch):
     path = tmp_path / 'a.txt'
     partial = tmp_path / f'{temporary_prefix(path)}a'

@@ -225,20 +225,21 @@ def run_part(args: argparse.Namespace, config: 'Config | None', turns: 'Turns') 
 
 def main() -> int:
     args = parse_args()
-    import torch
     from mmseg.utils import register_all_modules
 
     from dsr_nss.engine.config import read_config
-    from dsr_nss.engine.devices import default_device, is_out_of_memory
+    from dsr_nss.engine.devices import default_device, is_out_of_memory, usable_device
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
-    from dsr_nss.files import write_json
+    from dsr_nss.files import require_writable, write_json
     from dsr_nss.inference.load import read_model_config
     from dsr_nss.studies.benchmark.everything import EXIT_OUT_OF_MEMORY
     from dsr_nss.studies.benchmark.timing import Turns
 
     register_all_modules()
     try:
+        if args.json:
+            require_writable(args.json)
         config = None
         if 'config' in args:
             read = read_model_config if args.verb == 'infer' else read_config
@@ -247,7 +248,7 @@ def main() -> int:
             report = run_all(args, config)
         else:
             turns = Turns(
-                torch.device(args.device or default_device()),
+                usable_device(args.device or default_device()),
                 args.warmup, args.repeats, end=time.perf_counter() + args.limit,
             )  # fmt: skip
             report = run_part(args, config, turns)

@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', type=Path, nargs='?', help='a training config')
     add_overlay_option(parser)
-    parser.add_argument('--data-root', type=Path, default=Path('data'), help='without a config')
+    parser.add_argument('--data-root', type=Path, help='without a config (default: data)')
     parser.add_argument(
         '--all', action='store_true', help='open every file of the sets, not some of each'
     )
@@ -31,8 +31,10 @@ def parse_args() -> argparse.Namespace:
     )
     add_config_options(parser)
     args = parser.parse_args()
-    if args.overlays and args.config is None:
-        parser.error('--with needs a config')
+    if args.config is None and (args.overlays or args.cfg_options or args.all):
+        parser.error('--with, --cfg-options and --all need a config')
+    if args.config is not None and args.data_root is not None:
+        parser.error('--data-root is for a call without a config, which names its own')
     return args
 
 
@@ -49,7 +51,11 @@ def main() -> int:
             return 0
         print()
     report = check_data(
-        args.config, args.data_root, args.cfg_options, args.overlays, all_files=args.all
+        args.config,
+        args.data_root or Path('data'),
+        args.cfg_options,
+        args.overlays,
+        all_files=args.all,
     )
     print('\n'.join(report.lines))
     if report.problems:

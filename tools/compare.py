@@ -33,7 +33,8 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         metavar='ROW',
         help='CONFIG, CONFIG+OVERLAY+KEY=VALUE..., +OVERLAY... of the config before it, or the '
-        'folder of a run (folders that differ in the seed alone are one row)',
+        'folder of a run (folders that differ in the seed alone, and in a number at the end of '
+        'their names, are one row)',
     )
     add_overlay_option(parser)
     add_config_options(parser, 'change fields of every config')
@@ -50,7 +51,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     from dsr_nss.engine.launch import explain
-    from dsr_nss.errors import EXPLAINED
+    from dsr_nss.errors import EXPLAINED, ConfigError
     from dsr_nss.studies.tables.own_tables import compared_table
     from dsr_nss.studies.tables.reproduce import reproduce, train_lines
     from dsr_nss.studies.tables.runs import Settings
@@ -64,6 +65,10 @@ def main() -> int:
             test_sets=args.dataset.split(',') if args.dataset else (),
             name=args.name,
         ).with_batch_norms(args.batch_norms)
+        if all(row.folders for row in table.rows) and (args.seeds or args.max_iters or args.amp):
+            raise ConfigError(
+                '--seeds, --max-iters and --amp are of trainings; runs stay as they are'
+            )
         if not args.dry_run:
             return reproduce([table], settings, seeds=args.seeds, jobs=args.jobs)
         for line in train_lines([table], None, args.seeds, settings):

@@ -39,7 +39,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--data', choices=DATA, default='real', help='default: real')
     parser.add_argument(
-        '--rows', nargs='+', metavar='ROW', help='names or numbers of rows as --list has them'
+        '--rows',
+        nargs='+',
+        metavar='ROW',
+        help='names of rows as --list has them, or their numbers in each table, from 1',
     )
     parser.add_argument(
         '--docs',

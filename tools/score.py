@@ -37,17 +37,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     from dsr_nss.engine.launch import explain
-    from dsr_nss.errors import EXPLAINED, ConfigError
+    from dsr_nss.errors import EXPLAINED
     from dsr_nss.evaluation.iou import occurrence_note
     from dsr_nss.evaluation.score import read_classes, score, score_against
     from dsr_nss.evaluation.table import format_table
-    from dsr_nss.files import make_folder, write_json
+    from dsr_nss.files import require_writable, write_json
 
     try:
         if args.json:
-            make_folder(Path(args.json).parent)
-            if Path(args.json).is_dir():
-                raise ConfigError(f'--json {args.json} is a folder; name a file')
+            require_writable(args.json)
         classes = read_classes(args.classes) if args.classes else {}
         results = score(args.predictions, args.labels, workers=args.workers, **classes)
         compared = (args.predictions, args.against, args.labels)

@@ -111,7 +111,7 @@ def main() -> int:
     from dsr_nss.engine.processes import join_processes
     from dsr_nss.errors import EXPLAINED, ConfigError
     from dsr_nss.evaluation.evaluate import evaluate
-    from dsr_nss.files import make_folder, write_json
+    from dsr_nss.files import make_folder, require_writable, write_json
 
     results: dict = {}
 
@@ -124,11 +124,10 @@ def main() -> int:
         config = read_config(args)
         if args.submit:
             return submit(config, args)
-        for folder in (args.out, args.report, args.json and Path(args.json).parent):
-            if folder:
-                make_folder(folder)  # now, not after an hour of predicting
-        if args.json and Path(args.json).is_dir():
-            raise ConfigError(f'--json {args.json} is a folder; name a file')
+        for folder in filter(None, (args.out, args.report)):
+            make_folder(folder)  # now, not after an hour of predicting
+        if args.json:
+            require_writable(args.json)
         if args.report and list(Path(args.report).glob('*/vis_data/scalars.json')):
             raise ConfigError(
                 f'--report {args.report} is the work dir of a run, which has a report of its own; '

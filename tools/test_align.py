@@ -46,16 +46,16 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from dsr_nss.engine.devices import default_device
+    from dsr_nss.engine.devices import default_device, usable_device
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
-    from dsr_nss.files import make_folder, write_json
+    from dsr_nss.files import make_folder, require_writable, write_json
     from dsr_nss.inference.load import read_model_config
     from dsr_nss.matching.evaluate import Match, build_aligner, build_baseline, measure_alignment
     from dsr_nss.matching.report import format_alignment, write_pair, write_sparsification
 
-    device = args.device or default_device()
     try:
+        device = usable_device(args.device or default_device())
         if args.aligner is not None:
             aligner = build_baseline(args.aligner, device)
         else:
@@ -63,7 +63,7 @@ def main() -> int:
             aligner = build_aligner(config, args.checkpoint, device)
         folder = make_folder(args.out) if args.out else None
         if args.json:
-            make_folder(Path(args.json).parent)  # now, not after all the work
+            require_writable(args.json)  # now, not after all the work
 
         def draw(match: Match) -> None:
             if folder is not None:

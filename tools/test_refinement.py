@@ -11,7 +11,6 @@ The night prediction alone is always measured. docs/alignment.md explains the fi
 
 import argparse
 import sys
-from pathlib import Path
 
 from shared_options import NETWORKS, add_config_options
 
@@ -61,7 +60,7 @@ def main() -> int:
     args = parse_args()
     from dsr_nss.engine.launch import explain
     from dsr_nss.errors import EXPLAINED
-    from dsr_nss.files import make_folder, write_json
+    from dsr_nss.files import make_folder, require_writable, write_json
     from dsr_nss.inference.load import read_model_config
     from dsr_nss.studies.refinement.scores import format_worth
     from dsr_nss.studies.refinement.worth import aligner_configs, measure_refinement, write_curves
@@ -71,9 +70,10 @@ def main() -> int:
         aligners = aligner_configs(
             args.aligner or DEFAULT_ALIGNERS, args.data_root, args.align_config
         )
-        for folder in (args.out, args.json and Path(args.json).parent):
-            if folder:
-                make_folder(folder)  # now, not after all the work
+        if args.out:
+            make_folder(args.out)  # now, not after all the work
+        if args.json:
+            require_writable(args.json)
         results = measure_refinement(
             config,
             args.checkpoint,

@@ -55,9 +55,33 @@ def _number_type(code: str, *_: Any) -> np.dtype:
     return np.dtype(code)
 
 
+class _Array(np.ndarray):
+    """Stand-in for `numpy.ndarray`: begins empty, and is filled once.
+
+    A pickle can ask for an array on the memory of another one, or fill an array again, which frees
+    values that a tensor may still show by then: either reads and writes the memory of whatever
+    comes to lie there.
+    """
+
+    def __new__(cls, *arguments: Any) -> '_Array':
+        if arguments:
+            raise pickle.UnpicklingError('Unsupported global: GLOBAL numpy.ndarray.called')
+        return np.ndarray.__new__(cls, 0, np.uint8)
+
+    def __setstate__(self, state: Any) -> None:  # type: ignore[override]
+        if getattr(self, '_filled', False):
+            raise pickle.UnpicklingError('Unsupported global: GLOBAL numpy.ndarray.filled_twice')
+        super().__setstate__(state)
+        self._filled = True
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Written again as the array that it is."""
+        return np.asarray(self).__reduce_ex__(protocol)
+
+
 def _empty_array(*_: Any) -> np.ndarray:
     """Stand-in for what begins an array: its size and values follow, and must fit each other."""
-    return np.empty(0, np.uint8)
+    return _Array()
 
 
 def _number(kind: np.dtype, data: Any) -> np.generic:
@@ -102,7 +126,7 @@ def allowed_globals() -> list[Global]:
         (_history_buffer_method, 'builtins.getattr'),
         (_history_buffer_method, '__builtin__.getattr'),
         slice,
-        np.ndarray,
+        (_Array, 'numpy.ndarray'),
         (_number_type, 'numpy.dtype'),
         *{type(np.dtype(code)) for code in '?bBhHiIlLqQefdg'},
         *((_AttributeDict, name) for name in ATTRIBUTE_DICTS),
@@ -119,11 +143,7 @@ def allowed_globals() -> list[Global]:
 #: What torch's reader allows besides.
 _TORCHS_OWN = (
     '_codecs.encode',
-    *(
-        f'{module}.{name}'
-        for module in ('builtins', '__builtin__')
-        for name in ('bytearray', 'set', 'complex')
-    ),
+    *(f'{module}.{name}' for module in ('builtins', '__builtin__') for name in ('set', 'complex')),
 )
 _PATH_MODULES = ('pathlib', 'pathlib._local')
 

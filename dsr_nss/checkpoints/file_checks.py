@@ -5,7 +5,7 @@ import json
 import pickletools
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from dsr_nss.checkpoints.allowed_globals import is_allowed
 
@@ -17,6 +17,23 @@ LONGEST_HEADER = 100 << 20
 PICKLE_BYTES = 64 << 20
 #: How much of an entry is read at once to compare its checksum.
 CHUNK = 1 << 20
+
+
+#: What is on the stack of a pickle: how deep it is nested, and a text, a global or a tuple of them.
+class _Item(NamedTuple):
+    depth: int
+    value: Any
+
+
+#: Operations of a pickle that take so many items, or all down to a mark, and leave one in their
+#: place; those of `_INTO` put them into the item below.
+_CONSUMED = {
+    'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3, 'REDUCE': 2, 'NEWOBJ': 2, 'BUILD': 1, 'APPEND': 1,
+    'SETITEM': 2, 'BINPERSID': 1,
+}  # fmt: skip
+_TO_MARK = ('TUPLE', 'APPENDS', 'SETITEMS')
+_MARK = object()
+_INTO = ('BUILD', 'APPEND', 'SETITEM', 'APPENDS', 'SETITEMS')
 #: Bytes of the three records at the end of a zip file.
 _ENDS = 56 + 20 + 22
 
@@ -134,6 +151,69 @@ def foreign_globals(path: Path) -> list[str]:
         except Exception:  # a damaged pickle: what was seen before its damage counts
             continue
     return [name for name in found if not is_allowed(name)]
+
+
+def pickle_problem(path: Path, deepest: int) -> str | None:
+    """Why a pickle must not be read, of what torch's reader would accept: what fills the memory or
+    overruns the stack while it is read, before anything of its content could be looked at.
+
+    Args:
+        path: A torch file.
+        deepest: How deep containers may be nested.
+    """
+    for data in _pickles(path):
+        stream = io.BytesIO(data)
+        try:
+            # a file from before torch 1.6 begins with five pickles, and its weights follow
+            for _ in range(5):
+                if stream.tell() < len(data) and (problem := _excess(stream, deepest)):
+                    return problem
+        except Exception:  # a damaged one: torch's reader says so itself
+            if len(data) == PICKLE_BYTES:
+                return f'has a pickled part of more than {PICKLE_BYTES >> 20} MiB; it was refused'
+    return None
+
+
+def _excess(stream: io.BytesIO, deepest: int) -> str | None:
+    """Follow one pickle, with the depth of each container on its stack and memo."""
+    stack: list[_Item] = []
+    memo: dict[Any, _Item] = {}
+    for code, argument, _ in pickletools.genops(stream):
+        name = code.name
+        if name == 'GLOBAL':
+            stack.append(_Item(0, str(argument).replace(' ', '.', 1)))
+        elif name in ('BINPUT', 'LONG_BINPUT'):
+            memo[argument] = stack[-1]
+        elif name in ('BINGET', 'LONG_BINGET'):
+            stack.append(memo[argument])
+        elif name in _CONSUMED or name in _TO_MARK:
+            start = len(stack) - _CONSUMED.get(name, 0)
+            if name in _TO_MARK:
+                while stack[start - 1].value is not _MARK:
+                    start -= 1
+            parts = stack[start:]
+            del stack[start - (name in _TO_MARK) :]
+            if name == 'REDUCE' and (problem := _call_problem(*parts)):
+                return problem
+            into = [stack.pop()] if name in _INTO else []
+            depth = max([part.depth + 1 for part in parts] + [item.depth for item in into] + [0])
+            stack.append(_Item(depth, tuple(p.value for p in parts) if 'TUPLE' in name else None))
+            if depth > 2 * deepest:  # an object and the arguments that make it count as one
+                return f'is nested more than {deepest} deep; it was refused'
+        elif name not in ('PROTO', 'STOP'):
+            stack.append(_Item(0, _MARK if name == 'MARK' else argument))
+    return None
+
+
+def _call_problem(function: _Item, arguments: _Item) -> str | None:
+    """Why a call of what torch allows would fill the memory."""
+    given = arguments.value
+    known = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str)
+    if function.value == '_codecs.encode' and not (known and given[1] == 'latin1'):
+        return 'encodes a text in a way that torch never does; it was refused'
+    if function.value in ('builtins.bytearray', '__builtin__.bytearray'):
+        return 'asks for memory without values (bytearray); it was refused'
+    return None
 
 
 def text_beginning(path: Path) -> str | None:

@@ -79,6 +79,18 @@ def start_file(init_cfg: Mapping[str, Any], owner: str) -> tuple[str, str]:
     return init_cfg['checkpoint'], f'{prefix.rstrip(".")}.' if prefix else ''
 
 
+def entries_at_random(content: Mapping[str, Any]) -> list[str]:
+    """Names that a converted file has no weights of (`tools/convert_checkpoint.py --partial`).
+
+    Args:
+        content: What `load_checkpoint_file` returned.
+    """
+    meta = content.get('meta')
+    provenance = meta.get('provenance') if isinstance(meta, Mapping) else None
+    names = provenance.get('left_at_random') if isinstance(provenance, Mapping) else None
+    return list(map(str, names)) if isinstance(names, (list, tuple)) else []
+
+
 def named_tensors(content: Mapping[str, Any], origin: str | Path) -> dict[str, Tensor]:
     """The weights in what a file holds; names lose the `module.` that parallel training adds.
 

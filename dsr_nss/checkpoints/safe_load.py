@@ -24,6 +24,7 @@ from dsr_nss.checkpoints.file_checks import (
     foreign_globals,
     is_safetensors,
     is_zip,
+    pickle_problem,
     text_beginning,
 )
 from dsr_nss.checkpoints.writing import META
@@ -94,6 +95,9 @@ def _read(path: Path, map_location: str | torch.device) -> Any:
             meta = (file.metadata() or {}).get(META)
         return tensors if meta is None else dict(meta=json.loads(meta), state_dict=tensors)
     problem = archive_problem(path) if is_zip(path) else None
+    if problem is not None:
+        raise CheckpointError(f'checkpoint {path} {problem}')
+    problem = pickle_problem(path, DEEPEST)
     if problem is not None:
         raise CheckpointError(f'checkpoint {path} {problem}')
     with torch.serialization.safe_globals(allowed_globals()):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.comparison import Comparison, compare, listing
-from dsr_nss.checkpoints.reading import named_tensors
+from dsr_nss.checkpoints.reading import entries_at_random, named_tensors
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.checkpoints.writing import save_checkpoint_file, sha256_of
 from dsr_nss.commands import call
@@ -26,7 +26,7 @@ from dsr_nss.conversion.config import (
 from dsr_nss.conversion.config_text import format_config
 from dsr_nss.conversion.layouts import NETWORKS, Layout, detect_layout
 from dsr_nss.conversion.target import Target, find_target
-from dsr_nss.errors import CheckpointError
+from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.files import require_other_files, write_text
 from dsr_nss.inference.load import dataset_meta
 from dsr_nss.inference.saved_network import shapes_of
@@ -105,8 +105,8 @@ def convert_checkpoint(
         FileNotFoundError: No such file.
         CheckpointError: The file is damaged, could run code, has no known layout or lacks
             `network`; or a value is too large for `half`.
-        ConfigError: The network cannot be built, the source would be overwritten, or `config`
-            states other class names than the file.
+        ConfigError: The network cannot be built, the source would be overwritten, `config` states
+            other class names than the file, or `config_out` is no name of a config.
         ValueError: An unknown `layout` or `network`.
     """
     source, destination = shipped_file(source), Path(destination)
@@ -114,6 +114,8 @@ def convert_checkpoint(
         raise ValueError(f'network must be one of {NETWORKS}, got {network!r}')
     content = load_checkpoint_file(source)
     require_other_files([source, config], [destination, config_out])
+    if config_out is not None and Path(config_out).suffix != '.py':
+        raise ConfigError(f'the config is a Python file: {config_out} must end in .py')
     state = merge_adapters(named_tensors(content, source), source)
     try:
         found = detect_layout(state, layout)
@@ -139,7 +141,8 @@ def convert_checkpoint(
     )
     if not result.comparison.complete and not partial:
         return result
-    result = replace(result, random=result.comparison.unfilled, written=destination)
+    random = [*result.comparison.unfilled, *entries_at_random(content)]  # it may be converted too
+    result = replace(result, random=list(dict.fromkeys(random)), written=destination)
     result = replace(result, config_written=None if config_out is None else Path(config_out))
     weights = _fill(result, converted, shapes)
     _write(result, target, _in_half(weights, source) if half else weights, content)

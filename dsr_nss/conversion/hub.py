@@ -10,7 +10,7 @@ from typing import Any
 
 from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
-from dsr_nss.checkpoints.writing import sha256_of
+from dsr_nss.checkpoints.writing import content_digest, sha256_of
 from dsr_nss.conversion.config import number_of_classes
 from dsr_nss.conversion.convert import Conversion, convert_checkpoint, network_title
 from dsr_nss.errors import ConfigError
@@ -64,7 +64,7 @@ def write_hub_folder(
     for path in (folder / name for name in (CARD, WEIGHTS, CONFIG)):
         if path.exists():
             raise ConfigError(f'{path} is there already: move it away, or name another folder')
-    measured = [_scores(Path(path), network) for path in scores]
+    measured = [_scores(Path(path), Path(source), network) for path in scores]
     result = convert_checkpoint(
         source,
         folder / WEIGHTS,
@@ -92,7 +92,7 @@ def write_hub_folder(
     return result
 
 
-def _scores(path: Path, network: str) -> dict[str, Any]:
+def _scores(path: Path, source: Path, network: str) -> dict[str, Any]:
     """What `tools/test.py --json` wrote."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
@@ -105,6 +105,10 @@ def _scores(path: Path, network: str) -> dict[str, Any]:
         raise ConfigError(
             f'--scores {path} is of the {content.get("model")}, the folder of the {network}'
         )
+    tested = Path(str(content.get('checkpoint', source))).name
+    digest = content_digest(source) if source.is_file() else None
+    if content['content'] != digest if 'content' in content else tested != source.name:
+        raise ConfigError(f'--scores {path} is of another file ({tested}) than {source}')
     norms = content.get('batch_norms', 'plain')
     if norms != 'plain':
         raise ConfigError(
@@ -121,7 +125,8 @@ def _facts(result: Conversion) -> dict[str, str]:
     written = load_checkpoint_file(result.written)
     classes = dataset_meta(written, number_of_classes(fields))['classes']
     testing = ', '.join(f'{key} {value}' for key, value in (fields.get('test_cfg') or {}).items())
-    return {
+    random = {'entries at random': ', '.join(result.random)} if result.random else {}
+    return random | {
         'network': network_title(fields),
         'of': f'the {result.network} of {result.source.name}, layout {result.layout}',
         'SHA-256 of its source': sha256_of(result.source),

@@ -11,7 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from dsr_nss.classes import metainfo as class_metainfo
 from dsr_nss.commands import call
 from dsr_nss.datasets.class_statistics import ClassCounts, class_counts
-from dsr_nss.datasets.published import PUBLISHED, is_nightscape
+from dsr_nss.datasets.published import PUBLISHED, is_nightscape, require_whole
 from dsr_nss.errors import DataError
 from dsr_nss.values import checked
 
@@ -176,7 +176,9 @@ class RoadSceneDataset(BaseSegDataset):
 
         Raises:
             FileNotFoundError: A folder, an image, a label or a reference is missing.
+            DataError: A set of nightscape was not finished.
         """
+        require_whole(self.root)
         items = self.find_items()
         if not items:
             raise FileNotFoundError(f'{self.title}: no images found below {self.root}')

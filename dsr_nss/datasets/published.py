@@ -4,10 +4,12 @@ One table for the messages of the dataset classes, `tools/prepare_data.py` and
 `tools/check_data.py`.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsr_nss.commands import call
+from dsr_nss.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,24 @@ def is_nightscape(root: Path) -> bool:
     It lies in a folder that says so, or that has its name and is still to be made.
     """
     return root.parent.name == _NIGHTSCAPE or (root.parent / f'{_NIGHTSCAPE}.json').is_file()
+
+
+def require_whole(root: Path) -> None:
+    """Refuses a set of nightscape whose making was cut off: scores would be of a few images.
+
+    Raises:
+        DataError: It says so itself.
+    """
+    path = root.parent / f'{_NIGHTSCAPE}.json'
+    try:
+        whole = json.loads(path.read_text(encoding='utf-8')).get('complete', True)
+    except (OSError, ValueError, AttributeError):
+        return  # another's, or one that does not tell
+    if not whole:
+        raise DataError(
+            f'{path} says that the set was not finished; `{call("make_nightscape")} {root.parent}` '
+            'with the options of before goes on'
+        )
 
 
 def require_folder(path: Path, name: str, root: Path) -> Path:

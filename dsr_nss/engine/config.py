@@ -16,6 +16,7 @@ from dsr_nss.engine.class_block import apply_classes
 from dsr_nss.engine.components import accepted_fields, components, registered
 from dsr_nss.engine.config_fields import apply_config_fields
 from dsr_nss.engine.encoder_widths import fill_widths
+from dsr_nss.engine.known_keys import KNOWN_KEYS, is_read
 from dsr_nss.engine.length import refuse_idle_length, scale_length
 from dsr_nss.engine.options import Options, option_values
 from dsr_nss.engine.overlays import lay_over
@@ -26,17 +27,6 @@ from dsr_nss.engine.value_checks import component_problems, section_problems
 from dsr_nss.errors import ConfigError
 from dsr_nss.files import DISK_FULL, storage_error
 from dsr_nss.shipped import ENDINGS, PREFIX, config_file
-
-#: Top-level keys that the runner or a tool reads. Others are a config's own variables.
-KNOWN_KEYS = (
-    'model', 'work_dir', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
-    'val_cfg', 'test_cfg', 'optim_wrapper', 'param_scheduler', 'val_evaluator', 'test_evaluator',
-    'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from', 'resume', 'launcher',
-    'env_cfg', 'log_processor', 'log_level', 'visualizer', 'default_scope', 'randomness',
-    'experiment_name', 'custom_imports', 'runner_type', 'model_wrapper_cfg', 'test_sets',
-    'tta_model', 'vis_backends', 'compile', 'activation_checkpointing', 'sync_bn',
-    'find_unused_parameters', 'classes',
-)  # fmt: skip
 
 _REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
@@ -112,7 +102,9 @@ def change_config(
     values = option_values(options)
     apply_options(config, values)
     _use_backends(config, values)
-    found = _complete_and_check(config)
+    # a section that is no dict, say, ends every other step
+    broken = [p for p in section_problems(config._cfg_dict) if '.' not in p.split(' ', 1)[0]]
+    found = broken or _complete_and_check(config)
     if problems is not None:
         problems += found
     elif found:
@@ -150,7 +142,7 @@ def open_config(path: str | Path) -> Config:
         raise storage_error(Path(tempfile.gettempdir(), path.name), error) from error
     except ImportError as error:
         raise ConfigError(f'{path} cannot be read: {_import_problem(error)}') from error
-    except (SyntaxError, NameError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # a config is a program
         raise ConfigError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
     if {'_base_', 'max_iters'} <= _assigned(path):
         refuse_idle_length(config, path)
@@ -220,13 +212,19 @@ def apply_options(config: Config, options: Options | None) -> None:
         options: Dotted key -> value, or texts `KEY=VALUE`.
 
     Raises:
-        ConfigError: A key that does not exist; names the nearest ones. A text that is no option.
+        ConfigError: A key that does not exist; names the nearest ones. One that nothing reads, or a
+            text that is no option.
     """
     values, merged = option_values(options), {}
     for key, value in values.items():
         name = key.removeprefix('+')
         if not key.startswith('+') and name not in KNOWN_KEYS:
             _require_key(config._cfg_dict, name)
+        if not is_read(top := name.partition('.')[0]):
+            raise ConfigError(
+                f'--cfg-options {name}: nothing reads {top}; a variable of the config has been '
+                'used already, so change the fields that it went into'
+            )
         merged[name] = value
     try:
         config.merge_from_dict(merged)

@@ -72,7 +72,8 @@ def disk_problems(config: Config, checkpoint: int) -> Iterator[str]:
 
 def _files_at_once(hook: Mapping[str, Any], max_iters: int) -> int:
     """A new file is written before the oldest is removed."""
-    saves = -(-max_iters // max(1, hook.get('interval', 1)))
+    interval = hook.get('interval', 1)
+    saves = -(-max_iters // interval) if interval > 0 else 1  # at the end
     keep = hook.get('max_keep_ckpts', -1)
     kept = saves if keep < 0 else min(keep + 1, saves)
     return kept + (1 if hook.get('save_best') else 0)

@@ -115,8 +115,8 @@ def use_amp(config: Config, amp: str) -> None:
 
 
 def _use_seed(config: Config, seed: int) -> None:
-    if seed < 0:
-        raise ConfigError(f'--seed must be >= 0, got {seed}')
+    if not 0 <= seed < 2**32:  # what numpy takes
+        raise ConfigError(f'--seed must be >= 0 and below 2**32, got {seed}')
     config.randomness = {**config.get('randomness', {}), 'seed': seed}
     dataset = config.train_dataloader.dataset
     fields = accepted_fields(DATASETS.get(dataset.type)) if DATASETS.get(dataset.type) else None
@@ -161,7 +161,7 @@ def train(config: Config, allow_changes: bool = False) -> Path | None:
     make_folder(config.work_dir)
     with RunLock(config.work_dir, rank) as lock:
         check_pointer(config.work_dir)
-        if not config.resume and rank == 0:
+        if rank == 0:
             check_folder(config, allow_changes)
         try:
             runner = AdaptationRunner.from_cfg(config)
@@ -177,7 +177,9 @@ def train(config: Config, allow_changes: bool = False) -> Path | None:
             if error.errno not in DISK_FULL or isinstance(error, StorageError):
                 raise
             raise storage_error(Path(config.work_dir) / 'its logs', error) from error
-    return latest_checkpoint(runner.work_dir)
+    # of an older checkpoint that was resumed, what lies behind it is not this run's
+    last = Path(runner.work_dir) / f'iter_{runner.iter}.pth'
+    return last if last.is_file() else latest_checkpoint(runner.work_dir)
 
 
 def build_problem(error: Exception, config: Config) -> str | None:

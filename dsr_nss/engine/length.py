@@ -45,15 +45,19 @@ def scale_length(config: Config, max_iters: int) -> None:
     if max_iters < 2:
         raise ConfigError(f'--max-iters must be >= 2, got {max_iters}')
     before = (config.get('train_cfg') or {}).get('max_iters')
-    if before is None:
-        raise ConfigError(f'--max-iters: {config.filename} has no train_cfg.max_iters to change')
+    if not isinstance(before, int) or before < 1:
+        raise ConfigError(
+            f'--max-iters: {config.filename} has no train_cfg.max_iters to change, got {before!r}'
+        )
     for node, key, field in _numbers(config._cfg_dict):
         if field in ('train_cfg.max_iters', 'max_iters'):  # the latter: a variable of the config
             node[key] = max_iters
         elif field == 'model.teacher.momentum':
             node[key] = max(0.0, round(1 - (1 - node[key]) * before / max_iters, 12))
         for pattern, smallest in _COUNTS.items():
-            if fnmatch(field, pattern):
+            # 0 and -1 mean never; test images are no iterations
+            of_images = isinstance(node, dict) and node.get('type') == 'SegVisualizationHook'
+            if fnmatch(field, pattern) and node[key] > 0 and not of_images:
                 node[key] = max(smallest, round(node[key] * max_iters / before))
 
 

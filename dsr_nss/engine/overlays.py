@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
+from dsr_nss.engine.known_keys import is_read
 from dsr_nss.engine.length import refuse_idle_length
 from dsr_nss.errors import ConfigError
 from dsr_nss.shipped import config_file
@@ -54,10 +55,16 @@ def _lay_over(config: Config, path: Path) -> Config:
             import_modules_from_strings(**whole.custom_imports)
     except (TypeError, ImportError) as error:
         raise ConfigError(f'{path} does not fit {name}: {error}') from error
-    if whole._cfg_dict == before:
-        raise ConfigError(f'{path} changes nothing in {name}: leave it out')
     if 'max_iters' in changes:
         refuse_idle_length(whole, path)
+    idle = [name for name in changes if name in before and not is_read(name)]
+    if idle:
+        raise ConfigError(
+            f'{path}: {idle[0]} is a variable that {name} has used already, so a new value changes '
+            f'nothing by itself: state the fields, and call a variable of your own _{idle[0]}'
+        )
+    if whole._cfg_dict == before:
+        raise ConfigError(f'{path} changes nothing in {name}: leave it out')
     if before.get('work_dir') and 'work_dir' not in changes:
         whole.work_dir = f'{before["work_dir"].rstrip("/")}-{path.stem}'
     return whole
@@ -74,6 +81,8 @@ def _variables(path: Path, config: Config) -> dict:
         raise ConfigError(
             f'{path} cannot be laid over {config.filename}: {type(error).__name__}: {error}'
         ) from error
+    if variables['_base_'] is base and base != config._cfg_dict:
+        raise ConfigError(f'{path} changes _base_ in place, which is lost: state what differs')
     if variables['_base_'] is not base:
         raise ConfigError(
             f'{path} has a _base_ of its own: an overlay says only what differs from the config '

@@ -15,7 +15,8 @@ def launched_rank(launcher: str) -> int:
     """Number of this process within its run, before the processes have met; 0 for a single one.
 
     Raises:
-        ConfigError: torchrun started several processes, and `launcher` is `'none'`.
+        ConfigError: torchrun started several processes, and `launcher` is `'none'`; or it did not
+            start this one.
     """
     if launcher == 'none':
         if (number := int(os.environ.get('WORLD_SIZE', '1'))) > 1:
@@ -24,6 +25,8 @@ def launched_rank(launcher: str) -> int:
                 '--launcher pytorch'
             )
         return 0
+    if launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise ConfigError('--launcher pytorch is for processes that torchrun starts')
     return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')))
 
 

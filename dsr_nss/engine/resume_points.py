@@ -95,7 +95,7 @@ def check_new_run(work_dir: str | Path) -> None:
     Raises:
         CheckpointError: There are some.
     """
-    path = latest_checkpoint(work_dir)
+    path = latest_checkpoint(work_dir) or next(Path(work_dir).glob('best_iter_*.pth'), None)
     if path is not None:
         raise CheckpointError(
             f'{work_dir} holds the checkpoints of an earlier run, up to {path.name}: add --resume '

@@ -14,7 +14,11 @@ from dsr_nss.errors import CheckpointError
 
 #: Set by the schedule for the iteration that follows.
 SCHEDULED = 'lr'
-_SECTIONS = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
+#: `max_iters` is the end of mmengine's schedules that state none.
+_SECTIONS = (
+    'optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler',
+    'train_cfg.max_iters',
+)  # fmt: skip
 
 
 def built_settings(optimizer: Optimizer) -> list[dict[str, Any]]:

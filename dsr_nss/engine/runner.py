@@ -205,6 +205,7 @@ class AdaptationRunner(Runner):
         meta = checkpoint['meta']
         changes = changes_since(filename, meta, self._config_text())
         saved, given = meta.get('seed'), self._randomness_cfg.get('seed')
+        given = saved if given is None else given  # without one it drew the saved one
         if saved != given and not any(change.startswith('randomness.seed') for change in changes):
             changes.append(f'randomness.seed: {saved!r:.20} -> {given!r:.20}')
         if not self.allow_changes:

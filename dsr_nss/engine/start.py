@@ -35,9 +35,10 @@ def read_start(load_from: Any) -> Start:
     """
     if isinstance(load_from, Mapping):
         skip = load_from.get('skip', ())
-        skip = (skip,) if isinstance(skip, str) else tuple(skip)
-        if set(load_from) <= {'checkpoint', 'skip'} and load_from.get('checkpoint'):
-            return Start(str(load_from['checkpoint']), skip)
+        skip = (skip,) if isinstance(skip, str) else skip
+        fits = isinstance(skip, (list, tuple)) and all(isinstance(name, str) for name in skip)
+        if fits and set(load_from) <= {'checkpoint', 'skip'} and load_from.get('checkpoint'):
+            return Start(str(load_from['checkpoint']), tuple(skip))
         raise ConfigError(
             "load_from must be a file or dict(checkpoint='FILE', skip=('decode_head.conv_seg',)), "
             f'got {dict(load_from)}'

@@ -7,7 +7,17 @@ mmengine, mmseg and torch take is listed here.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
-from dsr_nss.values import Bounds, Count, NotNegative, OneOf, Positive, Share, field_types, problems
+from dsr_nss.values import (
+    Bounds,
+    Count,
+    NotNegative,
+    OneOf,
+    Positive,
+    PositiveShare,
+    Share,
+    field_types,
+    problems,
+)
 
 Whole = Annotated[int, Bounds(0)]
 _MOMENT = Annotated[float, Bounds(0, below=1)]
@@ -38,7 +48,9 @@ SECTIONS: dict[str, dict[str, Any]] = {
     'test_dataloader': dict(batch_size=Count, num_workers=Whole, persistent_workers=bool),
     'randomness': dict(seed=Whole | None, deterministic=bool, diff_rank_seed=bool),
     'optim_wrapper': dict(optimizer=dict, paramwise_cfg=dict | None, clip_grad=dict | None),
-    'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=NotNegative),
+    'optim_wrapper.paramwise_cfg': dict(
+        backbone_lr_mult=NotNegative, layer_decay=PositiveShare | None, decay_all=bool
+    ),
     'optim_wrapper.clip_grad': dict(max_norm=Positive, norm_type=Positive, clip_value=Positive),
 }  # fmt: skip
 #: Top-level fields.

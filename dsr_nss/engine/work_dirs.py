@@ -10,7 +10,7 @@ from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.engine.config_changes import config_changes
 from dsr_nss.engine.processes import join_processes
 from dsr_nss.engine.resume_points import check_new_run, latest_checkpoint
-from dsr_nss.errors import ConfigError
+from dsr_nss.errors import CheckpointError, ConfigError
 
 
 def numbered_work_dir(work_dir: str | Path, launcher: str = 'none') -> str:
@@ -31,9 +31,10 @@ def numbered_work_dir(work_dir: str | Path, launcher: str = 'none') -> str:
 
 def _first_free(work_dir: Path) -> str:
     folder, number = work_dir, 1
+    named = work_dir if work_dir.name else work_dir.absolute()  # of '.'
     while latest_checkpoint(folder) or saved_config(folder) or (number > 1 and folder.exists()):
         number += 1
-        folder = work_dir.with_name(f'{work_dir.name}-{number}')
+        folder = named.with_name(f'{named.name}-{number}')
     return str(folder)
 
 
@@ -61,14 +62,18 @@ def check_folder(config: Config, allow_changes: bool = False) -> None:
         allow_changes: The config may differ from the one that lies there.
 
     Raises:
-        CheckpointError: The folder holds checkpoints.
+        CheckpointError: The folder holds checkpoints, of a run that is resumed others than it.
         ConfigError: It holds a run of another config or seed; names every field with both values.
     """
-    if config.get('resume'):
-        return  # the checkpoint's own config is compared when it is loaded
+    if config.get('resume'):  # the checkpoint's own config is compared when it is loaded
+        _check_resumed_into(config.work_dir, Path(config.load_from))
+        return
     check_new_run(config.work_dir)
     earlier = saved_config(config.work_dir)
     changes = config_changes(earlier[1], config._cfg_dict) if earlier else []
+    starts = [values.get('load_from') for values in (earlier[1] if earlier else {}, config)]
+    if earlier and not earlier[1].get('resume') and starts[0] != starts[1]:
+        changes.append(f'load_from: {starts[0]} -> {starts[1]}')
     if earlier and changes and not allow_changes:
         lines = ''.join(f'\n    {change}' for change in changes)
         raise ConfigError(
@@ -76,6 +81,17 @@ def check_folder(config: Config, allow_changes: bool = False) -> None:
             f'here:{lines}\n'
             f'Add --new to train in {_first_free(Path(config.work_dir))}, choose another '
             '--work-dir, or move that run away'
+        )
+
+
+def _check_resumed_into(work_dir: str, checkpoint: Path) -> None:
+    """A run that goes on in another folder must not mix with the checkpoints that lie there."""
+    there = latest_checkpoint(work_dir)
+    if there is not None and checkpoint.resolve().parent != Path(work_dir).resolve():
+        raise CheckpointError(
+            f'{work_dir} holds the checkpoints of another run, up to {there.name}, than '
+            f'{checkpoint}: choose another --work-dir (that of the checkpoint goes on there), or '
+            'move them away'
         )
 
 

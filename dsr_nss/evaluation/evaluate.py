@@ -12,6 +12,7 @@ from mmengine.dist import all_gather_object, get_dist_info, is_main_process
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dsr_nss.checkpoints.writing import content_digest
 from dsr_nss.classes import first_other_name
 from dsr_nss.datasets.invalid_masks import read_invalid_mask
 from dsr_nss.engine.devices import default_device
@@ -35,6 +36,7 @@ from dsr_nss.inference.load import load_model
 from dsr_nss.inference.pictures import write_prediction
 from dsr_nss.inference.predict import compile_stages, predict_set
 from dsr_nss.inference.transforms import image_transforms
+from dsr_nss.shipped import shipped_file
 
 #: Name of the set that `--images` and `--labels` make.
 CUSTOM_SET = 'custom'
@@ -109,7 +111,8 @@ def evaluate(
         A flat dict: `<set>/mIoU`, `<set>/mIoU_official`, `<set>/mIoU_<group>`,
         `<set>/IoU/<class>` in percent, unrounded, None where nothing of it occurs in the labels;
         with `report` also the keys of `DetailedMeasures.flat`; `<set>/images`,
-        `<set>/images_per_second`; `model`, `batch_norms`, `tta`, `amp`, `checkpoint`.
+        `<set>/images_per_second`; `model`, `batch_norms`, `tta`, `amp`, `checkpoint`, and
+        `content`, the `content_digest` of the latter.
 
     Raises:
         ConfigError, CheckpointError, DataError, FileNotFoundError: What is missing or wrong.
@@ -135,7 +138,7 @@ def evaluate(
         )
     flat: dict[str, Any] = {}
     run = {'model': which, 'batch_norms': batch_norms, 'tta': tta, 'amp': amp}
-    run['checkpoint'] = str(checkpoint)
+    run |= {'checkpoint': str(checkpoint), 'content': content_digest(shipped_file(checkpoint))}
     for name, dataset in chosen.items():
         result = evaluate_dataset(
             model,

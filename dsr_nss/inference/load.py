@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from dsr_nss.checkpoints.adapters import merge_adapters
 from dsr_nss.checkpoints.comparison import listing, printable
-from dsr_nss.checkpoints.reading import entries_below, load_strictly, named_tensors
+from dsr_nss.checkpoints.reading import (
+    entries_at_random,
+    entries_below,
+    load_strictly,
+    named_tensors,
+)
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES, MOST_CLASSES, complete_palette, first_other_name
 from dsr_nss.engine.class_block import ClassBlock, class_block
@@ -149,14 +154,9 @@ def _whose_config(content: Mapping[str, Any], config: Config) -> str:
 
 
 def _warn_of_random(content: Mapping[str, Any], checkpoint: str | Path) -> None:
-    """A converted checkpoint may lack entries (`tools/convert_checkpoint.py --partial`)."""
-    meta = content.get('meta')
-    provenance = meta.get('provenance') if isinstance(meta, Mapping) else None
-    names = provenance.get('left_at_random') if isinstance(provenance, Mapping) else None
-    if isinstance(names, (list, tuple)) and names:
+    if names := entries_at_random(content):
         warnings.warn(
-            f'{checkpoint} has {len(names)} entries at random: '
-            + printable(listing(list(map(str, names)))),
+            f'{checkpoint} has {len(names)} entries at random: {printable(listing(names))}',
             stacklevel=3,
         )
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from dsr_nss.classes import PALETTE
+from dsr_nss.errors import ConfigError
 from dsr_nss.nightscape.scenes import render_pair, render_source
 
 #: Scenes that show much of what there is: (source scene, pair).
@@ -26,7 +27,13 @@ def write_preview(path: Path | str, seed: int = 0) -> Path:
     Args:
         path: A `.png` or `.jpg` file; its folder is made.
         seed: Seed of the scenes.
+
+    Raises:
+        ConfigError: It has another ending.
     """
+    path = Path(path)
+    if path.suffix.lower() not in ('.png', '.jpg', '.jpeg'):
+        raise ConfigError(f'the picture is a .png or .jpg file, got {path}')
     height = _HEIGHT
     size, gap = (height, 2 * height), 4
     rows = []
@@ -39,7 +46,6 @@ def write_preview(path: Path | str, seed: int = 0) -> Path:
         rows.append(np.hstack([half, bar, pair.night.image, bar, pair.day.image]))
         rows.append(np.full((gap, rows[0].shape[1], 3), 255, np.uint8))
     picture = np.vstack(rows[:-1])
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture[..., ::-1], (cv2.IMWRITE_PNG_COMPRESSION, 9)):
         raise OSError(f'could not write {path}')

@@ -32,6 +32,8 @@ except ImportError as error:
 
 _CSS = (Path(__file__).parent / 'page.css').read_text()
 
+#: What may be dropped; by kind alone some endings of videos would be taken for something else.
+_FILE_TYPES = ['image', 'video', *VIDEO_SUFFIXES]
 #: Of an event: no part of an interface that programs may call.
 _PRIVATE: dict[str, Any] = dict(api_visibility='private')
 
@@ -58,7 +60,7 @@ def make_page(networks: Sequence[Network], examples: Sequence[Path], folder: Pat
         gr.Markdown(f'# dsr_nss\n{" and ".join(f"`{name}`" for name in names)}')
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                upload = gr.File(label='Photo or video', file_types=['image', 'video'], height=150)
+                upload = gr.File(label='Photo or video', file_types=_FILE_TYPES, height=150)
                 samples = gr.Dataset(
                     label='Or one of these',
                     components=[gr.Image(visible=False, format='png')],
@@ -209,6 +211,6 @@ def start(page: gr.Blocks, host: str, port: int | None, *, browser: bool = False
             theme=gr.themes.Default(),
             css=_CSS,
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise ConfigError(f'cannot serve the page at {host}:{port or 7860} ({error})') from None
     return address

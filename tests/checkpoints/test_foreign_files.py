@@ -276,8 +276,8 @@ ADDRESSES = Call(np.dtype, ('f8', False, True), (3, '<', (OBJECTS, (1,)), None, 
     [
         (OBJECTS, 'numpy.dtype'),
         (Call(np.dtype, ([('a', 'O')],)), 'numpy.dtype'),
-        (Call(np.ndarray, ((3,), 'O')), 'of object, which the file does not hold'),
-        (Call(np.ndarray, ((2**33,), 'b')), 'claims 8589934592 elements of int8'),
+        (Call(np.ndarray, ((3,), 'O')), 'numpy.ndarray.called'),
+        (Call(np.ndarray, ((2**33,), 'b')), 'numpy.ndarray.called'),
         (Call(torch.Tensor, (2**31,)), 'claims 2147483648 elements'),
     ],
 )
@@ -323,5 +323,5 @@ def test_containers_without_end(tmp_path, monkeypatch):
         deep = [deep]
     for content in (doubled, deep, endless):
         torch.save({'w': torch.ones(1), 'x': content}, tmp_path / 'a.pth')
-        with pytest.raises(CheckpointError, match='is nested more than 50 deep, or all unfolds to'):
+        with pytest.raises(CheckpointError, match='nested more than 50 deep'):
             load_checkpoint_file(tmp_path / 'a.pth')

@@ -88,6 +88,15 @@ def test_names_of_mmengines_lists(evil_file, tmp_path, monkeypatch, name, file):
     assert not (tmp_path / 'evil').exists()
 
 
+def test_a_list_of_ones_own_that_names_a_file(evil_file, tmp_path, monkeypatch):
+    """mmengine reads that one by a function of its own."""
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
+    (tmp_path / 'open_mmlab.json').write_text('{"mine": "evil.pth"}')
+    with pytest.raises(CheckpointError, match='mkdir'):
+        CheckpointLoader.load_checkpoint('open-mmlab://mine', map_location='cpu')
+    assert not (tmp_path / 'evil').exists()
+
+
 @pytest.mark.parametrize('address', ['s3://a/b.pth', 'cluster:s3://a/b.pth', 'pavi://a'])
 def test_stores_that_mmengine_would_unpickle_from(address):
     with pytest.raises(CheckpointError, match='get the file from its store'):

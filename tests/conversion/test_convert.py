@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.apis import init_model
 from mmseg.registry import MODELS
 
+from dsr_nss.checkpoints.safe_load import load_checkpoint_file
 from dsr_nss.classes import CLASSES
 from dsr_nss.conversion.config import HALVED, real_test_sets
 from dsr_nss.conversion.convert import convert_checkpoint
@@ -244,6 +245,22 @@ def test_partial_says_what_is_left_at_random(tmp_path, network):
     assert torch.equal(values['backbone.norm4.bias'], state['backbone.norm4.bias'])
     again = torch.load(convert(source, partial=True).written)['state_dict']
     assert torch.equal(values[lost[0]], again[lost[0]])
+
+
+def test_what_is_at_random_stays_so_in_a_second_conversion(tmp_path, network):
+    state = network.state_dict()
+    del state['backbone.norm4.bias']
+    first = convert(save(tmp_path / 'damaged.pth', state), partial=True)
+    again = convert_checkpoint(first.written, tmp_path / 'again.safetensors', half=True)
+    assert again.random == ['backbone.norm4.bias']
+    assert 'left at random: 1 entries' in describe_conversion(again)
+    content = load_checkpoint_file(again.written)
+    assert content['meta']['provenance']['left_at_random'] == ['backbone.norm4.bias']
+
+
+def test_a_config_is_a_python_file(tmp_path, source):
+    with pytest.raises(ConfigError, match=r'net\.json must end in \.py'):
+        convert(source, config_out=tmp_path / 'net.json')
 
 
 def test_loading_a_partial_network_warns(tmp_path, network):

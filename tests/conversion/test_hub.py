@@ -138,6 +138,11 @@ def test_what_nobody_says_is_not_invented(run, tmp_path):
         ('{"a": 1}', 'holds no scores'),
         ('{"night_val/mIoU": 1, "model": "student"}', 'holds no scores'),
         (
+            json.dumps({**SCORES, 'checkpoint': 'other/iter_9.pth'}),
+            r'is of another file \(iter_9.pth\)',
+        ),
+        (json.dumps({**SCORES, 'content': 'a digest'}), r'is of another file \(run.pth\)'),
+        (
             json.dumps({**SCORES, 'model': 'teacher'}),
             'is of the teacher, the folder of the student',
         ),

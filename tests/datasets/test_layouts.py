@@ -177,6 +177,16 @@ def test_nightscape_is_made_not_downloaded(tmp_path):
     assert build('Cityscapes', real, split='train').published_count() == 2975
 
 
+def test_nightscape_that_was_not_finished_is_refused(tmp_path):
+    root = make_cityscapes(tmp_path / 'nightscape/cityscapes')
+    info = root.parent / 'nightscape.json'
+    info.write_text('{"complete": false}')
+    with pytest.raises(DataError, match='not finished; .*tools/make_nightscape.py .*nightscape` '):
+        build('Cityscapes', root, split='train')
+    info.write_text('{"complete": true}')
+    assert len(build('Cityscapes', root, split='train'))
+
+
 def test_classes_of_published_sets_are_fixed(tmp_path):
     with pytest.raises(ValueError, match='use FolderDataset for other classes'):
         build('ACDC', make_acdc(tmp_path), split='val', metainfo=dict(classes=('road',)))

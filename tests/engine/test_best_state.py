@@ -14,11 +14,11 @@ from dsr_nss.errors import ConfigError
 def test_a_resumed_run_knows_the_best_score_of_after_its_checkpoint(tmp_path, caplog):
     """A checkpoint is written before the validation of its iteration."""
     written = MessageHub('written')
-    written.update_info('best_score', 30.0)
+    written.update_info('best_score', dict(name='night_val/mIoU', score=30.0))
     for name, iteration in (('best_iter_8', 8), ('best_iter_16', 16)):
         content = dict(meta=dict(iter=iteration), message_hub=written.state_dict())
         torch.save({**content, 'state_dict': {}}, tmp_path / f'{name}.pth')
-        written.update_info('best_score', 40.0)
+        written.update_info('best_score', dict(name='night_val/mIoU', score=40.0))
     (tmp_path / 'best_iter_4.pth').write_bytes(b'cut off')
     hub = MessageHub('resumed')
     runner = SimpleNamespace(
@@ -27,9 +27,11 @@ def test_a_resumed_run_knows_the_best_score_of_after_its_checkpoint(tmp_path, ca
     hook = SafeCheckpointHook(save_best='mIoU')
     with caplog.at_level(logging.WARNING):
         hook.before_train(runner)
-    assert hub.get_info('best_score') == 30.0  # 16 is not yet reached
+    assert hub.get_info('best_score')['score'] == 30.0  # 16 is not yet reached
     assert 'best_iter_4.pth' in caplog.text
-    hook.after_val_epoch(runner, {'mIoU': 29.0})  # would save, and fail for want of a runner
+    hook.after_val_epoch(
+        runner, {'night_val/mIoU': 29.0}
+    )  # would save, and fail for want of a runner
 
 
 def test_the_best_state_is_kept_besides(tmp_path):
@@ -54,6 +56,21 @@ def test_the_best_state_is_kept_besides(tmp_path):
     assert len(saved) == 2
     with pytest.raises(ConfigError, match=r"'IoU' is no score of the validation; it has night_val"):
         SafeCheckpointHook(save_best='IoU').after_val_epoch(runner, {'night_val/mIoU': 1.0})
+
+
+def test_another_score_is_not_compared_with_the_best_so_far(tmp_path):
+    hub = MessageHub('another')
+    saved = []
+    runner = SimpleNamespace(
+        iter=4, epoch=0, work_dir=str(tmp_path), message_hub=hub,
+        save_checkpoint=lambda folder, name, **kwargs: saved.append(name),
+        logger=logging.getLogger('best'),
+    )  # fmt: skip
+    scores = {'night_val/mIoU': 40.0, 'night_val/aAcc': 80.0}
+    SafeCheckpointHook(save_best='aAcc').after_val_epoch(runner, scores)
+    runner.iter = 8
+    SafeCheckpointHook(save_best='mIoU').after_val_epoch(runner, scores)
+    assert saved == ['best_iter_4.pth', 'best_iter_8.pth']
 
 
 def test_a_best_state_of_later_is_not_deleted(tmp_path):

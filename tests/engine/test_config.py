@@ -108,6 +108,30 @@ def test_option_with_unknown_key_names_the_nearest(write):
         read_config(write(), {'zzz.y': 1})
 
 
+@pytest.mark.parametrize('key', ['size', '+size', '+of_my_own'])
+def test_option_that_nothing_reads_is_refused(tmp_path, key):
+    path = tmp_path / 'sized.py'
+    path.write_text(toy_adaptation.CONFIG + '\nsize = 3\n')
+    with pytest.raises(ConfigError, match=f'nothing reads {key.removeprefix("+")}'):
+        read_config(path, {key: 4})
+
+
+@pytest.mark.parametrize('text', ['x = [][1]', 'x = 1 / 0', 'assert False', "_base_ = 'config.py'"])
+def test_a_config_that_fails_is_named_with_the_reason(tmp_path, text):
+    path = tmp_path / 'config.py'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match='config.py cannot be read: '):
+        read_config(path)
+
+
+@pytest.mark.parametrize('key', ['train_cfg', 'default_hooks', 'train_dataloader', 'model'])
+def test_a_section_that_is_none_is_named(tmp_path, key):
+    path = tmp_path / 'config.py'
+    path.write_text(toy_adaptation.CONFIG + f'\n{key} = 5\n')
+    with pytest.raises(ConfigError, match=f'{key} must be dict'):
+        read_config(path)
+
+
 def test_option_with_plus_adds_a_field(write):
     assert read_config(write(), {'+model.width': 8}).model.width == 8
     with pytest.raises(ConfigError, match='intervall'):

@@ -24,6 +24,13 @@ def config(**fields) -> Config:
     return Config(content | fields)
 
 
+def test_what_never_happens_and_what_counts_images_stay():
+    hooks = dict(
+        checkpoint=dict(interval=-1), visualization=dict(type='SegVisualizationHook', interval=50)
+    )
+    assert scaled(400, default_hooks=hooks).default_hooks.to_dict() == hooks
+
+
 BASE = 'max_iters = 600\ntrain_cfg = dict(max_iters=max_iters, val_interval=150)\n'
 
 

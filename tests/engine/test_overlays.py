@@ -14,7 +14,7 @@ from dsr_nss.errors import ConfigError
 BASE = """
 group = ('pole', 'bicycle')
 model = dict(type='A', part=dict(type='P', x=1, y=(1, 2)), other=dict(z=3), gone=dict(w=1))
-stages = [dict(n=1), dict(n=2)]
+custom_hooks = [dict(n=1), dict(n=2)]
 """
 
 
@@ -39,13 +39,13 @@ model = dict(
     part=dict(x=5), other=dict(_delete_=True, q=_base_.group), gone=None,
     new=dict(y=_base_.model.part.y),
 )
-stages = [dict(n=3)]
+custom_hooks = [dict(n=3)]
 """
     laid = lay_over(base, [file('changes.py', text)])
     child = Config.fromfile(file('child.py', f"_base_ = 'base.py'\n{text}"))
     assert laid.to_dict() == child.to_dict()
     assert laid.model.other == dict(q=('pole', 'bicycle')) and laid.model.part.x == 5
-    assert laid.model.part.y == (1, 2) and laid.stages == [dict(n=3)]
+    assert laid.model.part.y == (1, 2) and laid.custom_hooks == [dict(n=3)]
     assert base.model.gone == dict(w=1)  # the config itself stays
 
 
@@ -72,9 +72,11 @@ def test_helpers_of_an_overlay_are_no_fields(base, file):
         ('model = dict(q=_base_.no_such)', "laid over .*base.py: .*no attribute 'no_such'"),
         ('model = dict(', 'o.py cannot be laid over .*base.py: SyntaxError'),
         ('model = dict(part=dict(y=dict(a=1)))', 'o.py does not fit .*y.* because y is a dict'),
-        ('stages = dict(n=1)', 'o.py does not fit .*stages is a dict'),
+        ('custom_hooks = dict(n=1)', 'o.py does not fit .*custom_hooks is a dict'),
         ("custom_imports = dict(imports=['no_such_module'])", 'does not fit .*no_such_module'),
         ('model = dict(part=dict(x=1))', 'o.py changes nothing in .*base.py: leave it out'),
+        ('size = 7', 'size is a variable that base.py has used already.* your own _size'),
+        ('_base_.model.part.x = 7\nmodel = dict(alpha=1)', 'o.py changes _base_ in place'),
     ],
 )
 def test_an_overlay_that_cannot_mean_anything_is_an_error(base, file, text, message):

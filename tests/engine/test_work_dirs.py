@@ -44,7 +44,27 @@ def test_checkpoints_are_refused_and_a_resumed_run_is_judged_by_them(used):
     (used / 'iter_3.pth').touch()
     with pytest.raises(CheckpointError, match='add --resume to continue it or --new'):
         check_folder(config_of(used))
-    check_folder(config_of(used, model=dict(alpha=0.5), resume=True))
+    own = dict(resume=True, load_from=str(used / 'iter_3.pth'))
+    check_folder(config_of(used, model=dict(alpha=0.5), **own))
+    elsewhere = config_of(used, resume=True, load_from=str(used.parent / 'other/iter_2.pth'))
+    with pytest.raises(CheckpointError, match='checkpoints of another run, up to iter_3.pth, than'):
+        check_folder(elsewhere)
+
+
+def test_another_start_is_another_run(used):
+    with pytest.raises(ConfigError, match='load_from: None -> start.pth'):
+        check_folder(config_of(used, load_from='start.pth'))
+
+
+def test_a_best_state_is_of_an_earlier_run(used):
+    (used / 'best_iter_2.pth').touch()
+    with pytest.raises(CheckpointError, match='of an earlier run, up to best_iter_2.pth'):
+        check_folder(config_of(used))
+
+
+def test_the_current_folder_has_a_numbered_one_beside_it(used, monkeypatch):
+    monkeypatch.chdir(used)
+    assert numbered_work_dir('.') == f'{used}-2'
 
 
 def test_the_latest_config_counts(used):

@@ -350,6 +350,27 @@ def test_classes_without_a_pixel_are_a_note(config, tmp_path):
     assert 'sidewalk (1)' in note and report.problems == []
 
 
+def test_camvid_lies_where_it_is_prepared(tmp_path):
+    (tmp_path / 'camvid_dusk').mkdir()
+    report = check_data(None, tmp_path)
+    (line,) = [line for line in report.lines if 'CamVid' in line]
+    assert line.endswith('/camvid_dusk') and report.problems == []
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--all'], 'need a config'),
+        (['--cfg-options', 'a=1'], 'need a config'),
+        (['config.py', '--data-root', 'x'], '--data-root is for a call without a config'),
+    ],
+)
+def test_options_without_effect_are_refused(run_tool, capsys, words, message):
+    with pytest.raises(SystemExit):
+        run_tool('check_data', *words)
+    assert message in capsys.readouterr().err
+
+
 def test_nothing_at_all_is_a_problem(tmp_path):
     (problem,) = check_data(None, tmp_path / 'empty').problems
     assert 'none of the published sets is below' in problem

@@ -12,7 +12,7 @@ from dsr_nss.engine.resume_points import checkpoints_of
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.values import Bounds, Count, checked
 
-#: Name of the best score in the message hub.
+#: Name in the message hub of the best score: `dict(name=..., score=...)`.
 BEST = 'best_score'
 
 
@@ -51,10 +51,10 @@ class SafeCheckpointHook(Hook):
     def before_train(self, runner) -> None:
         """Learn the best score so far: it may be younger than the checkpoint that is resumed."""
         if self.save_best is not None and runner.iter:
-            score = [_kept_score(runner) if is_main_process() else None]
-            broadcast_object_list(score)
-            if score[0] is not None:
-                runner.message_hub.update_info(BEST, score[0])
+            kept = [_kept_best(runner, self.save_best) if is_main_process() else None]
+            broadcast_object_list(kept)
+            if kept[0] is not None:
+                runner.message_hub.update_info(BEST, kept[0])
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -77,7 +77,7 @@ class SafeCheckpointHook(Hook):
         if self.save_best is None or not runner.iter:
             return
         scores = metrics or {}
-        names = [name for name in scores if f'/{name}'.endswith(f'/{self.save_best}')]
+        names = [name for name in scores if _is_asked(name, self.save_best)]
         if len(names) != 1:
             raise ConfigError(
                 f'default_hooks.checkpoint.save_best: {self.save_best!r} is '
@@ -85,9 +85,10 @@ class SafeCheckpointHook(Hook):
                 f'{", ".join(scores)}'
             )
         score = float(scores[names[0]])
-        if score <= runner.message_hub.runtime_info.get(BEST, float('-inf')):
+        best = runner.message_hub.runtime_info.get(BEST) or {}
+        if best.get('name') == names[0] and score <= best['score']:
             return
-        runner.message_hub.update_info(BEST, score)
+        runner.message_hub.update_info(BEST, dict(name=names[0], score=score))
         path = Path(runner.work_dir) / f'best_iter_{runner.iter}.pth'
         meta = dict(epoch=runner.epoch, iter=runner.iter)
         runner.save_checkpoint(runner.work_dir, path.name, meta=meta, by_epoch=False)
@@ -106,15 +107,21 @@ class SafeCheckpointHook(Hook):
             path.unlink()
 
 
-def _kept_score(runner) -> float | None:
+def _is_asked(name: str, asked: str) -> bool:
+    """Whether a score is meant by `save_best`, which may leave out its set."""
+    return f'/{name}'.endswith(f'/{asked}')
+
+
+def _kept_best(runner, asked: str) -> dict | None:
     """The score of the best state that lies in the work dir, unless it is of a later iteration."""
-    scores = []
+    found = []
     for path in Path(runner.work_dir).glob('best_iter_*.pth'):
         try:
             content = load_checkpoint_file(path)
         except (CheckpointError, OSError) as error:
             runner.logger.warning(f'passed over: {error}')
             continue
+        best = content.get('message_hub', {}).get('runtime_info', {}).get(BEST) or {}
         if content.get('meta', {}).get('iter', 0) <= runner.iter:
-            scores.append(content.get('message_hub', {}).get('runtime_info', {}).get(BEST))
-    return max((score for score in scores if score is not None), default=None)
+            found += [best] if _is_asked(str(best.get('name')), asked) else []
+    return max(found, key=lambda best: best['score'], default=None)

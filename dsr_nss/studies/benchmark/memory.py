@@ -3,7 +3,6 @@
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -21,7 +20,7 @@ from dsr_nss.studies.benchmark.step import (
     without_autocast,
     without_matches,
 )
-from dsr_nss.studies.benchmark.timing import Report, Turns, number
+from dsr_nss.studies.benchmark.timing import Report, Turns, number, short_names
 
 COLUMNS = {
     'TFLOP': number('flops', '.1f', 1e-12),
@@ -81,7 +80,9 @@ def benchmark_cost(configs: Sequence[Config], turns: Turns) -> Report:
             'flops': sum(count_step(config).values()), **amp,
             'amp': sum(amp.values()), 'float32': sum(float32.values()),
         }  # fmt: skip
-    report.table('GiB, estimated', COLUMNS, {Path(name).stem: row for name, row in rows.items()})
+    report.table(
+        'GiB, estimated', COLUMNS, {short: rows[name] for short, name in short_names(rows).items()}
+    )
     report.content['cost'] = rows
     return report
 

@@ -9,7 +9,6 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -32,7 +31,16 @@ from dsr_nss.models.segmentors.adaptation import Adaptation
 from dsr_nss.studies.benchmark.device import copy_bandwidth, matmul_peak
 from dsr_nss.studies.benchmark.flops import count
 from dsr_nss.studies.benchmark.stages import StageMeter, by_stage, step_parts
-from dsr_nss.studies.benchmark.timing import Report, Row, Turns, now, number, peak_memory, span
+from dsr_nss.studies.benchmark.timing import (
+    Report,
+    Row,
+    Turns,
+    now,
+    number,
+    peak_memory,
+    short_names,
+    span,
+)
 
 #: The length of the paper's run; what a step takes is projected to it.
 PAPER_STEPS = 40_000
@@ -242,7 +250,7 @@ def _stage_rows(row: Row) -> dict[str, Row]:
 
 def stage_figure(steps: Mapping[str, Row]) -> Figure:
     """One horizontal bar for each of the `steps`: the seconds of its stages one after the other."""
-    bars = {Path(name).stem: row['seconds_by_stage'] for name, row in steps.items()}
+    bars = {n: steps[whole]['seconds_by_stage'] for n, whole in short_names(steps).items()}
     figure = Figure(figsize=(10, 1.6 + 0.7 * len(bars)), layout='constrained')
     axes = figure.subplots()
     stages = dict.fromkeys(stage for bar in bars.values() for stage in bar)

@@ -9,10 +9,12 @@ import math
 import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, takewhile
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -169,6 +171,12 @@ class Report:
     def table(self, title: str, columns: Mapping[str, Column], *blocks: Mapping[str, Row]) -> None:
         """A further table, see `table`."""
         self.say(f'\n{table(title, columns, *blocks)}')
+
+
+def short_names(configs: Iterable[str]) -> dict[str, str]:
+    """Config files by what a report calls them: the stem, or the whole where two are alike."""
+    stems = Counter(Path(name).stem for name in configs)
+    return {Path(n).stem if stems[Path(n).stem] == 1 else n: n for n in configs}
 
 
 def table(title: str, columns: Mapping[str, Column], *blocks: Mapping[str, Row]) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 from mmengine.config import Config
 
 from dsr_nss.commands import typed
-from dsr_nss.engine import run_info
 from dsr_nss.engine.components import components
 from dsr_nss.engine.config import read_config
 from dsr_nss.errors import DemoError
+from dsr_nss.files import write_text
 from dsr_nss.pool import patient_environment
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.demo.report import DemoRun, write_demo_report, write_summary
@@ -30,6 +30,9 @@ CONFIGS = {
     'source_only': 'configs/demo/source_only_hrda_nightscape.py',
     'dsr_nss': 'configs/demo/dsr_hrda_nightscape.py',
 }
+#: The file that a demo leaves first: of what lies beside it the next one replaces its own.
+MARKER = 'demo.txt'
+_FILES = ('summary.json', 'report.html')
 
 
 def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
@@ -43,7 +46,7 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
         The content of `summary.json`.
 
     Raises:
-        DemoError: A command failed, or `out` has folders of these names that are no runs.
+        DemoError: A command failed, or `out` has something of these names that is of no demo.
     """
     out = Path(out)
     earlier = _earlier_runs(out)
@@ -54,8 +57,9 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
     start = time.monotonic()
     for folder in earlier:
         shutil.rmtree(folder)
-    for name in ('summary.json', 'report.html'):
+    for name in _FILES:
         (out / name).unlink(missing_ok=True)
+    write_text(out / MARKER, 'What lies here is of a demo; the next one replaces it.\n')
     data = out / 'nightscape'
     make_data = _call(
         'tools/make_nightscape.py', data, '--scenes', SCENES, '--size', SIZE, '--seed', seed,
@@ -63,21 +67,20 @@ def run_demo(seed: int, out: str | Path = 'work_dirs/demo') -> dict[str, Any]:
     )  # fmt: skip
     runs = [_train_and_test(name, data, out / name, seed) for name in CONFIGS]
     facts: dict[str, Any] = dict(seed=seed, seconds=time.monotonic() - start, test_set=TEST_SET)
-    summary = write_summary(out / 'summary.json', runs, **facts)
-    write_demo_report(out / 'report.html', runs, summary, data, make_data)
+    summary = write_summary(out / _FILES[0], runs, **facts)
+    write_demo_report(out / _FILES[1], runs, summary, data, make_data)
     return summary
 
 
 def _earlier_runs(out: Path) -> list[Path]:
-    """The folders of an earlier demo: of a checkout `dsr_nss` is the package, not a run."""
-    folders = [folder for name in CONFIGS if (folder := out / name).exists()]
-    for folder in folders:
-        if not (folder / run_info.NAME).is_file():
-            raise DemoError(
-                f'{folder} is no training (it has no {run_info.NAME}), and the demo would replace '
-                'it: move it away, or name another folder with --out'
-            )
-    return folders
+    """The trainings of an earlier demo, which left `MARKER`; anything else of these names stays."""
+    there = [out / name for name in (*CONFIGS, *_FILES) if (out / name).exists()]
+    if there and not (out / MARKER).is_file():
+        raise DemoError(
+            f'{", ".join(map(str, there))}: not of a demo (there is no {MARKER}), and it would be '
+            'replaced: move it away, or name another folder with --out'
+        )
+    return [folder for folder in there if folder.name in CONFIGS]
 
 
 def _train_and_test(name: str, data: Path, folder: Path, seed: int) -> DemoRun:

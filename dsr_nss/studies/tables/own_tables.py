@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ from dsr_nss.studies.tables.runs import Run, Settings, run_changes, trained_conf
 from dsr_nss.studies.tables.table import Column, Row, Table
 
 _LONGEST_NAME = 100
-_ROW_FIELDS = {'name', 'label', 'config', 'overlays', 'options', 'group'}
+_WORDS = (list, str)
+#: Fields of a file of rows, and of each of its rows: what they hold, of a list its values as well.
+_FIELDS = dict(rows=(list, (str, dict)), title=str, test_sets=_WORDS, reference=str, logged=_WORDS,
+               detailed=bool, seeds=(list, int))  # fmt: skip
+_ROW_FIELDS = dict(name=str, label=str, config=str, overlays=_WORDS, options=dict, group=str)
 
 
 def own_table(path: Path, data: str) -> Table:
@@ -36,6 +40,7 @@ def own_table(path: Path, data: str) -> Table:
         ConfigError: It has no rows, or one that means nothing.
     """
     content = open_config(path)
+    _check_fields({k: v for k, v in content.items() if not k.startswith('_')}, _FIELDS, str(path))
     known = {  # of a row in several tables the label of the first
         row.name: row for name in tables_on(data)[::-1] for row in table(name, data).runnable()
     }
@@ -58,15 +63,33 @@ def own_table(path: Path, data: str) -> Table:
     )
 
 
+def _check_fields(content: Mapping[str, Any], fields: Mapping[str, Any], place: str) -> None:
+    """Names and types of what a file of rows states."""
+    for name, value in content.items():
+        if name not in fields:
+            raise ConfigError(
+                f'{place}: unknown field {name}; known are {", ".join(sorted(fields))}, and names '
+                'of your own that begin with _'
+            )
+        kind, inner = fields[name] if isinstance(fields[name], tuple) else (fields[name], object)
+        kinds = (list, tuple) if kind is list else kind
+        values = value if kind is list and isinstance(value, kinds) else ()
+        if not isinstance(value, kinds) or not all(isinstance(one, inner) for one in values):
+            named = getattr(inner, '__name__', 'rows').replace('object', '')
+            wanted = f'a list of {named}' if kind is list else kind.__name__
+            raise ConfigError(f'{place}: {name} must be {wanted}, got {value!r}')
+
+
 def _own_row(entry: Any, known: Mapping[str, Row], path: Path) -> Row:
     if isinstance(entry, str) and entry in known:
         return replace(known[entry], paper=None, group='')
-    if not isinstance(entry, dict) or not {'name', 'config'} <= entry.keys() <= _ROW_FIELDS:
+    if not isinstance(entry, dict) or not {'name', 'config'} <= entry.keys() <= _ROW_FIELDS.keys():
         raise ConfigError(
             f'{path}: {entry!r} is no row; a row is a name that --list has, or '
             f'dict(name=..., config=...) with any of {", ".join(sorted(_ROW_FIELDS))}'
         )
     name = entry['name']
+    _check_fields(entry, _ROW_FIELDS, f'{path}: row {name!r}')
     if name in known or '/' in name:
         raise ConfigError(f'{path}: the row {name!r} needs another name, the tables have it')
     options = _options(entry.get('options', {}), f'{path}: an option of {name!r}')
@@ -86,9 +109,9 @@ def compared_table(
 
     Args:
         words: Each is `CONFIG` or `CONFIG+PART...`; or `+PART...`, of the config that was named
-            last; or the folder of a run, where folders that differ in nothing but the seed are one
-            row. A part is an option `KEY=VALUE` or an overlay: a file, or the name of one in
-            `configs/ablations/`.
+            last; or the folder of a run, where folders that differ in nothing but the seed, and
+            in a number at the end of their names, are one row. A part is an option `KEY=VALUE` or
+            an overlay: a file, or the name of one in `configs/ablations/`.
         overlays: Files for every config, after its own.
         options: Texts `KEY=VALUE` for every config, after its own.
         test_sets: Names of sets; none: those that the first row's config tests on by default.
@@ -104,7 +127,7 @@ def compared_table(
         if Path(word).is_dir():
             _add_run(rows, Path(word))
             continue
-        first, *parts = [word] if Path(word).is_file() else re.split(r'(?<!\+)\+', word)
+        first, *parts = [word] if Path(word).is_file() else re.split(r'(?<!\+)(?<!\d[eE])\+', word)
         config = first or config
         if not config.endswith('.py') and not config.startswith(PREFIX):
             raise ConfigError(f'{word} is neither a config (.py) nor the folder of a run')
@@ -114,6 +137,8 @@ def compared_table(
     sets = test_sets or content.get('default_test_sets') or list(content.get('test_sets') or ())[:1]
     if not sets:
         raise ConfigError(f'{rows[0].config} has no test_sets to compare on')
+    if (overlays or options) and all(row.folders for row in rows):
+        raise ConfigError('--with and --cfg-options are of configs; runs are compared as they are')
     given = {'--with': overlays, '--cfg-options': options, '--dataset': [','.join(sets)],
              '--name': [name]}  # fmt: skip
     command = [part for option, values in given.items() if values for part in (option, *values)]
@@ -121,8 +146,22 @@ def compared_table(
     columns = tuple(Column(one, of=_drawn_by(content, one)) for one in sets)
     return Table(
         name, '', name.capitalize(), columns, tuple(rows), tuple(command),
-        reference=rows[0].name,
+        reference=rows[0].name, notes=tuple(_other_data(rows, sets)),
     )  # fmt: skip
+
+
+def _other_data(rows: Sequence[Row], sets: Sequence[str]) -> Iterator[str]:
+    """Says so where a set of one name is not the same data in all rows."""
+    for name in sets:
+        places: dict[str, list[str]] = {}
+        for row in rows:
+            for seed in dict(row.folders) or (0,):
+                known = Run(row, seed, Settings('')).config().get('test_sets') or {}
+                if root := known.get(name, {}).get('data_root'):
+                    places.setdefault(root, []).append(row.label)
+        if len(places) > 1:
+            each = (f'{root} ({", ".join(dict.fromkeys(of))})' for root, of in places.items())
+            yield f'{name} is not the same data in all rows: {"; ".join(each)}.'
 
 
 def _drawn_by(config: Config, test_set: str) -> str:
@@ -152,14 +191,21 @@ def _add_run(rows: list[Row], folder: Path) -> None:
     path, config = trained_config(folder)
     seed = (config.get('randomness') or {}).get('seed') or 0
     for i, row in enumerate(rows):
-        if row.folders and seed not in dict(row.folders):
+        alike = row.folders and _unnumbered(row.label) == _unnumbered(str(folder))
+        if alike and seed not in dict(row.folders):
             changes = run_changes(trained_config(Path(row.folders[0][1]))[1], config)
             if all(line.partition(':')[0].endswith('.seed') for line in changes):
-                label = re.sub(r'\W?seed\W?\d+$', '', row.label)
-                rows[i] = replace(row, label=label, folders=(*row.folders, (seed, str(folder))))
+                rows[i] = replace(
+                    row, label=_unnumbered(row.label), folders=(*row.folders, (seed, str(folder)))
+                )
                 return
     there = ((seed, str(folder)),)
     rows.append(Row(str(folder), str(folder), config=str(path), folders=there))
+
+
+def _unnumbered(folder: str) -> str:
+    """`work_dirs/dsr` of `work_dirs/dsr-seed3`, `work_dirs/dsr_3` and itself."""
+    return re.sub(r'[\W_]*(seed)?[\W_]*\d*$', '', folder) or folder
 
 
 def _options(options: Mapping[str, Any], place: str) -> tuple[tuple[str, object], ...]:

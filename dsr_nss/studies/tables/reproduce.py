@@ -10,10 +10,11 @@ from dsr_nss.errors import ConfigError
 from dsr_nss.files import make_folder
 from dsr_nss.shipped import ROOT
 from dsr_nss.studies.tables.execute import STOPPED, execute
+from dsr_nss.studies.tables.files import update_document, write_table
 from dsr_nss.studies.tables.runs import Run, Settings, State, inspect, plan
 from dsr_nss.studies.tables.summary import Summary, summarise
 from dsr_nss.studies.tables.table import Table, choose_rows
-from dsr_nss.studies.tables.writing import markdown, update_document, write_table
+from dsr_nss.studies.tables.writing import markdown
 
 
 def listing(tables: Sequence[Table], rows: Sequence[str] | None = None) -> Iterator[str]:
@@ -65,8 +66,11 @@ def reproduce(
         An exit status: 0, 1 when a run failed, 130 when the user stopped it.
 
     Raises:
-        ConfigError: Nonsense in the arguments, a set to be tested on that a config does not have.
+        ConfigError: Nonsense in the arguments, a set to be tested on that a config does not have,
+            or no such document.
     """
+    if docs is not None and not docs.is_file():
+        raise ConfigError(f'document not found: {docs}')  # now, not after the trainings
     runs = plan(choose_rows(tables, rows), seeds, settings)
     states = [inspect(run) for run in runs]
     for run, state in zip(runs, states, strict=True):

@@ -11,8 +11,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from dsr_nss.checkpoints.comparison import printable
 from dsr_nss.checkpoints.config_data import parse_config
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.checkpoints.writing import content_digest
 from dsr_nss.engine.components import components
 from dsr_nss.engine.config import change_config, open_config
 from dsr_nss.engine.config_changes import DECIDING, config_changes
@@ -20,7 +22,9 @@ from dsr_nss.engine.environment import describe_machine
 from dsr_nss.engine.launch import configure_run
 from dsr_nss.engine.resume_points import latest_checkpoint
 from dsr_nss.engine.run_info import read_starts
+from dsr_nss.engine.start import read_start
 from dsr_nss.errors import ConfigError
+from dsr_nss.evaluation.report import MATRICES
 from dsr_nss.files import write_json
 from dsr_nss.inference.adapt_batch_norm import BATCH_NORMS
 from dsr_nss.inference.load import network_state
@@ -165,8 +169,10 @@ def plan(
 
 def _check_seeds(seeds: Sequence[int], table: Table) -> None:
     given = ' '.join(map(str, seeds))
-    if any(seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ConfigError(f'--seeds must be different numbers >= 0, got {given}')
+    for name, numbers in (('--seeds', seeds), (f'the seeds of {table.name}', table.seeds)):
+        if any(seed < 0 for seed in numbers) or len(set(numbers)) < len(numbers):
+            got = ' '.join(map(str, numbers))
+            raise ConfigError(f'{name} must be different numbers >= 0, got {got}')
     if table.seeds and not set(seeds) <= set(table.seeds):
         known = ', '.join(map(str, table.seeds))
         raise ConfigError(f'the table {table.name} is of the seeds {known}, got --seeds {given}')
@@ -228,7 +234,8 @@ def is_measured(run: Run, column: Column, checkpoint: Path | None) -> bool:
     scores = read_scores(run, column)
     if scores is None or checkpoint is None or not column.detailed:
         return scores is not None
-    return 'boundary_IoU' in scores
+    report = run.folder / 'report' / column.key / column.test_set
+    return 'boundary_IoU' in scores and (report / MATRICES).is_file()
 
 
 def _difference(run: Run, facts: Mapping[str, Any]) -> str | None:
@@ -245,6 +252,8 @@ def _difference(run: Run, facts: Mapping[str, Any]) -> str | None:
             reason = f'it was trained with other settings ({some})'
         elif 'data' in facts and _made_anew(facts['data'], data_facts(wanted)):
             reason = 'the data have been made anew since it was trained'
+        elif other := _replaced(facts.get('starts', {}), start_facts(wanted)):
+            reason = f'it started from another file of the name {other}'
     except ConfigError as error:
         reason = str(error)
     return reason and f'{reason}: move {run.folder} away to train it anew'
@@ -295,10 +304,13 @@ def _iteration(checkpoint: Path) -> int:
 def read_scores(run: Run, column: Column) -> dict[str, Any] | None:
     """The flat scores of `tools/test.py`, without the set's name; None before the test.
 
-    Those of another checkpoint than the newest are none: the run went on since then.
+    Those of another checkpoint than the newest are none: the run went on since then, or the file
+    was replaced.
     """
     flat, newest = _read_json(run.score_file(column)), latest_checkpoint(run.folder)
     if newest is not None and Path(flat.get('checkpoint', newest)).name != newest.name:
+        return None
+    if newest is not None and flat.get('content', _digest(newest)) != _digest(newest):
         return None
     start = f'{column.test_set}/'
     scores = {k.removeprefix(start): v for k, v in flat.items() if k.startswith(start)}
@@ -317,20 +329,32 @@ def read_facts(run: Run) -> dict[str, Any]:
 def note(run: Run, checkpoint: Path | None = None) -> None:
     """Write down which data a run sees, and what it was trained with when it is finished."""
     facts = read_facts(run)
-    new = {'seed': run.seed, 'data': data_facts(run.config()), **facts}
-    known = 'batch_norms' in facts and checkpoint and facts['iterations'] == _iteration(checkpoint)
-    if checkpoint is not None and not known:
+    new = {'seed': run.seed, 'data': data_facts(run.config()), 'starts': start_facts(run.config())}
+    if 'iterations' in facts or latest_checkpoint(run.folder):
+        new |= facts  # before, nothing was trained on what an earlier try saw
+    if checkpoint is not None and facts.get('content') != _digest(checkpoint):
         content = load_checkpoint_file(checkpoint)
         student = network_state(content, 'student', checkpoint)  # an aligner may have some as well
+        meta = content.get('meta', {})
         new |= {
             'batch_norms': any(name.endswith('running_mean') for name in student),
-            'environment': content['meta'].get('environment', {}),
+            'environment': meta.get('environment', {}),
             'iterations': _iteration(checkpoint),
+            'content': _digest(checkpoint),
+            'network': _network(meta),
         }
         if 'machine' not in facts and (machine := _machine(run)):
             new['machine'] = machine
     if new != facts:
         write_json(run.folder / 'run.json', new)
+
+
+def _network(meta: Mapping[str, Any]) -> str | None:
+    """What a converted network is, for the caption; None of a training's own checkpoint."""
+    provenance = meta.get('provenance')
+    if not isinstance(provenance, Mapping):
+        return None
+    return ' of '.join(printable(str(provenance.get(key, '?'))) for key in ('model', 'source'))
 
 
 def _machine(run: Run) -> str | None:
@@ -348,3 +372,26 @@ def data_facts(config: Config) -> dict[str, Any]:
     roots = [part['data_root'] for _, part in components(training) if 'data_root' in part]
     made = {Path(root).parent / INFO_NAME for root in roots}
     return {str(path): _read_json(path) for path in sorted(made) if path.is_file()}
+
+
+def start_facts(config: Config) -> dict[str, str]:
+    """`content_digest` of the files on disk that a training starts from, by name."""
+    parts = [part.get('init_cfg') or {} for _, part in components(config.get('model'))]
+    named = [init.get('checkpoint') for init in parts if isinstance(init, Mapping)]
+    named += [read_start(config.load_from).checkpoint] if config.get('load_from') else []
+    files = {name for name in named if isinstance(name, str) and Path(name).is_file()}
+    return {name: _digest(Path(name)) for name in sorted(files)}
+
+
+def _replaced(then: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """The first file that is another one now; one that is gone is not."""
+    return next((name for name in now if then.get(name, now[name]) != now[name]), None)
+
+
+def _digest(path: Path) -> str:
+    return _content_digest(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _content_digest(path: Path, modified: int) -> str:
+    return content_digest(path)

@@ -88,6 +88,7 @@ def summarise(table: Table, settings: Settings) -> Summary:
         'place': ' '.join(filter(None, (table.file_stem, settings.data, settings.tag))),
         'max_iters': settings.max_iters, 'amp': settings.amp, 'seeds': numbers,
         'iterations': sorted({f['iterations'] for f in facts if 'iterations' in f}),
+        'networks': sorted({f.get('network') or 'student, last checkpoint' for f in facts}),
         'commits': sorted(commits - {None}),
         'machines': sorted({f['machine'] for f in facts if 'machine' in f}),
         'command': typed([*table.command, *asked, *settings.arguments]),

@@ -1,4 +1,4 @@
-"""A measured table as Markdown, CSV, LaTeX and JSON, and inside another document.
+"""A measured table as Markdown, CSV, LaTeX and JSON.
 
 The formats are a few lines each: a data frame library would be one more requirement and would still
 leave means with their errors, bold differences and the paper's column to be written here.
@@ -10,19 +10,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from dsr_nss.classes import CLASSES
-from dsr_nss.errors import ConfigError
-from dsr_nss.files import write_bytes
-from dsr_nss.studies.tables.logged import logged_figure
 from dsr_nss.studies.tables.means import Statistic
-from dsr_nss.studies.tables.picture import table_figure
 from dsr_nss.studies.tables.summary import RATES, RECALL, Summary, is_compared, is_group
 from dsr_nss.studies.tables.table import column_titles
-from dsr_nss.visualization.curves import to_png
 
-_DPI = 150
 #: Characters that mean something to LaTeX.
 _LATEX = {
     '\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}',
@@ -199,6 +192,21 @@ def _partly(summary: Summary) -> bool:
     return len({tuple(sorted(cell['seeds'])) for cell in cells if cell['seeds']}) > 1
 
 
+def _fewer(summary: Summary) -> str:
+    """Says so where a mean or a difference has not all seeds that the caption names."""
+    cells = [cell for row in summary['rows'] for cell in row['sets'].values() if cell['seeds']]
+    shown = [
+        value
+        for cell in cells
+        for key, difference in cell['differences'].items()
+        for value in (cell['means'].get(key), difference, cell['difference'])
+    ]
+    counts = {value.count for value in shown if value} | {len(cell['seeds']) for cell in cells}
+    if counts <= {len(summary['seeds'])}:
+        return ''
+    return '; some cells have fewer, and a difference those that both rows have'
+
+
 def _valued(summary: Summary, wanted: Callable[[str], bool]) -> list[str]:
     """Keys of some scores of the first column, where any row has a value."""
     cells = [row['sets'][summary['columns'][0].key]['means'] for row in summary['rows']]
@@ -286,8 +294,7 @@ def _paragraph(summary: Summary) -> str:
     numbers = summary['seeds']
     if not numbers:
         return 'Nothing measured yet.'
-    partly = '; some cells have fewer' if _partly(summary) else ''
-    seeds = f'seed{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}{partly}'
+    seeds = f'seed{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}{_fewer(summary)}'
     lengths = ' and '.join(f'{number:,}' for number in summary['iterations'])
     spread = f'Differences are from {summary["differences_from"]}; one seed has no spread.'
     if len(numbers) > 1:
@@ -304,8 +311,9 @@ def _paragraph(summary: Summary) -> str:
     of_set = '' if _several_sets(summary) else f' mIoU on {first.set_title}'
     where = ', '.join(summary['machines']) or 'machine unknown'
     commits = [c[:7] + ' with changes' * c.endswith('+changes') for c in summary['commits']]
+    networks = ' and '.join(summary['networks'])
     return (
-        f'Percent{of_set}, {seeds}, {lengths} iterations; student, last checkpoint. {spread} '
+        f'Percent{of_set}, {seeds}, {lengths} iterations; {networks}. {spread} '
         f'Trained on {where}; commit {", ".join(commits) or "unknown"}.{_other_images(summary)}'
     )
 
@@ -335,61 +343,3 @@ def _latex_cell(cell: str) -> str:
         text = number[2].replace('±', '\\pm')
         return f'$\\mathbf{{{text}}}$' if number[1] else f'${text}$'
     return ''.join(_LATEX.get(character, character) for character in cell)
-
-
-# ---- files ---------------------------------------------------------------------------------------
-
-
-def write_table(summary: Summary, base: Path) -> None:
-    """Write `<base>.{md,csv,tex,json,png}` and, where there are logged values, `<base>_logged.png`.
-
-    A file that has its content already stays as it is.
-    """
-    texts = {'csv': csv_text, 'tex': latex, 'json': json_text, 'md': markdown}
-    for ending, text in texts.items():
-        _write(base.with_name(f'{base.name}.{ending}'), text(summary).encode())
-    _write(base.with_name(f'{base.name}.png'), to_png(table_figure(summary), _DPI))
-    if any(row['logged'] for row in summary['rows']):
-        figure = logged_figure(summary['rows'], summary['logged'], summary['title'])
-        _write(base.with_name(f'{base.name}_logged.png'), to_png(figure, _DPI))
-
-
-def _write(path: Path, content: bytes) -> None:
-    if not path.is_file() or path.read_bytes() != content:
-        write_bytes(path, content)
-
-
-def update_document(path: Path, summaries: Sequence[Summary]) -> list[str]:
-    """Put tables into a document: between `<!-- table3 nightscape begin -->` and `... end -->`
-    all of it, between `<!-- table3 nightscape main begin -->` and `... main end -->` its first
-    table.
-
-    Args:
-        path: The document; only what stands between the two lines of a table changes.
-        summaries: The tables; those that the document has no place for are left out.
-
-    Returns:
-        The names of the places that were filled.
-
-    Raises:
-        ConfigError: The document is not there or has no place for any of them.
-    """
-    if not path.is_file():
-        raise ConfigError(f'document not found: {path}')
-    text = path.read_bytes().decode('utf-8')  # its line ends stay
-    filled = []
-    for summary in summaries:
-        contents = {'': markdown(summary), ' main': main_markdown(summary)}
-        for part, content in contents.items():
-            place = f'{summary["place"]}{part}'
-            begin, end = (re.escape(f'<!-- {place} {edge} -->') for edge in ('begin', 'end'))
-            found = re.search(rf'(?<={begin})(\r?\n).*?(?={end})', text, re.DOTALL)
-            if found is not None:
-                table = f'\n\n{content}\n'.replace('\n', found[1])
-                text = text[: found.start()] + table + text[found.end() :]
-                filled.append(place)
-    if not filled:
-        places = ', '.join(f'<!-- {s["place"]} begin --> ... end -->' for s in summaries)
-        raise ConfigError(f'{path} has no place for these tables; it would be: {places}')
-    _write(path, text.encode())
-    return filled

@@ -26,6 +26,17 @@ SETTINGS = (
 )
 
 
+@pytest.mark.parametrize('tool', ['benchmark', 'test_align'])
+def test_what_cannot_work_is_told_before_the_work(repo_root, run_tool, tmp_path, capsys, tool):
+    config = repo_root / 'configs/demo/dsr_hrda_nightscape.py'
+    words = ['infer', config] if tool == 'benchmark' else ['--aligner', 'identity']
+    if not torch.cuda.is_available():
+        assert run_tool(tool, *words, '--device', 'cuda', '--json', tmp_path / 'a.json') == 2
+        assert "the device 'cuda' cannot be used here" in capsys.readouterr().err
+    assert run_tool(tool, *words, '--device', 'cpu', '--json', tmp_path) == 2
+    assert 'is a folder; name a file' in capsys.readouterr().err
+
+
 def test_command_line(repo_root, run_tool, tmp_path, capsys):
     config = repo_root / 'configs/demo/dsr_hrda_nightscape.py'
     arguments = [

@@ -30,24 +30,37 @@ def test_the_options_are_accepted_and_leave_no_old_root(name, repo_root):
     assert demo.DATA_ROOT not in str(moved._cfg_dict)
 
 
-def test_only_runs_are_replaced(tmp_path, monkeypatch):
-    """In a checkout, `--out .` names the package itself as the folder of a run."""
+@pytest.fixture
+def calls(monkeypatch):
+    """The commands of a demo that does nothing else."""
     calls = []
     monkeypatch.setattr(demo, '_call', lambda *words: calls.append(words))
     monkeypatch.setattr(demo, '_train_and_test', lambda *args: None)
     monkeypatch.setattr(demo, 'write_summary', lambda *args, **facts: facts)
     monkeypatch.setattr(demo, 'write_demo_report', lambda *args: None)
-    package, run = tmp_path / 'dsr_nss', tmp_path / 'source_only'
-    for folder in (package, run):
-        folder.mkdir()
-    (package / '__init__.py').touch()
-    (run / 'run_info.json').touch()
-    with pytest.raises(demo.DemoError, match='dsr_nss is no training .*--out'):
+    return calls
+
+
+@pytest.mark.parametrize(
+    'name', ['dsr_nss/__init__.py', 'dsr_nss/run_info.json', 'report.html', 'summary.json']
+)
+def test_what_no_demo_made_is_not_replaced(tmp_path, calls, name):
+    """In a checkout `--out .` names the package itself, in work_dirs anybody's runs."""
+    (tmp_path / 'dsr_nss').mkdir()
+    (tmp_path / name).write_text('mine')
+    with pytest.raises(demo.DemoError, match=f'{name.split("/")[0]}: not of a demo .*--out'):
         demo.run_demo(0, tmp_path)
-    assert (package / '__init__.py').is_file() and run.is_dir() and not calls
-    package.rename(tmp_path / 'elsewhere')
+    assert (tmp_path / name).read_text() == 'mine' and not calls
+
+
+def test_an_earlier_demo_is_replaced(tmp_path, calls):
     demo.run_demo(0, tmp_path)
-    assert not run.exists() and '--overwrite' in calls.pop()
+    assert '--overwrite' not in calls.pop()
+    (tmp_path / 'source_only').mkdir()
+    (tmp_path / 'report.html').touch()
+    demo.run_demo(0, tmp_path)
+    assert '--overwrite' in calls.pop()
+    assert [path.name for path in tmp_path.iterdir()] == [demo.MARKER]
     demo.run_demo(0, tmp_path)  # a set in the folder is not of a demo that trained
     assert '--overwrite' not in calls.pop()
 

@@ -80,6 +80,10 @@ scores = {f'{args.dataset}/{key}': score for key in keys}
 scores[f'{args.dataset}/mIoU_small'] = None
 if args.report:
     scores[f'{args.dataset}/boundary_IoU'] = score
+    folder = pathlib.Path(args.report) / args.dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    if args.dataset not in behaviour.get('no_report', ()):
+        (folder / 'images.npz').touch()
 out = pathlib.Path(args.json)
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text(json.dumps(scores | {'checkpoint': args.checkpoint}))

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from dsr_nss.checkpoints.writing import content_digest
 from dsr_nss.studies.tables.execute import STOPPED, execute
 from dsr_nss.studies.tables.rows import table
-from dsr_nss.studies.tables.runs import Run, Settings, inspect, read_facts, read_scores
+from dsr_nss.studies.tables.runs import Run, Settings, inspect, note, read_facts, read_scores
 from dsr_nss.studies.tables.table import Column
 
 SETTINGS = Settings('nightscape', Path('out'), max_iters=4)
@@ -106,6 +108,59 @@ def test_details_are_measured_of_runs_that_were_scored_without_them(stubs, runs)
     assert do(stubs, runs)[BANK].endswith('error: a broken label')
     (runs[0].folder / 'iter_4.pth').unlink()
     assert inspect(runs[0]).finished  # nothing more can be had
+
+
+def test_a_test_that_ended_in_its_report_is_done_again(stubs, runs):
+    runs = [replace(run, columns=(replace(VAL, detailed=True),)) for run in runs]
+    stubs.behave(scores=SCORES, no_report=['dark_zurich_val'])
+    assert 'dark_zurich_val' in do(stubs, runs)[DSR]
+    assert not inspect(runs[0]).finished
+    stubs.calls()
+    stubs.behave(scores=SCORES)
+    assert list(do(stubs, runs).values()) == [None, None]
+    assert stubs.calls() == [f'test {run.name} dark_zurich_val' for run in runs]
+
+
+def test_scores_of_another_file_of_the_same_name_are_none(stubs, runs):
+    do(stubs, runs)
+    checkpoint = runs[0].folder / 'iter_4.pth'
+    scores = json.loads(runs[0].score_file(VAL).read_text())
+    assert Path(scores['checkpoint']) == checkpoint
+    scores['content'] = content_digest(checkpoint)
+    runs[0].score_file(VAL).write_text(json.dumps(scores))
+    assert not inspect(runs[0]).missing
+    content = torch.load(checkpoint)
+    content['state_dict']['student.norm.running_mean'] += 1
+    content['meta']['environment']['git_commit'] = 'another'
+    torch.save(content, checkpoint)
+    assert inspect(runs[0]).missing == (VAL,)
+    note(runs[0], checkpoint)
+    assert read_facts(runs[0])['environment']['git_commit'] == 'another'
+
+
+def test_what_a_first_try_saw_does_not_count(stubs, runs):
+    """The data were not there when the first call failed, and are when the second one trains."""
+    info = Path('data/nightscape/nightscape.json')
+    text = info.read_text()
+    info.unlink()
+    stubs.behave(scores=SCORES, fail=['bank_hrda_nightscape', 'dsr_hrda_nightscape'])
+    assert all(error for error in do(stubs, runs).values())
+    assert read_facts(runs[0])['data'] == {}
+    info.write_text(text)
+    stubs.behave(scores=SCORES)
+    assert list(do(stubs, runs).values()) == [None, None]
+    assert read_facts(runs[0])['data'] == {str(info): {'seed': 0}}
+
+
+def test_another_start_under_the_same_name_is_another_run(stubs, runs):
+    runs = [replace(run, row=replace(run.row, options=(('+load_from', 'a.pth'),))) for run in runs]
+    stubs.prepare(runs)
+    Path('a.pth').write_bytes(b'the first start')
+    assert list(do(stubs, runs).values()) == [None, None]
+    Path('a.pth').write_bytes(b'another start')
+    assert 'started from another file of the name a.pth: move' in inspect(runs[0]).problem
+    Path('a.pth').unlink()  # nothing to compare with
+    assert inspect(runs[0]).finished
 
 
 def test_scores_of_an_older_checkpoint_are_none(stubs, runs):

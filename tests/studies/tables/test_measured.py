@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dsr_nss.studies.tables.files import update_document
 from dsr_nss.studies.tables.own_tables import own_table
 from dsr_nss.studies.tables.runs import Settings
 from dsr_nss.studies.tables.summary import summarise
-from dsr_nss.studies.tables.writing import update_document
 
 #: The archives, and which tables are of their runs.
 ARCHIVES = {

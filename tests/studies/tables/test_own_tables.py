@@ -83,6 +83,24 @@ def test_only_the_first_statistics_of_batch_norms_are_detailed(rows_file):
         ("rows = [dict(name='a', config='a.py', overlay='b.py')]", 'any of config, group, label'),
         ("rows = [dict(name='dsr_hrda', config='a.py')]", 'needs another name'),
         ("rows = [dict(name='a', config='a.py', options={'x': [1]})]", 'use an overlay'),
+        (
+            "rows = ['dsr_hrda']; refrence = 'dsr_hrda'",
+            'unknown field refrence; known are detailed',
+        ),
+        ("rows = ['dsr_hrda']; seeds = 3", 'seeds must be a list of int, got 3'),
+        ("rows = ['dsr_hrda']; seeds = ['0']", r"seeds must be a list of int, got \['0'\]"),
+        (
+            "rows = ['dsr_hrda']; test_sets = 'night'",
+            "test_sets must be a list of str, got 'night'",
+        ),
+        ("rows = ['dsr_hrda']; logged = 'loss'", 'logged must be a list of str'),
+        ("rows = ['dsr_hrda']; title = 3", 'title must be str, got 3'),
+        ("rows = [dict(name=3, config='a.py')]", 'row 3: name must be str, got 3'),
+        ("rows = [dict(name='a', config='a.py', options='b=1')]", "row 'a': options must be dict"),
+        (
+            "rows = [dict(name='a', config='a.py', overlays='b.py')]",
+            'overlays must be a list of str',
+        ),
         ("rows = ['dsr_hrda']; reference = 'bank_hrda'", "name of one of its rows: 'bank_hrda'"),
     ],
 )
@@ -148,6 +166,14 @@ def test_rows_read_as_their_words_say():
     assert changed.model.bank is None and plain.model.bank
     assert changed.model.teacher.teacher_bn == 'running'
     assert [column.key for column in one.columns] == ['dark_zurich_val']  # the config's default
+
+
+@pytest.mark.usefixtures('checkout')
+def test_a_plus_of_a_number_parts_nothing():
+    one = compared_table([f'{DEMO}+model.alpha=5e+0+no_bank', '+optim_wrapper.optimizer.lr=1E+3'])
+    first, second = (Run(row, 0, Settings('')).config() for row in one.rows)
+    assert first.model.alpha == 5.0 and first.model.bank is None
+    assert second.optim_wrapper.optimizer.lr == 1000.0
 
 
 @pytest.mark.usefixtures('checkout')
@@ -225,12 +251,42 @@ def test_runs_that_differ_in_the_seed_are_one_row(trained):
     assert all(inspect(run).trained for run in runs)
 
 
+def test_names_of_folders_tell_rows_of_one_config_apart(trained):
+    """Before and after a change of the code the config is the same."""
+    before = [trained(f'before-seed{seed}', seed) for seed in (0, 1)]
+    after = [trained(f'after_{seed}', seed) for seed in (0, 1, 2)]
+    stem = before[0].removesuffix('before-seed0')
+    rows = compared_table([*before, *after]).rows
+    assert [row.label for row in rows] == [f'{stem}before', f'{stem}after']
+    assert [dict(row.folders).keys() for row in rows] == [{0, 1}, {0, 1, 2}]
+    assert len(compared_table([before[0], after[1]]).rows) == 2
+
+
+def test_runs_are_compared_as_they_are(trained):
+    folder = trained('run', 0)
+    for given in (dict(options=['model.alpha=0.5']), dict(overlays=['a.py'])):
+        with pytest.raises(ConfigError, match='runs are compared as they are'):
+            compared_table([folder], **given)
+
+
+def test_other_data_under_one_name_are_told(trained):
+    key = 'test_sets.dark_zurich_val.data_root'
+    small, large = (trained(name, 0, **{key: f'data/{name}'}) for name in ('small', 'large'))
+    assert compared_table([small]).notes == ()
+    assert compared_table([small, large]).notes == (
+        f'dark_zurich_val is not the same data in all rows: data/small ({small}); '
+        f'data/large ({large}).',
+    )
+
+
 def test_a_converted_network_is_a_row_though_nothing_here_trained_it(tmp_path):
     config = (
         "model = dict(type='EncoderDecoder')\ntest_sets = dict(night=dict(type='DarkZurich'))\n"
     )
     (tmp_path / 'network.py').write_text(config)
-    torch.save(dict(state_dict={'weight': torch.zeros(1)}, meta={}), tmp_path / 'iter_0.pth')
+    meta = dict(provenance=dict(model='teacher', source='run.pth'))
+    state = {'weight': torch.zeros(1)}
+    torch.save(dict(state_dict=state, meta=meta), tmp_path / 'iter_0.pth')
     starts = [dict(machine='1 core of X'), dict(machine='9 cores of X')]
     (tmp_path / 'run_info.json').write_text(json.dumps(dict(starts=starts)))
     one = compared_table([str(tmp_path)]).with_batch_norms(['plain', 'adabn'])
@@ -240,7 +296,7 @@ def test_a_converted_network_is_a_row_though_nothing_here_trained_it(tmp_path):
     assert state.trained and [column.key for column in state.missing] == ['night']
     note(run, state.checkpoint)
     facts = read_facts(run)
-    assert (facts['data'], facts['iterations']) == ({}, 0)
+    assert (facts['data'], facts['iterations'], facts['network']) == ({}, 0, 'teacher of run.pth')
     assert facts['machine'] == '9 cores of X'  # where it was resumed last, not where it is compared
     assert logged_values([run.folder], one.logged) == {}
 
@@ -265,6 +321,7 @@ def test_the_config_of_a_run_is_parsed_and_never_run(trained, tmp_path):
             '--with configs/ablations/no_bank.py\n',
         ),
         (['+no_bnk'], 2, 'error: overlay not found: '),
+        (['--dataset', 'no_such_set'], 2, 'has no test set no_such_set'),
         (['--seeds', '1', '1'], 2, 'error: --seeds must be different numbers >= 0, got 1 1'),
     ],
 )

@@ -95,6 +95,12 @@ def test_impossible_seeds(seeds):
         plan(choose_rows([table('3', 'nightscape')]), seeds, Settings('nightscape'))
 
 
+def test_impossible_seeds_of_a_table():
+    one = replace(table('3', 'nightscape'), seeds=(1, 1))
+    with pytest.raises(ConfigError, match='the seeds of 3 must be different numbers >= 0, got 1 1'):
+        plan(choose_rows([one]), None, Settings('nightscape'))
+
+
 def test_a_table_may_be_of_certain_seeds():
     settings = Settings('nightscape')
 

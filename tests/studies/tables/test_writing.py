@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from dsr_nss.errors import ConfigError
-from dsr_nss.studies.tables import writing
+from dsr_nss.studies.tables import files, writing
 from dsr_nss.studies.tables.logged import logged_figure, logged_values
 from dsr_nss.studies.tables.picture import SEEDS_BELOW, table_figure
 from dsr_nss.studies.tables.rows import table
@@ -40,6 +40,7 @@ def summary() -> Summary:
     return {
         'table': '3', 'title': 'Table III on the real sets: components & parts',
         'place': 'table3 real', 'seeds': [0, 1], 'iterations': [40000],
+        'networks': ['student, last checkpoint'],
         'commits': ['c0ffee1234+changes'], 'machines': ['2 cores of X'],
         'command': 'python tools/reproduce.py --table 3 --data real --seeds 0 1',
         'differences_from': 'the row above', 'by_class': False, 'logged': (),
@@ -73,16 +74,26 @@ def test_markdown(summary):
         '| + bank | 17.0 ± 1.0 | +1.0 ± 4.0 |',
         '| 100 % {all} | 24.2 | +6.2 |',
         '',
-        'Percent mIoU on dark_zurich_val, seeds 0, 1; some cells have fewer, 40,000 iterations; '
-        'student, last checkpoint. Mean ± standard error; differences from the row above are '
-        'paired by seed, bold beyond two standard errors of three seeds or more. Trained on 2 '
-        'cores of X; commit c0ffee1 with changes.',
+        'Percent mIoU on dark_zurich_val, seeds 0, 1; some cells have fewer, and a difference '
+        'those that both rows have, 40,000 iterations; student, last checkpoint. Mean ± standard '
+        'error; differences from the row above are paired by seed, bold beyond two standard errors '
+        'of three seeds or more. Trained on 2 cores of X; commit c0ffee1 with changes.',
         '',
         '- Read this.',
         '',
         '    python tools/reproduce.py --table 3 --data real --seeds 0 1',
         '',
     ])  # fmt: skip
+
+
+@pytest.mark.parametrize('seeds', [(0, 1), (0,)])
+def test_a_mean_of_fewer_seeds_than_its_row_is_told(summary, seeds):
+    measured = {
+        seed: scores(10.0) | ({'precision/my_group': 50.0} if seed in seeds else {})
+        for seed in (0, 1)
+    }
+    summary['rows'] = [row('classmix_hrda', 'baseline', cell(measured, {}))]
+    assert ('some cells have fewer' in writing.markdown(summary)) == (len(seeds) < 2)
 
 
 def test_differences_over_other_images(summary):
@@ -165,12 +176,12 @@ def test_json_holds_everything(summary):
 
 
 def test_files_are_written_once(summary, tmp_path):
-    writing.write_table(summary, tmp_path / 'a.table')
-    files = sorted(tmp_path.iterdir())
-    assert [f.name for f in files] == [f'a.table.{e}' for e in ('csv', 'json', 'md', 'png', 'tex')]
-    before = [file.stat().st_mtime_ns for file in files]
-    writing.write_table(summary, tmp_path / 'a.table')
-    assert [file.stat().st_mtime_ns for file in files] == before
+    files.write_table(summary, tmp_path / 'a.table')
+    written = sorted(tmp_path.iterdir())
+    assert [f.suffix for f in written] == [f'.{e}' for e in ('csv', 'json', 'md', 'png', 'tex')]
+    before = [file.stat().st_mtime_ns for file in written]
+    files.write_table(summary, tmp_path / 'a.table')
+    assert [file.stat().st_mtime_ns for file in written] == before
 
 
 def test_nothing_measured_on_the_real_data_prints_the_papers_numbers(tmp_path):
@@ -213,7 +224,7 @@ def test_a_document_gets_its_tables_and_keeps_the_rest(summary, tmp_path):
         '<!-- table4 real begin -->\nother\n<!-- table4 real end -->\n'
     )
     for _ in range(2):
-        assert writing.update_document(document, [summary]) == ['table3 real']
+        assert files.update_document(document, [summary]) == ['table3 real']
         assert document.read_text() == (
             f'before\n<!-- table3 real begin -->\n\n{writing.markdown(summary)}\n'
             '<!-- table3 real end -->\nafter\n'
@@ -224,7 +235,7 @@ def test_a_document_gets_its_tables_and_keeps_the_rest(summary, tmp_path):
 def test_a_page_that_discusses_a_table_shows_its_means_alone(summary, tmp_path):
     document = tmp_path / 'results.md'
     document.write_text('<!-- table3 real main begin -->\n<!-- table3 real main end -->\n')
-    assert writing.update_document(document, [summary]) == ['table3 real main']
+    assert files.update_document(document, [summary]) == ['table3 real main']
     first, *rest = writing.main_markdown(summary).rstrip('\n').split('\n\n')
     whole = writing.markdown(summary).rstrip('\n').split('\n\n')
     assert whole[1] == first and whole[2:4] == rest[:2]  # means, and those of groups
@@ -241,7 +252,7 @@ def test_the_line_ends_of_a_document_stay(summary, tmp_path):
     begin, end = (f'<!-- table3 real {edge} -->' for edge in ('begin', 'end'))
     document.write_bytes(f'before\r\n{begin}\r\n{end}\r\nafter\r\n'.encode())
     for _ in range(2):
-        writing.update_document(document, [summary])
+        files.update_document(document, [summary])
         text = document.read_bytes().decode()
         assert text.count('\n') == text.count('\r\n') and text.endswith(f'{end}\r\nafter\r\n')
         assert writing.markdown(summary) in text.replace('\r', '')
@@ -250,10 +261,10 @@ def test_the_line_ends_of_a_document_stay(summary, tmp_path):
 def test_a_document_without_a_place_is_an_error(summary, tmp_path):
     document = tmp_path / 'results.md'
     with pytest.raises(ConfigError, match='document not found'):
-        writing.update_document(document, [summary])
+        files.update_document(document, [summary])
     document.write_text('nothing')
     with pytest.raises(ConfigError, match='no place for these tables; .*<!-- table3 real begin'):
-        writing.update_document(document, [summary])
+        files.update_document(document, [summary])
 
 
 def test_places_of_other_settings_have_other_names():
@@ -311,7 +322,7 @@ def test_what_the_trainings_logged(summary, tmp_path):
     axes = logged_figure(summary['rows'], summary['logged'], 'title').axes
     assert [line.get_xydata().tolist() for line in axes[0].lines] == [[[10, 3.0], [20, 5.0]]]
     assert not axes[1].lines
-    writing.write_table(summary, tmp_path / 'a')
+    files.write_table(summary, tmp_path / 'a')
     assert (tmp_path / 'a_logged.png').is_file()
 
 
@@ -345,7 +356,7 @@ def test_more_rows_than_colours_are_told_apart():
 
 def test_only_logged_values_make_a_second_picture(summary, tmp_path):
     assert 'Logged by' not in writing.markdown(summary)
-    writing.write_table(summary, tmp_path / 'a')
+    files.write_table(summary, tmp_path / 'a')
     assert not (tmp_path / 'a_logged.png').exists()
 
 
