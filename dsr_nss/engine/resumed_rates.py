@@ -14,11 +14,9 @@ from dsr_nss.errors import CheckpointError
 
 #: Set by the schedule for the iteration that follows.
 SCHEDULED = 'lr'
-#: `max_iters` is the end of mmengine's schedules that state none.
-_SECTIONS = (
-    'optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler',
-    'train_cfg.max_iters',
-)  # fmt: skip
+_SECTIONS = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
+#: Where schedules of mmengine that fall to an end, by default that of the run, have its place.
+_ENDS = ('total_iters', 'T_max', 'total_steps')
 
 
 def built_settings(optimizer: Optimizer) -> list[dict[str, Any]]:
@@ -51,7 +49,11 @@ def check_schedulers(filename: str, changes: Sequence[str], schedulers: Sequence
     """
     for change in changes:
         for scheduler in schedulers:
-            if change.startswith(_SECTIONS) and not isinstance(scheduler, WarmupPolyLR):
+            ends = change.startswith('train_cfg.max_iters') and any(
+                hasattr(scheduler, end) for end in _ENDS
+            )
+            changed = ends or change.startswith(_SECTIONS)
+            if changed and not isinstance(scheduler, WarmupPolyLR):
                 raise CheckpointError(
                     f'cannot resume from {filename} with {change}: a {type(scheduler).__name__} '
                     'goes on with the rates in the checkpoint. Use WarmupPolyLR, or start a new '

@@ -152,7 +152,7 @@ def test_it_trains_resumes_bit_by_bit_is_tested_and_becomes_a_plain_segmentor(
         assert result.comparison.complete and result.config['type'] == 'EncoderDecoder'
         assert 'lora' not in result.config['backbone']
     scores = [score('whole/iter_3.pth'), score('student.py', 'student.pth')]
-    for name in ('checkpoint', 'custom/images_per_second'):
+    for name in ('checkpoint', 'content', 'custom/images_per_second'):
         assert all(one.pop(name) for one in scores)
     assert scores[0] == scores[1]
     back = convert_checkpoint('student.pth', 'back.pth', config_out='back.py')

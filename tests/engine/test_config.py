@@ -128,7 +128,7 @@ def test_a_config_that_fails_is_named_with_the_reason(tmp_path, text):
 def test_a_section_that_is_none_is_named(tmp_path, key):
     path = tmp_path / 'config.py'
     path.write_text(toy_adaptation.CONFIG + f'\n{key} = 5\n')
-    with pytest.raises(ConfigError, match=f'{key} must be dict'):
+    with pytest.raises(ConfigError, match=f'{key} must be a dict'):
         read_config(path)
 
 

@@ -75,7 +75,7 @@ def test_helpers_of_an_overlay_are_no_fields(base, file):
         ('custom_hooks = dict(n=1)', 'o.py does not fit .*custom_hooks is a dict'),
         ("custom_imports = dict(imports=['no_such_module'])", 'does not fit .*no_such_module'),
         ('model = dict(part=dict(x=1))', 'o.py changes nothing in .*base.py: leave it out'),
-        ('size = 7', 'size is a variable that base.py has used already.* your own _size'),
+        ('group = 7', 'group is a variable that .*base.py has used already.* your own _group'),
         ('_base_.model.part.x = 7\nmodel = dict(alpha=1)', 'o.py changes _base_ in place'),
     ],
 )

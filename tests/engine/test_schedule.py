@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmengine.optim import LinearLR, OptimWrapper, PolyLR
+from mmengine.optim import LinearLR, MultiStepLR, OptimWrapper, PolyLR
 from torch import nn
 
 from dsr_nss.engine.resumed_rates import built_settings, check_schedulers, restore_settings
@@ -122,11 +122,14 @@ def test_schedules_that_would_not_follow_a_new_rate_refuse_it():
         'optim_wrapper.optimizer.lr',
         'optim_wrapper.paramwise_cfg.backbone_lr_mult',
         'param_scheduler.power',
+        'train_cfg.max_iters',  # the end of its fall
     ):
         change = f'{field}: 1 -> 2'
         check_schedulers('a.pth', [change], ours)
         with pytest.raises(CheckpointError, match=f'with {change}: a PolyLR goes on with the rate'):
             check_schedulers('a.pth', [change], other)
+    steps = [MultiStepLR(wrapper, milestones=[3], by_epoch=False)]
+    check_schedulers('a.pth', ['train_cfg.max_iters: 1 -> 2'], steps)  # they fall where they do
 
 
 def test_no_warmup():

@@ -329,9 +329,10 @@ def read_facts(run: Run) -> dict[str, Any]:
 def note(run: Run, checkpoint: Path | None = None) -> None:
     """Write down which data a run sees, and what it was trained with when it is finished."""
     facts = read_facts(run)
-    new = {'seed': run.seed, 'data': data_facts(run.config()), 'starts': start_facts(run.config())}
-    if 'iterations' in facts or latest_checkpoint(run.folder):
-        new |= facts  # before, nothing was trained on what an earlier try saw
+    new = {'seed': run.seed, 'data': data_facts(run.config())}
+    # before its first checkpoint nothing was trained on what an earlier try saw
+    begun = 'iterations' in facts or latest_checkpoint(run.folder)
+    new |= facts if begun else {'starts': start_facts(run.config())}
     if checkpoint is not None and facts.get('content') != _digest(checkpoint):
         content = load_checkpoint_file(checkpoint)
         student = network_state(content, 'student', checkpoint)  # an aligner may have some as well
