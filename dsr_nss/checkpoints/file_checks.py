@@ -17,14 +17,6 @@ LONGEST_HEADER = 100 << 20
 PICKLE_BYTES = 64 << 20
 #: How much of an entry is read at once to compare its checksum.
 CHUNK = 1 << 20
-
-
-#: What is on the stack of a pickle: how deep it is nested, and a text, a global or a tuple of them.
-class _Item(NamedTuple):
-    depth: int
-    value: Any
-
-
 #: Operations of a pickle that take so many items, or all down to a mark, and leave one in their
 #: place; those of `_INTO` put them into the item below.
 _CONSUMED = {
@@ -32,10 +24,17 @@ _CONSUMED = {
     'SETITEM': 2, 'BINPERSID': 1,
 }  # fmt: skip
 _TO_MARK = ('TUPLE', 'APPENDS', 'SETITEMS')
-_MARK = object()
 _INTO = ('BUILD', 'APPEND', 'SETITEM', 'APPENDS', 'SETITEMS')
+_MARK = object()
 #: Bytes of the three records at the end of a zip file.
 _ENDS = 56 + 20 + 22
+
+
+class _Item(NamedTuple):
+    """What is on the stack of a pickle: its depth, and a text, a global or a tuple of them."""
+
+    depth: int
+    value: Any
 
 
 def is_zip(path: Path) -> bool:

@@ -18,6 +18,7 @@ from dsr_nss.evaluation.table import format_table, set_names
 from dsr_nss.files import write_text
 from dsr_nss.inference.load import dataset_meta
 from dsr_nss.inference.saved_network import saved_fields
+from dsr_nss.shipped import shipped_file
 from dsr_nss.version import __version__
 
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.py', 'README.md'
@@ -64,7 +65,8 @@ def write_hub_folder(
     for path in (folder / name for name in (CARD, WEIGHTS, CONFIG)):
         if path.exists():
             raise ConfigError(f'{path} is there already: move it away, or name another folder')
-    measured = [_scores(Path(path), Path(source), network) for path in scores]
+    source = shipped_file(source)
+    measured = [_scores(Path(path), source, network) for path in scores]
     result = convert_checkpoint(
         source,
         folder / WEIGHTS,

@@ -14,10 +14,12 @@ from safetensors.torch import load_file, save_file
 
 import dsr_nss
 from dsr_nss.checkpoints.safe_load import load_checkpoint_file
+from dsr_nss.checkpoints.writing import content_digest
 from dsr_nss.conversion.convert import convert_checkpoint
 from dsr_nss.conversion.hub import write_hub_folder
 from dsr_nss.errors import CheckpointError, ConfigError
 from dsr_nss.inference.load import load_model
+from dsr_nss.shipped import shipped_file
 from tests.tiny_segmentor import make_segmentor
 
 SCORES = {
@@ -157,6 +159,16 @@ def test_scores_of_something_else_are_refused(run, tmp_path, scores, message):
     with pytest.raises(ConfigError, match=message):
         write_hub_folder(run, tmp_path / 'folder', scores=[tmp_path / 'scores.json'])
     assert not (tmp_path / 'folder').exists()
+
+
+def test_scores_of_the_packages_own_network_are_taken(tmp_path):
+    name = 'dsr_nss::protocol/source_nightscape.safetensors'
+    scores = SCORES | {'checkpoint': name, 'content': content_digest(shipped_file(name))}
+    (tmp_path / 'scores.json').write_text(json.dumps(scores))
+    write_hub_folder(name, tmp_path / 'folder', scores=[tmp_path / 'scores.json'])
+    assert 'of the student of source_nightscape.safetensors' in (
+        (tmp_path / 'folder/README.md').read_text()
+    )
 
 
 def test_an_encoder_leaves_no_folder_of_half_a_network(tmp_path):

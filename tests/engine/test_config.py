@@ -302,6 +302,12 @@ def test_seed_reaches_data_weights_and_steps(write, tmp_path):
     assert config.default_hooks.seed.seed == 5
 
 
+@pytest.mark.parametrize('seed', [-1, 2**32])
+def test_a_seed_that_numpy_does_not_take_is_refused(write, tmp_path, seed):
+    with pytest.raises(ConfigError, match=f'below 2\\*\\*32, got {seed}'):
+        configure_run(read_config(write()), work_dir=str(tmp_path / 'w'), seed=seed)
+
+
 def test_amp_replaces_the_wrapper(write, tmp_path):
     config = read_config(write())
     configure_run(config, work_dir=str(tmp_path / 'w'), amp='bf16')

@@ -50,6 +50,7 @@ def test_every_further_process_saves_its_bank(monkeypatch):
         (dict(interval=10, max_keep_ckpts=2, save_best='mIoU'), 4),
         (dict(interval=30, max_keep_ckpts=-1), 4),
         (dict(interval=100, max_keep_ckpts=5), 1),
+        (dict(type='CheckpointHook', interval=-1), 1),  # at the end alone
     ],
 )
 def test_a_disk_that_is_too_small_is_told_with_the_numbers(hook, files, tmp_path, monkeypatch):
@@ -57,7 +58,7 @@ def test_a_disk_that_is_too_small_is_told_with_the_numbers(hook, files, tmp_path
         dict(
             work_dir=str(tmp_path / 'run'),
             train_cfg=dict(max_iters=100),
-            default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', **hook)),
+            default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook') | hook),
         )
     )
     free = SimpleNamespace(free=int(files * 5e6))

@@ -156,6 +156,8 @@ def test_processes_that_no_launcher_joins_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match='torchrun started 2 processes.* --launcher pytorch'):
         launched_rank('none')
     monkeypatch.delenv('RANK')
+    with pytest.raises(ConfigError, match='that torchrun starts'):
+        launched_rank('pytorch')
     monkeypatch.delenv('WORLD_SIZE')
     monkeypatch.setenv('SLURM_PROCID', '1')
     assert launched_rank('slurm') == 1

@@ -110,7 +110,9 @@ def test_what_is_skipped_must_be_there():
     state = Adaptation().state_dict()
     with pytest.raises(ConfigError, match="has no entry 'head'; it has backbone, decode_head"):
         load_start(Adaptation(), state, 'a.pth', ['head'])
-    for bad in (dict(skip=('a',)), dict(checkpoint='a.pth', skp=())):
+    for bad in (
+        dict(skip=('a',)), dict(checkpoint='a.pth', skp=()), dict(checkpoint='a.pth', skip=5),
+    ):  # fmt: skip
         with pytest.raises(ConfigError, match=r'load_from must be a file or dict\(checkpoint='):
             read_start(bad)
     assert read_start('a.pth').skip == () and read_start(dict(checkpoint='a', skip='b')).skip == (

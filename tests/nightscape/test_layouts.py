@@ -246,3 +246,4 @@ def test_preview_is_a_picture(tool, tmp_path, monkeypatch):
     monkeypatch.setattr(preview, '_HEIGHT', 32)
     assert tool.main(['--preview', str(tmp_path / 'docs/preview.png')]) == 0
     assert cv2.imread(str(tmp_path / 'docs/preview.png')).shape[0] > 64
+    assert tool.main(['--preview', str(tmp_path / 'preview.txt')]) == 1

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mmengine.config import Config
 
@@ -17,13 +17,13 @@ from dsr_nss.shipped import PREFIX, config_file
 from dsr_nss.studies.tables.rows import DATA, columns_of, drawn, table, tables_on
 from dsr_nss.studies.tables.runs import Run, Settings, run_changes, trained_config
 from dsr_nss.studies.tables.table import Column, Row, Table
+from dsr_nss.values import Bounds, problems
 
 _LONGEST_NAME = 100
-_WORDS = (list, str)
-#: Fields of a file of rows, and of each of its rows: what they hold, of a list its values as well.
-_FIELDS = dict(rows=(list, (str, dict)), title=str, test_sets=_WORDS, reference=str, logged=_WORDS,
-               detailed=bool, seeds=(list, int))  # fmt: skip
-_ROW_FIELDS = dict(name=str, label=str, config=str, overlays=_WORDS, options=dict, group=str)
+#: Fields of a file of rows, and of each of its rows.
+_FIELDS = dict(rows=list[Any], title=str, test_sets=list[str], reference=str | None,
+               logged=list[str], detailed=bool, seeds=list[Annotated[int, Bounds(0)]])  # fmt: skip
+_ROW_FIELDS = dict(name=str, label=str, config=str, overlays=list[str], options=dict, group=str)
 
 
 def own_table(path: Path, data: str) -> Table:
@@ -71,13 +71,8 @@ def _check_fields(content: Mapping[str, Any], fields: Mapping[str, Any], place: 
                 f'{place}: unknown field {name}; known are {", ".join(sorted(fields))}, and names '
                 'of your own that begin with _'
             )
-        kind, inner = fields[name] if isinstance(fields[name], tuple) else (fields[name], object)
-        kinds = (list, tuple) if kind is list else kind
-        values = value if kind is list and isinstance(value, kinds) else ()
-        if not isinstance(value, kinds) or not all(isinstance(one, inner) for one in values):
-            named = getattr(inner, '__name__', 'rows').replace('object', '')
-            wanted = f'a list of {named}' if kind is list else kind.__name__
-            raise ConfigError(f'{place}: {name} must be {wanted}, got {value!r}')
+        for problem in problems(value, fields[name], f'{place}: {name}'):
+            raise ConfigError(problem)
 
 
 def _own_row(entry: Any, known: Mapping[str, Row], path: Path) -> Row:
