@@ -6,9 +6,8 @@ KNOWN_KEYS = (
     'val_cfg', 'test_cfg', 'optim_wrapper', 'param_scheduler', 'val_evaluator', 'test_evaluator',
     'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from', 'resume', 'launcher',
     'env_cfg', 'log_processor', 'log_level', 'visualizer', 'default_scope', 'randomness',
-    'experiment_name', 'custom_imports', 'runner_type', 'model_wrapper_cfg', 'test_sets',
-    'tta_model', 'vis_backends', 'compile', 'activation_checkpointing', 'sync_bn',
-    'find_unused_parameters', 'classes',
+    'experiment_name', 'custom_imports', 'model_wrapper_cfg', 'test_sets', 'vis_backends',
+    'compile', 'activation_checkpointing', 'sync_bn', 'find_unused_parameters', 'classes',
 )  # fmt: skip
 #: Besides, what tools read of a config.
 _READ_BY_TOOLS = ('default_test_sets', 'test_pipeline')

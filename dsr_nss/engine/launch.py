@@ -45,7 +45,7 @@ def configure_run(
         resume: `'auto'` for the newest whole checkpoint of the work dir, or a checkpoint file.
         amp: `'bf16'` or `'fp16'`: mixed precision.
         seed: Seed of the data, of the weights and of every step; None: the
-            config's `randomness.seed`, for the data too unless the dataset states its own.
+            config's `randomness.seed`, but where the dataset or the hook states its own.
         launcher: `'none'`, `'pytorch'` or `'slurm'`.
         arguments: The whole command line, for the message that says how to resume.
 
@@ -64,10 +64,7 @@ def configure_run(
     check_writable(config.work_dir)
     if amp is not None:
         use_amp(config, amp)
-    if seed is None and 'seed' not in config.train_dataloader.dataset:
-        seed = config.get('randomness', {}).get('seed')
-    if seed is not None:
-        _use_seed(config, seed)
+    _use_seed(config, seed)
     _use_start(config, resume)
     add_test_loop(config)
     for hook in hooks_of_type(config, 'GracefulStop'):
@@ -114,21 +111,29 @@ def use_amp(config: Config, amp: str) -> None:
     wrapper.dtype = amp
 
 
-def _use_seed(config: Config, seed: int) -> None:
+def _use_seed(config: Config, typed: int | None) -> None:
+    """`--seed` for all that is drawn; without it `randomness.seed` for what states none."""
+    seed = config.get('randomness', {}).get('seed') if typed is None else typed
+    if seed is None:
+        return
     if not 0 <= seed < 2**32:  # what numpy takes
         raise ConfigError(f'--seed must be >= 0 and below 2**32, got {seed}')
     config.randomness = {**config.get('randomness', {}), 'seed': seed}
     dataset = config.train_dataloader.dataset
     fields = accepted_fields(DATASETS.get(dataset.type)) if DATASETS.get(dataset.type) else None
+    seeded = hooks_of_type(config, 'SeedEachIteration')
     if 'seed' in dataset or (fields is not None and 'seed' in fields):
-        dataset.seed = seed
-    for hook in hooks_of_type(config, 'SeedEachIteration'):
-        hook['seed'] = seed
+        seeded = [dataset, *seeded]
+    for component in seeded:
+        if typed is not None or component.get('seed') is None:
+            component['seed'] = seed
 
 
 def _use_start(config: Config, resume: str | None) -> None:
     """Resume, or start anew from `load_from` or from nothing."""
     if resume is None:
+        if config.get('resume'):  # as the config of a resumed run has it, from which others start
+            print_log('resume = True of the config is not read: --resume goes on with a run')
         config.resume = False
         return
     path = resume_point(config.work_dir) if resume == 'auto' else Path(resume)

@@ -302,6 +302,24 @@ def test_seed_reaches_data_weights_and_steps(write, tmp_path):
     assert config.default_hooks.seed.seed == 5
 
 
+def test_a_stated_seed_yields_to_a_typed_one_alone(write, tmp_path):
+    for typed, seeds in ((None, (3, 7, 3)), (5, (5, 5, 5))):
+        config = read_config(write())
+        config.randomness = dict(seed=3)
+        config.default_hooks.seed.seed = 7
+        config.train_dataloader.dataset.pop('seed')
+        configure_run(config, work_dir=str(tmp_path / 'w'), seed=typed)
+        dataset, hook = config.train_dataloader.dataset, config.default_hooks.seed
+        assert (config.randomness.seed, hook.seed, dataset.seed) == seeds
+
+
+def test_resume_in_a_config_is_said_to_do_nothing(write, tmp_path, capfd):
+    config = read_config(write())
+    config.resume = True
+    configure_run(config, work_dir=str(tmp_path / 'w'))
+    assert not config.resume and '--resume goes on with a run' in ''.join(capfd.readouterr())
+
+
 @pytest.mark.parametrize('seed', [-1, 2**32])
 def test_a_seed_that_numpy_does_not_take_is_refused(write, tmp_path, seed):
     with pytest.raises(ConfigError, match=f'below 2\\*\\*32, got {seed}'):
