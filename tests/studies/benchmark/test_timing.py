@@ -9,6 +9,7 @@ from dsr_nss.studies.benchmark.timing import (
     number,
     peak_memory,
     scaled,
+    short_names,
     span,
     summarise,
     table,
@@ -24,6 +25,11 @@ def test_work_is_done_in_turns_after_the_warm_up():
     assert ''.join(calls) == 'ab' + 3 * 'ab'
     assert {name: row['repeats'] for name, row in timings.items()} == {'a': 3, 'b': 3}
     assert all(row['max_s'] >= row['min_s'] >= 0 for row in timings.values())
+
+
+def test_configs_of_one_name_keep_their_folders():
+    names = short_names(['a/dsr.py', 'b/dsr.py', 'b/dacs.py'])
+    assert names == {'a/dsr.py': 'a/dsr.py', 'b/dsr.py': 'b/dsr.py', 'dacs': 'b/dacs.py'}
 
 
 def test_what_the_warm_up_returned_does_not_count():
