@@ -126,7 +126,8 @@ def find_images(paths: list[str], out: str) -> list[Path]:
 
     if not paths:
         return []
-    images = [one.path for one in find_inputs(paths, out)[0] if not one.is_video]
+    inputs, _ = find_inputs(paths, out, unique_names=False)
+    images = [one.path for one in inputs if not one.is_video]
     if not images:
         raise ConfigError(f'--int8: there is no image in {", ".join(paths)}')
     return images

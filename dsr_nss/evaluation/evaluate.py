@@ -119,6 +119,12 @@ def evaluate(
     """
     if labels is not None and images is None:
         raise ConfigError('labels were given without images: name the folder of images as well')
+    for option, folder in (('--out', out), ('--report', report)):
+        if images and folder and Path(folder).resolve().is_relative_to(Path(images).resolve()):
+            raise ConfigError(
+                f'{option} {folder} lies in {images}, whose images are predicted: the next run '
+                'would take the results for images; choose another folder'
+            )
     chosen: dict[str, Dataset] = {}
     if names is not None or images is None:
         chosen = select_datasets(config, names)

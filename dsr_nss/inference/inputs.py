@@ -35,13 +35,16 @@ class Input:
     is_video: bool
 
 
-def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Input], Counter[str]]:
+def find_inputs(
+    paths: Sequence[str | Path], out: str | Path, unique_names: bool = True
+) -> tuple[list[Input], Counter[str]]:
     """Lists the images and videos of files and, at any depth, of folders.
 
     Args:
         paths: Files and folders.
         out: Folder of the results; what lies below it is not taken for an input, and neither are
             results in other folders.
+        unique_names: Whether inputs whose results would have one name are refused.
 
     Returns:
         The inputs in the order of `paths`, and how many other files lie in the folders, by suffix.
@@ -73,7 +76,8 @@ def find_inputs(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Inpu
             )
         inputs |= {(_real(one.path), one.name): one for one in found}
     chosen = list(inputs.values())
-    _check_names(chosen)
+    if unique_names:
+        _check_names(chosen)
     return chosen, others
 
 

@@ -131,6 +131,18 @@ def test_images_alone_are_predicted(tmp_path, config_file, checkpoint, data_root
     assert not [key for key in result if 'IoU' in key]
 
 
+@pytest.mark.parametrize('option', ['out', 'report'])
+def test_results_among_the_images_are_refused(tmp_path, config_file, checkpoint, option):
+    with pytest.raises(ConfigError, match=f'--{option} .* the next run would take the results'):
+        evaluate(
+            read_model_config(config_file),
+            checkpoint,
+            images=tmp_path / 'photos',
+            device='cpu',
+            **{option: tmp_path / 'photos' / 'pred'},
+        )
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

@@ -249,6 +249,8 @@ def test_inputs_of_one_name_are_refused(tmp_path):
     for inputs in (['x'], ['x/a.png', 'y'], ['z']):
         with pytest.raises(ConfigError, match='would both write a: rename one'):
             find_inputs([tmp_path / name for name in inputs], out)
+    frames, _ = find_inputs([tmp_path / 'x', tmp_path / 'y'], out, unique_names=False)
+    assert len(frames) == 3  # as calibration images, of which nothing is written
     found, _ = find_inputs([tmp_path / 'y', tmp_path / 'y'], out)
     assert [one.name for one in found] == ['a']  # given twice, predicted once
     with pytest.raises(FileNotFoundError, match='nothing: no such file or folder'):
